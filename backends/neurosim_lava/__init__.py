@@ -1,0 +1,4 @@
+"""Lava 0.10.0 (fixed-point CPU models) as a neurosim backend; see README.md in this folder."""
+
+from neurosim_lava.backend import LavaBackend as LavaBackend
+from neurosim_lava.place import install as install

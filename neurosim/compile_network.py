@@ -1,0 +1,31 @@
+"""Compile a network for a chip: quantise, map, pack."""
+
+from __future__ import annotations
+
+from neurosim.chip import Chip, load_chip
+from neurosim.mapping import map_network
+from neurosim.mapping.pack import pack
+from neurosim.network import Network
+from neurosim.program import Program
+from neurosim.quantize import quantize
+
+
+def compile(network: Network, chip: str | Chip = "loihi1") -> Program:  # noqa: A001 - the field's word
+    """Return the program of a network on a chip.
+
+    Parameters
+    ----------
+    network : Network
+        In floats, chip integers or both; integers pass unchanged.
+    chip : str or Chip
+        Name of a preset, path of a chip file, or a chip.
+
+    Raises
+    ------
+    QuantizationError, CapacityError, ChipError
+        If a value cannot be held, the network does not fit, or the chip is unknown.
+    """
+    quantized = quantize(network)
+    chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    mapping = map_network(quantized.network, chip)
+    return Program(quantized.network, chip, mapping, pack(quantized.network, mapping), dict(quantized.scales))

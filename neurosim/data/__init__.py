@@ -1,0 +1,1 @@
+"""Data files that come with neurosim: chips, energy tables, the digits."""

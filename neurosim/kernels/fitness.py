@@ -1,0 +1,65 @@
+"""Integer log-softmax of a readout: likelihood of the label, and the error of every class."""
+
+from neurosim.kernels.jit import jit
+
+FRACTION_BITS = 8
+EXP2_ONE_BITS = 16
+
+
+@jit
+def log2_fixed(x, log2_table):
+    """Return ``floor(256 log2 x)``, up to the table's step, for x > 0."""
+    n = 0
+    while (x >> n) > 1:
+        n += 1
+    mantissa = x >> (n - FRACTION_BITS) if n >= FRACTION_BITS else x << (FRACTION_BITS - n)
+    return n * (1 << FRACTION_BITS) + log2_table[mantissa - (1 << FRACTION_BITS)]
+
+
+@jit
+def log_softmax(z, label, temperature, error_bits, exp2_table, log2_table, powers, error):
+    """Return the log-likelihood of the label in 1/256 bit, and write every class's error.
+
+    Parameters
+    ----------
+    z : (C,) int32
+        Readout; larger means more likely.
+    label : int
+    temperature : int
+        Shift: ``2**temperature`` units of z are 1/256 bit.
+    error_bits : int
+        The error is (probability - target) in units of ``2**-error_bits``.
+    exp2_table, log2_table
+        `neurosim.logtables`.
+    powers : (C,) int64
+        Scratch.
+    error : (C,) int64
+        Written.
+    """
+    largest = z[0]
+    for o in range(1, len(z)):
+        largest = max(largest, z[o])
+    total = 0
+    distance = 0
+    for o in range(len(z)):
+        below = (largest - z[o]) >> temperature
+        octaves = below >> FRACTION_BITS
+        fraction = below & ((1 << FRACTION_BITS) - 1)
+        powers[o] = exp2_table[fraction] >> octaves if octaves <= EXP2_ONE_BITS else 0
+        total += powers[o]
+        if o == label:
+            distance = below
+    for o in range(len(z)):
+        error[o] = ((powers[o] << error_bits) + (total >> 1)) // total
+    error[label] -= 1 << error_bits
+    return (EXP2_ONE_BITS << FRACTION_BITS) - distance - log2_fixed(total, log2_table)
+
+
+@jit
+def predict(z):
+    """Return the first class with the largest readout."""
+    best = 0
+    for o in range(1, len(z)):
+        if z[o] > z[best]:
+            best = o
+    return best

@@ -1,0 +1,242 @@
+"""Evaluate a generation's population on a backend and apply its votes; one learner class per backend."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.counters import COLUMN, N_COUNTERS
+from neurosim.errors import FeatureError
+from neurosim.events import Events
+from neurosim.fixedpoint import lost_weight_bits
+from neurosim.learnplan import LearnPlan, Scales
+from neurosim.program import Program
+from neurosim.scratch import make_scratch
+from neurosim.logtables import log_tables
+
+TOTALS_ROW = 4
+N_TOTALS = 5
+STATISTICS = ("spikes", "drive", "drive_steps", "near")
+TOTALS = ("correct", "likelihood", "spread", "fitness_size", "ties")
+
+
+class Outcome(NamedTuple):
+    """What the samples of one generation give."""
+
+    votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs
+    measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
+    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
+    statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STATISTICS by group; then TOTALS
+    counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS)
+
+
+class Learner(Protocol):
+    """A program being trained on a backend."""
+
+    def evaluate(
+        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:
+        """Run the population on the samples `ids` with the present weights."""
+        ...
+
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
+        key: int,
+    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
+        """Apply votes to `full` (in place) and to the chip; return counts and the number of saturated weights."""
+        ...
+
+    def load(self, full: npt.NDArray[np.int32]) -> None:
+        """Put weights (with residual bits) on the chip."""
+        ...
+
+    def close(self) -> None:
+        """Free threads and memory."""
+        ...
+
+
+class LearnScratch(NamedTuple):
+    """Working memory of one thread while learning."""
+
+    base: npt.NDArray[np.int32]  # (T, N) what inputs deliver
+    trace: npt.NDArray[np.int32]  # (R, N)
+    near: npt.NDArray[np.uint8]  # (R, N)
+    drive: npt.NDArray[np.int64]  # (R, T, G) pre factors of the input spikes
+    factor_a: npt.NDArray[np.int8]  # (R, N) post
+    factor_b: npt.NDArray[np.int32]  # (R, pre neurons of all plastic connections)
+    credit: npt.NDArray[np.int32]  # (R, N)
+    measured: npt.NDArray[np.int64]  # (R, C, N)
+    votes: npt.NDArray[np.int32]  # (W,)
+    plus: npt.NDArray[np.int32]  # (C,)
+    minus: npt.NDArray[np.int32]  # (C,)
+    error: npt.NDArray[np.int64]  # (C,)
+    powers: npt.NDArray[np.int64]  # (C,)
+    shared_counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS)
+    n_inputs: npt.NDArray[np.int64]  # (1,)
+
+
+def make_learn_scratch(program: Program, plan: LearnPlan) -> LearnScratch:
+    """Allocate one thread's working memory: O(T N + R (N + C N)) and one vote per weight."""
+    n, groups, rank = program.network.n_neurons, len(program.group_names), plan.rank
+    return LearnScratch(
+        base=np.zeros((plan.n_steps, n), np.int32),
+        trace=np.zeros((rank, n), np.int32),
+        near=np.zeros((rank, n), np.uint8),
+        drive=np.zeros((rank, plan.n_steps, groups), np.int64),
+        factor_a=np.zeros((rank, n), np.int8),
+        factor_b=np.zeros((rank, int(plan.factor_start[-1])), np.int32),
+        credit=np.zeros((rank, n), np.int32),
+        measured=np.zeros((rank, plan.n_classes, n), np.int64),
+        votes=np.zeros(int(plan.vote_start[-1]), np.int32),
+        plus=np.zeros(plan.n_classes, np.int32),
+        minus=np.zeros(plan.n_classes, np.int32),
+        error=np.zeros(plan.n_classes, np.int64),
+        powers=np.zeros(plan.n_classes, np.int64),
+        shared_counts=np.zeros((len(program.rows), N_COUNTERS), np.int64),
+        n_inputs=np.array([program.network.n_inputs], np.int64),
+    )
+
+
+class SimulatorLearner:
+    """Learning on the compiled kernels; threads take blocks of samples."""
+
+    def __init__(
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
+    ) -> None:
+        self.program, self.plan, self.events = program, plan, events
+        self.labels = np.ascontiguousarray(labels, np.int64)
+        self.arrays = program.arrays._replace(dense8=program.arrays.dense8.copy())
+        self.work = [(make_scratch(self.arrays), make_learn_scratch(program, plan)) for _ in range(threads)]
+        self.pool = ThreadPoolExecutor(threads)
+
+    def evaluate(
+        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:
+        """Run the population; see `Learner.evaluate`."""
+        from neurosim.kernels.learn import learn_samples
+
+        bounds = np.linspace(0, len(ids), len(self.work) + 1).astype(int)
+        predictions, table = np.zeros(len(ids), np.int64), log_tables()
+        ids = np.ascontiguousarray(ids, np.int64)
+
+        def block(number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+            scratch, work = self.work[number]
+            work.votes[:] = 0
+            work.measured[:] = 0
+            statistics = np.zeros((len(STATISTICS) + 1, max(len(self.program.group_names), N_TOTALS)), np.int64)
+            counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
+            with np.errstate(over="ignore"):
+                learn_samples(
+                    self.arrays, scratch, work, self.plan, scales, response, ids, self.labels, self.events.start,
+                    self.events.neuron, self.events.n_steps, int(bounds[number]), int(bounds[number + 1]),
+                    np.uint64(key), table.exp2, table.log2, predictions, statistics, counts,
+                )  # fmt: skip
+            return statistics, counts
+
+        done = list(self.pool.map(block, range(len(self.work))))
+        return Outcome(
+            votes=np.sum([work.votes for _, work in self.work], axis=0, dtype=np.int64),
+            measured=np.sum([work.measured for _, work in self.work], axis=0, dtype=np.int64),
+            predictions=predictions,
+            statistics=np.sum([part[0] for part in done], axis=0, dtype=np.int64),
+            counts=np.sum([part[1] for part in done], axis=0, dtype=np.int64),
+        )
+
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
+        key: int,
+    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
+        """Apply votes; see `Learner.update`."""
+        from neurosim.kernels.weights import update_weights
+
+        counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
+        with np.errstate(over="ignore"):
+            n_saturated = update_weights(
+                self.arrays, self.plan, full, votes, step, step_shift, np.uint64(key), counts
+            )
+        return counts, int(n_saturated)
+
+    def load(self, full: npt.NDArray[np.int32]) -> None:
+        """Put weights on the chip; see `Learner.load`."""
+        for c, connection in enumerate(self.plan.plastic):
+            first, last = int(self.plan.vote_start[c]), int(self.plan.vote_start[c + 1])
+            start = int(self.arrays.conn_offset[connection])
+            self.arrays.dense8[start : start + last - first] = full[first:last] >> self.plan.residual_bits
+
+    def close(self) -> None:
+        """End the worker threads."""
+        self.pool.shutdown()
+
+
+class ReferenceLearner:
+    """Learning on the numpy twins."""
+
+    def __init__(
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
+    ) -> None:
+        self.program, self.plan, self.labels = program, plan, labels
+        self.inputs = events.to_dense()
+        self.weights: dict[str, npt.NDArray[np.int64]] = {}
+
+    def evaluate(
+        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:
+        """Run the population; see `Learner.evaluate`."""
+        from neurosim.reference.learn import Learner as Twin
+
+        twin = Twin(self.program, self.plan, scales, self.weights)
+        return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
+
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
+        key: int,
+    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
+        """Apply votes; see `Learner.update`."""
+        from neurosim.reference.weights import update_weights
+
+        new = update_weights(self.plan, full.astype(np.int64), votes, step, step_shift, key)
+        counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
+        for connection, n in zip(self.plan.plastic, new.n_changed, strict=True):
+            counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
+        full[:] = new.full
+        self.load(full)
+        return counts, new.n_saturated
+
+    def load(self, full: npt.NDArray[np.int32]) -> None:
+        """Put weights on the chip; see `Learner.load`."""
+        self.weights = learned_weights(self.program, self.plan, full)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+LEARNERS: dict[str, type[SimulatorLearner] | type[ReferenceLearner]] = {
+    "simulator": SimulatorLearner,
+    "reference": ReferenceLearner,
+}
+
+
+def open_learner(
+    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
+) -> Learner:
+    """Load a program for learning on a backend."""
+    if backend not in LEARNERS:
+        raise FeatureError(f"backend {backend!r} lacks: learning; choose one of {', '.join(LEARNERS)}")
+    return LEARNERS[backend](program, plan, events, labels, threads)
+
+
+def learned_weights(
+    program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Return the chip weights (n_post, n_pre) of each plastic connection."""
+    weights = {}
+    for c, index in enumerate(plan.plastic):
+        connection = program.network.connections[index]
+        n_post, n_pre = connection.shape
+        part = full[plan.vote_start[c] : plan.vote_start[c + 1]].astype(np.int64) >> plan.residual_bits
+        shift = lost_weight_bits(int(plan.weight_bits[c]), "mixed")
+        weights[connection.name] = np.ascontiguousarray((part << shift).reshape(n_pre, n_post).T)
+    return weights

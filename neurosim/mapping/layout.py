@@ -1,0 +1,45 @@
+"""Where a network lies on a chip: the core of each neuron, the place of each core, and what they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+#: Columns of `Mapping.route`.
+ROUTE_COLUMNS = ("messages", "messages_local", "hops_x", "hops_y")
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """What one core holds.
+
+    ``used`` and ``limit`` map a resource ("compartments", "synapse_memory_bits", "axons_in", "axons_out") to
+    a count; a limit of None means that the chip's limit is unknown or that there is none.
+    """
+
+    core: int
+    tile: tuple[int, int]
+    groups: tuple[str, ...]
+    used: dict[str, int]
+    limit: dict[str, int | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """The placement of a quantised network.
+
+    Parameters
+    ----------
+    core : (n_neurons,) int32
+        Core of each neuron in the program's numbering; -1 for input lines, which live outside the chip.
+    cores : tuple of CoreUse
+        One per used core, by core number.
+    route : (n_neurons, 4) int32
+        What one spike of a neuron sends: `ROUTE_COLUMNS`. One packet per target core.
+    """
+
+    core: npt.NDArray[np.int32]
+    cores: tuple[CoreUse, ...]
+    route: npt.NDArray[np.int32]

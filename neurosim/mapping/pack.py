@@ -1,0 +1,136 @@
+"""Pack a quantised, mapped network into the flat arrays of a program."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits, truncate_weights
+from neurosim.mapping.layout import Mapping
+from neurosim.network import LIF, AnyConnection, Dense, Input, Network, Sparse
+from neurosim.program import (
+    FORMAT_CSR,
+    FORMAT_DENSE8,
+    FORMAT_DENSE16,
+    MODEL_INPUT,
+    MODEL_LIF,
+    OP_DELIVER,
+    OP_UPDATE,
+    ProgramArrays,
+)
+
+INT8 = np.iinfo(np.int8)
+
+
+def chip_weights(connection: Dense) -> npt.NDArray[np.int64]:
+    """Return the weights (n_post, n_pre) of a dense connection as the chip's format holds them."""
+    assert connection.sign_mode is not None
+    return truncate_weights(connection.weights, connection.num_weight_bits, connection.sign_mode)
+
+
+def mantissa_shift(connection: Dense, weights: npt.NDArray[np.int64]) -> int:
+    """Return the number of low bits that all weights leave at zero.
+
+    For plastic connections this is what the format cuts, whatever the present weights are.
+    """
+    if connection.plastic:
+        return lost_weight_bits(connection.num_weight_bits, "mixed")
+    union = int(np.bitwise_or.reduce(np.abs(weights).ravel(), initial=0))
+    return (union & -union).bit_length() - 1 if union else 0
+
+
+def pack(network: Network, mapping: Mapping) -> ProgramArrays:
+    """Return the program's arrays: groups inputs first, dense rows by presynaptic neuron, sparse ones as CSR."""
+    groups = network.ordered_groups
+    index = {group.name: i for i, group in enumerate(groups)}
+    sizes = [group.n for group in groups]
+    parts = _Parts()
+    packed = [_pack_connection(connection, parts) for connection in network.connections]
+    lif = [group if isinstance(group, LIF) else None for group in groups]
+    bias = [group.bias if isinstance(group, LIF) else np.zeros(group.n, np.int64) for group in groups]
+
+
+    return ProgramArrays(
+        group_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32),
+        group_model=np.array([MODEL_INPUT if isinstance(g, Input) else MODEL_LIF for g in groups], np.int32),
+        keep_u=np.array([DECAY_ONE - (g.du + 1) if g else 0 for g in lif], np.int32),
+        keep_v=np.array([DECAY_ONE - g.dv if g else 0 for g in lif], np.int32),
+        threshold=np.array([g.vth << INPUT_SHIFT if g else 0 for g in lif], np.int32),
+        bias=np.concatenate(bias).astype(np.int32),
+        conn_source=np.array([index[c.source] for c in network.connections], np.int32),
+        conn_target=np.array([index[c.target] for c in network.connections], np.int32),
+        conn_format=np.array([entry[0] for entry in packed], np.int32),
+        conn_shift=np.array([entry[1] for entry in packed], np.int32),
+        conn_exp=np.array([_exponent(c) for c in network.connections], np.int32),
+        conn_offset=np.array([entry[2] for entry in packed], np.int64),
+        dense8=_join(parts.dense8, np.int8),
+        dense16=_join(parts.dense16, np.int16),
+        csr_start=_join(parts.csr_start, np.int64),
+        csr_target=_join(parts.csr_target, np.int32),
+        csr_weight=_join(parts.csr_weight, np.int16),
+        ops=_order(network, index),
+        route=np.ascontiguousarray(mapping.route, dtype=np.int32),
+    )
+
+
+class _Parts:
+    """Weight arrays collected connection by connection."""
+
+    def __init__(self) -> None:
+        self.dense8: list[npt.NDArray[np.int8]] = []
+        self.dense16: list[npt.NDArray[np.int16]] = []
+        self.csr_start: list[npt.NDArray[np.int64]] = []
+        self.csr_target: list[npt.NDArray[np.int32]] = []
+        self.csr_weight: list[npt.NDArray[np.int16]] = []
+
+
+def _join(parts: list[npt.NDArray[np.generic]], dtype: type[np.generic]) -> npt.NDArray[np.generic]:
+    return np.concatenate([part.ravel() for part in parts]).astype(dtype) if parts else np.zeros(0, dtype)
+
+
+def _exponent(connection: AnyConnection) -> int:
+    assert isinstance(connection, (Dense, Sparse))
+    return connection.weight_exp
+
+
+def _pack_connection(connection: AnyConnection, parts: _Parts) -> tuple[int, int, int]:
+    """Append one connection's weights; return format, shift and offset."""
+    if isinstance(connection, Sparse):
+        return FORMAT_CSR, 0, _pack_sparse(connection, parts)
+    assert isinstance(connection, Dense)
+    weights = chip_weights(connection)
+    shift = mantissa_shift(connection, weights)
+    mantissa = (weights >> shift).T  # rows by presynaptic neuron
+    if mantissa.size == 0 or (INT8.min <= mantissa.min() and mantissa.max() <= INT8.max):
+        offset = sum(part.size for part in parts.dense8)
+        parts.dense8.append(np.ascontiguousarray(mantissa, dtype=np.int8))
+        return FORMAT_DENSE8, shift, offset
+    offset = sum(part.size for part in parts.dense16)
+    parts.dense16.append(np.ascontiguousarray(weights.T, dtype=np.int16))
+    return FORMAT_DENSE16, 0, offset
+
+
+def _pack_sparse(connection: Sparse, parts: _Parts) -> int:
+    """Append rows by presynaptic neuron (`Sparse` keeps its synapses in that order); return the first row."""
+    assert connection.sign_mode is not None
+    n_pre = connection.shape[1]
+    first_row = sum(part.size for part in parts.csr_start)
+    first_synapse = sum(part.size for part in parts.csr_target)
+    per_row = np.bincount(np.asarray(connection.col), minlength=n_pre)
+    parts.csr_start.append(first_synapse + np.concatenate([[0], np.cumsum(per_row)]).astype(np.int64))
+    parts.csr_target.append(np.asarray(connection.row).astype(np.int32))
+    weights = truncate_weights(connection.data, connection.num_weight_bits, connection.sign_mode)
+    parts.csr_weight.append(weights.astype(np.int16))
+    return first_row
+
+
+def _order(network: Network, index: dict[str, int]) -> npt.NDArray[np.int32]:
+    """Order the operations of a step: deliver from inputs, deliver from neurons, then update every group.
+
+    What inputs deliver does not depend on the neurons, so learning computes it once for all members.
+    """
+    is_input = {group.name: isinstance(group, Input) for group in network.groups}
+    delivers = sorted(range(len(network.connections)), key=lambda c: not is_input[network.connections[c].source])
+    updates = [index[group.name] for group in network.ordered_groups if not is_input[group.name]]
+    ops = [(OP_DELIVER, c) for c in delivers] + [(OP_UPDATE, g) for g in updates]
+    return np.array(ops, np.int32).reshape(-1, 2)

@@ -1,0 +1,183 @@
+"""Split neuron groups into blocks, and give each block a core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurosim.chip import Chip
+from neurosim.fixedpoint import Int32Array, Int64Array
+from neurosim.mapping.demand import (
+    REMEDIES,
+    Block,
+    Demand,
+    Fan,
+    check_fits,
+    configuration_limits,
+    configurations,
+    core_limits,
+    demand_of,
+    fits,
+    joined,
+    used_by,
+    within,
+)
+from neurosim.mapping.route import OUTSIDE, Targets, distinct, targets_of
+from neurosim.network import Input, Network
+
+
+@dataclass(eq=False)
+class _Core:
+    """A core while it is being filled."""
+
+    blocks: list[Block]
+    demand: Demand
+
+
+def partition(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> tuple[tuple[Block, ...], ...]:
+    """Split every group into contiguous blocks and give each block a core.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    chip : Chip
+    fans : dict of group to list of Fan
+        From `fan_in`.
+
+    Returns
+    -------
+    tuple of tuple of Block
+        The blocks of each core, by core number.
+
+    Notes
+    -----
+    Groups come in the order of programs. A block is as long as an empty core allows; the last block of a group
+    goes to the first core that has room for it, else to a new one. Then cores whose neurons send to too many
+    cores are split until all fit. More cores than the chip has are refused by `place`, not here.
+    """
+    cores: list[_Core] = []
+    for group in network.ordered_groups:
+        if not isinstance(group, Input):
+            for block, demand, is_last in _blocks(group.name, group.n, fans[group.name], chip):
+                room = (core for core in cores if is_last and _joins(core, block, demand, network, chip))
+                home = next(room, None)
+                if home is None:
+                    cores.append(_Core([block], demand))
+                else:
+                    home.blocks.append(block)
+                    home.demand = joined(home.demand, demand)
+    return _split_by_axons_out([core.blocks for core in cores], fans, network, chip)
+
+
+def core_of_neurons(network: Network, cores: Sequence[Sequence[Block]]) -> Int32Array:
+    """Return the core of each neuron in the program's numbering, -1 for input lines: (n_neurons,) int32."""
+    core = np.full(network.n_neurons, OUTSIDE, np.int32)
+    offsets = network.offsets
+    for i, blocks in enumerate(cores):
+        for block in blocks:
+            core[offsets[block.group] + block.start : offsets[block.group] + block.stop] = i
+    return core
+
+
+def axons_out_of(network: Network, targets: Sequence[Targets]) -> Int64Array:
+    """Return to how many cores each neuron sends, its own included: (n_neurons,) int64."""
+    sends = np.zeros(network.n_neurons, np.int64)
+    offsets = network.offsets
+    for sent in targets:
+        first, n = offsets[sent.group], network.group(sent.group).n
+        sends[first : first + n] = len(sent.everyone) + np.bincount(sent.neuron, minlength=n)
+    return sends
+
+
+def _blocks(group: str, n: int, fans: list[Fan], chip: Chip) -> Iterator[tuple[Block, Demand, bool]]:
+    """Yield the longest blocks that fit on empty cores, and whether each is the last of its group."""
+    start, guess = 0, n if chip.compartments_per_core is None else min(n, chip.compartments_per_core)
+    while start < n:
+        one = demand_of(Block(group, start, start + 1), fans, chip)
+        for resource, count in used_by(one).items():
+            check_fits(
+                f"group {group!r}: one neuron needs", {resource: count}, core_limits(chip), chip, REMEDIES[resource]
+            )
+        longest, too_long, size, best = 1, n - start + 1, guess, one
+        while too_long - longest > 1:  # double from the size of the block before, then halve the interval
+            size = min(max(size, longest + 1), too_long - 1)
+            demand = demand_of(Block(group, start, start + size), fans, chip)
+            if fits(demand, chip):
+                longest, best = size, demand
+            else:
+                too_long = size
+            size = 2 * longest if too_long > n - start else (longest + too_long) // 2
+        guess = longest
+        yield Block(group, start, start + longest), best, start + longest == n
+        start += longest
+
+
+def _joins(core: _Core, block: Block, demand: Demand, network: Network, chip: Chip) -> bool:
+    """Whether a core has room for one more block (cheap tests first)."""
+    sizes = Demand(
+        core.demand.compartments + demand.compartments, core.demand.memory + demand.memory, core.demand.axons
+    )
+    if not fits(sizes, chip):
+        return False
+    together = configurations([*(other.group for other in core.blocks), block.group], network)
+    if not within(together, configuration_limits(chip)):
+        return False
+    return fits(joined(core.demand, demand), chip)
+
+
+def _split_by_axons_out(
+    cores: list[list[Block]], fans: dict[str, list[Fan]], network: Network, chip: Chip
+) -> tuple[tuple[Block, ...], ...]:
+    """Split cores whose neurons send to more cores than a core's table of axons out can hold.
+
+    A split gives the presynaptic neurons of the core more targets, so it is repeated until nothing changes.
+    """
+    limit, offsets = chip.axons_out_per_core, network.offsets
+    if limit is None or len(cores) > chip.n_cores:  # too many already: `place` says so
+        return tuple(tuple(blocks) for blocks in cores)
+    sends = axons_out_of(network, targets_of(network, core_of_neurons(network, cores)))
+    while len(cores) <= chip.n_cores:
+        pieces = [_cut(blocks, sends, offsets, limit, chip) for blocks in cores]
+        for blocks, runs in zip(cores, pieces, strict=True):
+            if len(runs) > 1:  # who sent to the core now sends to each piece where it has a synapse
+                sends[_axons(blocks, fans, chip)] -= 1
+                for run in runs:
+                    sends[_axons(run, fans, chip)] += 1
+        if all(len(runs) == 1 for runs in pieces):
+            break
+        cores = [run for runs in pieces for run in runs]
+    return tuple(tuple(blocks) for blocks in cores)
+
+
+def _axons(blocks: list[Block], fans: dict[str, list[Fan]], chip: Chip) -> Int64Array:
+    """Presynaptic neurons of a core, each once."""
+    demands = [demand_of(block, fans[block.group], chip) for block in blocks]
+    return distinct([demand.axons for demand in demands])
+
+
+def _cut(blocks: list[Block], sends: Int64Array, offsets: dict[str, int], limit: int, chip: Chip) -> list[list[Block]]:
+    """Cut the neurons of a core, in order, into runs that need at most `limit` axons out each."""
+    runs: list[list[Block]] = [[]]
+    free = limit
+    for block in blocks:
+        first = offsets[block.group]
+        total = np.cumsum(sends[first + block.start : first + block.stop])
+        begin, spent = block.start, 0
+        while begin < block.stop:
+            end = block.start + int(np.searchsorted(total, spent + free, side="right"))
+            if end > begin:
+                runs[-1].append(Block(block.group, begin, end))
+                free -= int(total[end - 1 - block.start]) - spent
+                spent, begin = int(total[end - 1 - block.start]), end
+            elif free < limit:
+                runs.append([])
+                free = limit
+            else:
+                check_fits(
+                    f"group {block.group!r}: one neuron needs", {"axons_out": int(total[begin - block.start]) - spent},
+                    {"axons_out": limit}, chip, REMEDIES["axons_out"],
+                )  # fmt: skip
+    return [run for run in runs if run]

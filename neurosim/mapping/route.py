@@ -1,0 +1,108 @@
+"""Find the packets that one spike of each neuron sends, and the links they cross."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from neurosim.fixedpoint import Int32Array, Int64Array
+from neurosim.network import Dense, Network, Sparse
+
+ENTRY_TILE = (0, 0)  # where spikes of input lines enter the mesh: an assumption, see docs/chips.md
+OUTSIDE = -1  # core of an input line
+
+
+class Targets(NamedTuple):
+    """The cores that the neurons of one group send to."""
+
+    group: str
+    everyone: Int64Array  # cores that each neuron of the group sends to (dense connections)
+    neuron: Int64Array  # further pairs of neuron (within the group) ...
+    core: Int64Array  # ... and core, each pair once (sparse connections)
+
+
+def targets_of(network: Network, core: Int32Array) -> list[Targets]:
+    """Return the target cores of each group that has outgoing connections.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    core : (n_neurons,) int32
+        Core of each neuron, -1 for input lines.
+    """
+    offsets = network.offsets
+    n_cores = int(core.max(initial=OUTSIDE)) + 1
+    found = []
+    for group in network.ordered_groups:
+        everyone = np.zeros(n_cores, np.bool_)
+        keys = []  # neuron * n_cores + core
+        for connection in network.connections:
+            if connection.source == group.name:
+                first = offsets[connection.target]
+                of_post = core[first : first + connection.shape[0]].astype(np.int64)
+                if isinstance(connection, Dense):
+                    everyone[of_post] = True
+                else:
+                    assert isinstance(connection, Sparse)
+                    key = np.asarray(connection.col) * n_cores + of_post[np.asarray(connection.row)]
+                    # synapses come by neuron, and blocks are contiguous: most repeats are neighbours
+                    keys.append(key[np.flatnonzero(np.diff(key, prepend=-1))])
+        pairs = distinct(keys)
+        neuron, target = pairs // n_cores, pairs % n_cores
+        further = ~everyone[target]
+        if everyone.any() or len(pairs):
+            found.append(
+                Targets(group.name, np.flatnonzero(everyone).astype(np.int64), neuron[further], target[further])
+            )
+    return found
+
+
+def distinct(parts: Sequence[Int64Array]) -> Int64Array:
+    """Return the values of several arrays, ascending, each once (sorting beats the hash table of `np.unique`)."""
+    values = np.sort(np.concatenate(parts)) if len(parts) else np.zeros(0, np.int64)
+    return values[np.flatnonzero(np.diff(values, prepend=-1))]
+
+
+def route(network: Network, core: Int32Array, tiles: Int64Array, targets: Sequence[Targets]) -> Int32Array:
+    """Return what one spike of each neuron sends: (n_neurons, 4) int32, `ROUTE_COLUMNS` of `mapping.layout`.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    core : (n_neurons,) int32
+        Core of each neuron, -1 for input lines.
+    tiles : (n_cores, 2) int64
+        Tile (x, y) of each core.
+    targets : sequence of Targets
+        From `targets_of`.
+
+    Notes
+    -----
+    One packet for each target core, however many synapses lie there. A packet goes along x, then along y: it
+    crosses ``abs(dx) + abs(dy)`` links. Packets from outside start at `ENTRY_TILE`, the link into it not counted.
+    """
+    routes = np.zeros((len(core), 4), np.int64)
+    place = np.tile(np.asarray(ENTRY_TILE, dtype=np.int64), (len(core), 1))  # tile of each neuron
+    place[core != OUTSIDE] = tiles[core[core != OUTSIDE]]
+    offsets = network.offsets
+    for sent in targets:
+        first, n = offsets[sent.group], network.group(sent.group).n
+        rows = routes[first : first + n]
+        own, at = core[first : first + n].astype(np.int64), place[first : first + n]
+        if len(sent.everyone):
+            homes, first_of, which = np.unique(
+                own, return_index=True, return_inverse=True
+            )  # a core's neurons send alike
+            local = (homes[:, None] == sent.everyone[None, :]).sum(axis=1)
+            links = np.abs(at[first_of][:, None, :] - tiles[sent.everyone][None, :, :]).sum(axis=1)
+            alike = np.column_stack([len(sent.everyone) - local, local, links])
+            rows += alike[which.reshape(-1)]
+        local_pair = own[sent.neuron] == sent.core
+        links = np.abs(at[sent.neuron] - tiles[sent.core])
+        parts = np.column_stack([~local_pair, local_pair, links]).astype(np.int64)
+        np.add.at(rows, sent.neuron, parts)
+    return routes.astype(np.int32)

@@ -1,0 +1,68 @@
+"""Check a network against the formats of a chip, and a finished mapping against its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurosim.chip import Chip
+from neurosim.errors import CapacityError, NetworkError
+from neurosim.fixedpoint import INPUT_SHIFT
+from neurosim.mapping.demand import REMEDIES, RESIDUAL_BITS, check_fits, configuration_limits, configurations
+from neurosim.mapping.layout import Mapping
+from neurosim.network import LIF, Connection, CubaLIF, Dense, Network, Sparse
+
+
+def check_formats(network: Network, chip: Chip) -> None:
+    """Refuse what the registers and synapse formats of a chip cannot hold."""
+    for part in (*network.groups, *network.connections):
+        if isinstance(part, (CubaLIF, Connection)):
+            raise NetworkError(f"network {network.name!r}: {part.name!r} is in floats; call quantize before mapping")
+        if isinstance(part, LIF) and chip.state_bits is not None:
+            _check_state(part, chip.state_bits, chip)
+        if isinstance(part, (Dense, Sparse)):
+            _check_synapses(part, chip)
+
+
+def validate(network: Network, chip: Chip, mapping: Mapping) -> None:
+    """Refuse a mapping that breaks a limit of the chip or loses a neuron."""
+    core, n_cores = mapping.core, len(mapping.cores)
+    assert core.shape == (network.n_neurons,) and int(core.max(initial=-1)) < n_cores <= chip.n_cores
+    assert not np.any(core[network.n_inputs :] < 0) and np.all(core[: network.n_inputs] == -1)
+    held = np.bincount(core[network.n_inputs :], minlength=n_cores)
+    for use in mapping.cores:
+        assert held[use.core] == use.used["compartments"]
+        assert 0 <= use.tile[0] < chip.mesh[0] and 0 <= use.tile[1] < chip.mesh[1]
+        owner = f"core {use.core} with {', '.join(use.groups)} needs"
+        check_fits(owner, use.used, use.limit, chip, "use smaller groups, or a chip with larger cores")
+        needed = configurations(use.groups, network)
+        check_fits(owner, needed, configuration_limits(chip), chip, REMEDIES["synapse_formats"])
+
+
+def _check_state(group: LIF, bits: int, chip: Chip) -> None:
+    limit = (1 << (bits - 1)) - 1
+    threshold = group.vth << INPUT_SHIFT
+    if threshold > limit:
+        raise CapacityError(
+            f"group {group.name!r}: vth {group.vth} is {threshold} in units of v, chip {chip.name!r} holds up to {limit} "
+            f"in {bits} bits; use vth up to {limit >> INPUT_SHIFT}"
+        )
+    bias = int(np.abs(group.bias).max())
+    if bias > limit:
+        raise CapacityError(
+            f"group {group.name!r}: bias {bias} exceeds the {limit} that chip {chip.name!r} holds in {bits} bits; "
+            "use a smaller bias"
+        )
+
+
+def _check_synapses(connection: Dense | Sparse, chip: Chip) -> None:
+    owner, bits = f"connection {connection.name!r}", connection.num_weight_bits
+    if chip.weight_bits_max is not None and bits > chip.weight_bits_max:
+        raise CapacityError(
+            f"{owner}: {bits} weight bits exceed the limit of {chip.weight_bits_max} of chip {chip.name!r}; "
+            f"quantize with num_weight_bits={chip.weight_bits_max}"
+        )
+    if connection.plastic and chip.tag_bits is not None and chip.tag_bits < RESIDUAL_BITS:
+        raise CapacityError(
+            f"{owner}: learning keeps {RESIDUAL_BITS} bits beside each weight, chip {chip.name!r} has {chip.tag_bits}; "
+            "make it plastic=False, or choose a chip that learns"
+        )

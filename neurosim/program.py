@@ -1,0 +1,112 @@
+"""What is loaded on a chip: the flat integer arrays of a mapped network, fixed during a run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.chip import Chip
+from neurosim.mapping.layout import Mapping
+from neurosim.network import Network
+
+MODEL_INPUT = 0
+MODEL_LIF = 1
+
+FORMAT_DENSE8 = 0  # rows of int8 mantissas, weight = mantissa << conn_shift
+FORMAT_DENSE16 = 1  # rows of int16 weights
+FORMAT_CSR = 2  # targets and int16 weights by presynaptic neuron
+
+OP_DELIVER = 0  # add the weights of the sources that fired in the step before
+OP_UPDATE = 1  # advance the neurons of a group by one step
+
+
+class ProgramArrays(NamedTuple):
+    """The program as kernels see it; every array is C-contiguous.
+
+    G groups (inputs first), N neurons, C connections. Rows of dense weights are presynaptic: the weights of
+    connection c from neuron j are ``dense[offset + j * n_post:][:n_post]``.
+    """
+
+    group_start: npt.NDArray[np.int32]  # (G + 1,) first neuron
+    group_model: npt.NDArray[np.int32]  # (G,) MODEL_*
+    keep_u: npt.NDArray[np.int32]  # (G,) 4096 - (du + 1)
+    keep_v: npt.NDArray[np.int32]  # (G,) 4096 - dv
+    threshold: npt.NDArray[np.int32]  # (G,) vth << 6
+    bias: npt.NDArray[np.int32]  # (N,) bias_mant << bias_exp
+    conn_source: npt.NDArray[np.int32]  # (C,) group
+    conn_target: npt.NDArray[np.int32]  # (C,) group
+    conn_format: npt.NDArray[np.int32]  # (C,) FORMAT_*
+    conn_shift: npt.NDArray[np.int32]  # (C,) weight = stored << shift
+    conn_exp: npt.NDArray[np.int32]  # (C,) weight_exp
+    conn_offset: npt.NDArray[np.int64]  # (C,) first element in dense8 or dense16, or first row in csr_start
+    dense8: npt.NDArray[np.int8]
+    dense16: npt.NDArray[np.int16]
+    csr_start: npt.NDArray[np.int64]
+    csr_target: npt.NDArray[np.int32]
+    csr_weight: npt.NDArray[np.int16]
+    ops: npt.NDArray[np.int32]  # (n_ops, 2) OP_*, group or connection
+    route: npt.NDArray[np.int32]  # (N, 4) per spike: messages, messages_local, hops_x, hops_y
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network in chip integers, mapped onto a chip and packed.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised; what adapters for other simulators translate from.
+    chip : Chip
+    mapping : Mapping
+    arrays : ProgramArrays
+    scales : dict of str to float
+        Units of the quantised quantities, for reports only ("group/hidden": chip weight units per float unit).
+    """
+
+    network: Network
+    chip: Chip
+    mapping: Mapping
+    arrays: ProgramArrays
+    scales: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names in the order of the arrays (inputs first)."""
+        return tuple(group.name for group in self.network.ordered_groups)
+
+    @property
+    def connection_names(self) -> tuple[str, ...]:
+        """Names in the order of the arrays."""
+        return tuple(connection.name for connection in self.network.connections)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Row names of a count matrix: groups, then connections."""
+        return self.group_names + self.connection_names
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all arrays, in hexadecimal: equal programs have equal fingerprints."""
+        digest = hashlib.sha256()
+        for name, array in zip(self.arrays._fields, self.arrays, strict=True):
+            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+class State(NamedTuple):
+    """What changes in each step; one row per sample."""
+
+    u: npt.NDArray[np.int32]  # (n_samples, N)
+    v: npt.NDArray[np.int32]  # (n_samples, N)
+    fired: npt.NDArray[np.bool_]  # (n_samples, N) spikes of the last step, not yet delivered
+
+
+def rest_state(program: Program, n_samples: int) -> State:
+    """Return the state of a freshly loaded chip: all zero."""
+    shape = (n_samples, program.network.n_neurons)
+    return State(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.bool_))

@@ -1,0 +1,233 @@
+"""Evaluate antithetic pairs and turn what they show into votes; twin of `neurosim.kernels.learn`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim import counters
+from neurosim.learnplan import CREDIT_LIMIT, FACTOR_TRACE, FITNESS_LIMIT, FORM_RESPONSE, LearnPlan, Scales
+from neurosim.program import Program
+from neurosim.reference.fitness import log_softmax, predict
+from neurosim.reference.noise import fold, signs
+from neurosim.reference.run import Chip
+
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Outcome(NamedTuple):
+    """What a generation's samples give; see `neurosim.learning.population.Outcome`."""
+
+    votes: Int64Array
+    measured: Int64Array
+    predictions: Int64Array
+    statistics: Int64Array
+    counts: Int64Array
+
+
+def shift_signed(x: int, exponent: int) -> int:
+    """Return ``x * 2**exponent``, rounding toward zero."""
+    magnitude = abs(x) << exponent if exponent >= 0 else abs(x) >> -exponent
+    return -magnitude if x < 0 else magnitude
+
+
+class Learner:
+    """One generation's evaluation, sample by sample, pair by pair."""
+
+    def __init__(self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array]) -> None:
+        self.plan, self.scales = plan, scales
+        self.chip = Chip(program, weights)
+        self.groups = program.network.ordered_groups
+        self.connections = [program.network.connections[i] for i in plan.plastic]
+        self.slices, self.row = self.chip.slices, self.chip.row
+        n, n_rows = program.network.n_neurons, max(len(self.groups), 5)
+        self.n_neurons = n
+        self.votes = np.zeros(plan.vote_start[-1], np.int64)
+        self.measured = np.zeros((plan.rank, plan.n_classes, n), np.int64)
+        self.statistics = np.zeros((5, n_rows), np.int64)
+        self.readout = self.slices[self.groups[plan.readout].name]
+
+    def learn(self, ids: Int64Array, labels: Int64Array, inputs: BoolArray, response: Int64Array, key: int) -> Outcome:
+        """Evaluate the samples of a generation.
+
+        Parameters
+        ----------
+        ids : (B,) int64
+            Samples; the position in it names the noise of a sample's pairs.
+        labels : (n_samples,) int64
+        inputs : (n_samples, n_event_steps, n_inputs) bool
+        response : (R, C, N) int64
+        key : int
+        """
+        predictions = np.array(
+            [self._sample(i, int(labels[x]), inputs[x], response, key) for i, x in enumerate(ids)], np.int64
+        )
+        return Outcome(self.votes, self.measured, predictions, self.statistics, self.chip.counts)
+
+    def _sample(self, position: int, label: int, inputs: BoolArray, response: Int64Array, key: int) -> int:
+        plan, totals = self.plan, self.statistics[4]
+        z, trace, near = self._run_base(inputs)
+        likelihood, error = self._fitness(z, label)
+        totals[:3] += [predict(z) == label, likelihood, z.max() - z.min()]
+        if plan.form == FORM_RESPONSE:
+            credit = self._respond(error, near, response)
+        else:
+            credit = np.zeros((plan.rank, self.n_neurons), np.int64)
+        pre = self._trace_factors(trace)
+        sample_key = fold(key, position)
+        for pair in range(plan.n_pairs):
+            pair_key = fold(sample_key, pair)
+            post = self._post_factors(pair_key)
+            if plan.factor != FACTOR_TRACE:
+                pre = self._random_factors(pair_key, trace)
+            plus = self._run_member(inputs, pre, post, 1)
+            minus = self._run_member(inputs, pre, post, -1)
+            if plan.form == FORM_RESPONSE:
+                self._measure(plus - minus, post)
+                continue
+            credit += self._pair_fitness(plus, minus, label) * post * self._learning_neurons()
+            if plan.factor != FACTOR_TRACE:
+                self._vote(pre, credit)
+                credit[:] = 0
+        if plan.factor == FACTOR_TRACE:
+            self._vote(pre, credit)
+        return predict(z)
+
+    def _window(self, t: int) -> int:
+        return t * self.plan.rank // self.plan.n_steps
+
+    def _count(self, name: str, counter: int, amount: int) -> None:
+        self.chip.counts[self.row[name], counter] += amount
+
+    def _inputs_at(self, inputs: BoolArray, t: int) -> BoolArray:
+        return inputs[t] if t < len(inputs) else np.zeros(inputs.shape[1], np.bool_)
+
+    def _run_base(self, inputs: BoolArray) -> tuple[Int64Array, Int64Array, BoolArray]:
+        """Run unperturbed; return the readout, and spike counts and near flags per window."""
+        plan, chip = self.plan, self.chip
+        trace = np.zeros((plan.rank, self.n_neurons), np.int64)
+        near = np.zeros((plan.rank, self.n_neurons), np.bool_)
+        chip.reset()
+        for t in range(plan.n_steps):
+            chip.near[:] = False
+            chip.step(self._inputs_at(inputs, t))
+            near[self._window(t)] |= chip.near
+            if t + 1 < plan.n_steps:
+                trace[self._window(t + 1)] += chip.fired
+        for i, group in enumerate(self.groups):
+            spikes, close = int(trace[:, self.slices[group.name]].sum()), int(near[:, self.slices[group.name]].sum())
+            self.statistics[0, i] += spikes
+            self.statistics[3, i] += close
+            self._count(group.name, counters.TRACE_UPDATES, spikes + close)
+        return chip.v[self.readout].copy(), trace, near
+
+    def _run_member(self, inputs: BoolArray, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
+        """Run with the perturbation +/- post x (pre of the sources that fired); return the readout."""
+        plan, scales = self.plan, self.scales
+        index = {group.name: i for i, group in enumerate(self.groups)}
+        t = 0
+
+        def noise(name: str, previous: BoolArray) -> Int64Array | None:
+            i = index[name]
+            if not plan.perturbed[i]:
+                return None
+            where = self.slices[name]
+            total = np.zeros(where.stop - where.start, np.int64)
+            ranks = [self._window(t)] if plan.factor == FACTOR_TRACE else range(plan.rank)
+            for r in ranks:
+                drive = sum(
+                    int(b[r][previous[self.slices[c.source]]].sum())
+                    for b, c in zip(pre, self.connections, strict=True)
+                    if c.target == name
+                )
+                self.statistics[1, i] += abs(drive)
+                self.statistics[2, i] += drive != 0
+                total += sign * shift_signed(drive, int(scales.noise_exp[i])) * post[r, where]
+            return total
+
+        self.chip.reset()
+        for t in range(plan.n_steps):
+            self.chip.step(self._inputs_at(inputs, t), noise)
+        return self.chip.v[self.readout].copy()
+
+    def _fitness(self, z: Int64Array, label: int) -> tuple[int, Int64Array]:
+        return log_softmax(z, label, int(self.scales.temperature[0]), self.plan.error_bits)
+
+    def _trace_factors(self, trace: Int64Array) -> list[Int64Array]:
+        return [trace[:, self.slices[c.source]] for c in self.connections]
+
+    def _random_factors(self, pair_key: int, trace: Int64Array) -> list[Int64Array]:
+        """Draw +1 or -1 per rank and source; 0 for sources that were silent in the unperturbed run."""
+        pre = []
+        for index, c in zip(self.plan.plastic, self.connections, strict=True):
+            fired = trace[:, self.slices[c.source]].sum(axis=0) > 0
+            stream = fold(pair_key, len(self.groups) + int(index))
+            drawn = np.stack([signs(fold(stream, r), len(fired)) for r in range(self.plan.rank)])
+            pre.append(drawn * fired)
+            self._count(c.name, counters.NOISE_DRAWS, drawn.size)
+        return pre
+
+    def _post_factors(self, pair_key: int) -> Int64Array:
+        post = np.zeros((self.plan.rank, self.n_neurons), np.int64)
+        for i, group in enumerate(self.groups):
+            if self.plan.perturbed[i]:
+                for r in range(self.plan.rank):
+                    post[r, self.slices[group.name]] = signs(fold(fold(pair_key, i), r), group.n)
+                self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * group.n)
+        return post
+
+    def _measure(self, difference: Int64Array, post: Int64Array) -> None:
+        """Add dz x post to the measured response."""
+        self.measured += difference[None, :, None] * post[:, None, :]
+        for i, group in enumerate(self.groups):
+            if self.plan.perturbed[i]:
+                elements = self.plan.rank * self.plan.n_classes * group.n
+                self._count(group.name, counters.RESPONSE_UPDATES, elements)
+                self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
+
+    def _respond(self, error: Int64Array, near: BoolArray, response: Int64Array) -> Int64Array:
+        """Return the local votes: minus the errors seen through the response, where the neuron came near firing."""
+        credit = np.zeros((self.plan.rank, self.n_neurons), np.int64)
+        for i, group in enumerate(self.groups):
+            if not self.plan.learns[i]:
+                continue
+            self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
+            where = self.slices[group.name]
+            if i == self.plan.readout:
+                credit[:, where] = -error
+                continue
+            total = -np.einsum("o,rok->rk", error, response[:, :, where])
+            shift = int(self.scales.credit_shift[i])
+            assert shift >= 0
+            local = np.sign(total) * (np.abs(total) >> shift)
+            credit[:, where] = np.clip(local, -CREDIT_LIMIT, CREDIT_LIMIT) * near[:, where]
+        return credit
+
+    def _learning_neurons(self) -> Int64Array:
+        mask = np.zeros(self.n_neurons, np.int64)
+        for i, group in enumerate(self.groups):
+            if self.plan.learns[i]:
+                mask[self.slices[group.name]] = 1
+        return mask
+
+    def _pair_fitness(self, plus: Int64Array, minus: Int64Array, label: int) -> int:
+        difference = self._fitness(plus, label)[0] - self._fitness(minus, label)[0]
+        self.statistics[4, 3] += abs(difference)
+        fitness = shift_signed(difference, -int(self.scales.fitness_shift[0]))
+        fitness = min(max(fitness, -FITNESS_LIMIT), FITNESS_LIMIT)
+        self.statistics[4, 4] += fitness == 0
+        for i, group in enumerate(self.groups):
+            if self.plan.learns[i]:
+                self._count(group.name, counters.REWARD_BROADCASTS, 1)
+        return fitness
+
+    def _vote(self, pre: list[Int64Array], credit: Int64Array) -> None:
+        """Add pre x credit, summed over ranks, to the votes of each connection."""
+        for c, connection in enumerate(self.connections):
+            local = credit[:, self.slices[connection.target]]
+            rows = np.einsum("rj,rk->jk", pre[c], local)
+            self.votes[self.plan.vote_start[c] : self.plan.vote_start[c + 1]] += rows.ravel()
+            self._count(connection.name, counters.VOTES, int(np.count_nonzero(pre[c])) * local.shape[1])

@@ -1,0 +1,266 @@
+"""What a run says about itself: lines for people and tables of plain values, from its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import sqrt
+from typing import Any
+
+from neurosim.tables import Cell
+from neurosim.tables import Table as Table
+from neurosim.tables import format_cell as format_cell
+from neurosim.tables import format_energy as format_energy
+from neurosim.tables import format_share as format_share
+from neurosim.tables import to_csv as to_csv
+
+Metrics = Mapping[str, Any]
+
+#: What counts and energies are given for: key in the metrics -> words.
+UNITS = {"per_inference": "inference", "per_learning_step": "training sample"}
+
+#: Name and meaning of each counter, for people.
+COUNTER_WORDS: dict[str, tuple[str, str]] = {
+    "synaptic_operations": ("synaptic operations", "one per spike and stored synapse"),
+    "neuron_updates_active": ("neuron updates, active", "current, voltage or input was not zero"),
+    "neuron_updates_idle": ("neuron updates, idle", "everything was zero"),
+    "spikes": ("spikes", "input lines included"),
+    "input_spikes": ("input spikes", "made outside the chip"),
+    "messages": ("messages between cores", "one packet per target core"),
+    "messages_local": ("messages within a core", "packets to the sender's own core"),
+    "input_messages": ("input messages", "packets from outside the chip"),
+    "hops_x": ("hops east-west", "links crossed"),
+    "hops_y": ("hops north-south", "links crossed"),
+    "barriers": ("barriers", "one per time step"),
+    "overflow_accumulator": ("overflows, input sum", "beyond 32 bits"),
+    "overflow_u": ("overflows, current", "wrapped at 24 bits"),
+    "saturation_v": ("saturations, voltage", "clipped at 23 bits and sign"),
+    "noise_draws": ("noise draws", "hashed integers"),
+    "perturbations": ("perturbations", "noise values added to a current"),
+    "trace_updates": ("trace updates", "counts kept at neurons"),
+    "response_updates": ("response updates", "elements of the response matrix"),
+    "votes": ("votes", "multiply-adds into the vote matrix"),
+    "weight_updates": ("weight updates", "weights written with a new value"),
+    "reward_broadcasts": ("reward broadcasts", "scalars sent to all cores of a group"),
+}
+
+
+def counter_name(counter: str) -> str:
+    """Return the name of a counter for people."""
+    return COUNTER_WORDS.get(counter, (counter.replace("_", " "), ""))[0]
+
+
+def accuracy_interval(n_correct: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    z = 1.959964  # 97.5 % point of the normal distribution
+    p, z2 = n_correct / n, z * z / n
+    middle, half = p + z2 / 2, z * sqrt(p * (1 - p) / n + z2 / (4 * n))
+    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
+
+
+def count_per(metrics: Metrics, per: str, counter: str) -> float | None:
+    """Return a counter per sample; None where it was not counted."""
+    counts = _get(metrics, "counts", per)
+    total = _get(counts, "totals", counter)
+    samples = _get(counts, "samples")
+    return None if total is None or not samples else total / samples
+
+
+def summary_lines(metrics: Metrics) -> list[str]:
+    """Return the result of a run in a few lines of text."""
+    lines = []
+    test, training = metrics.get("test") or {}, metrics.get("training") or {}
+    if test.get("accuracy") is not None:
+        text = f"accuracy           {test['accuracy']:.1%}"
+        if test.get("n") and test.get("n_correct") is not None:
+            low, high = accuracy_interval(test["n_correct"], test["n"])
+            text += f"  ({test['n_correct']} of {test['n']} test samples; 95 % interval {low:.1%} to {high:.1%})"
+        lines.append(text)
+    if training.get("generations") is not None:
+        seconds = f" in {training['seconds']:.1f} s" if training.get("seconds") is not None else ""
+        samples = f", {training['samples']:,} samples" if training.get("samples") is not None else ""
+        lines.append(f"training           {training['generations']:,} generations{samples}{seconds}")
+    for per, words in UNITS.items():
+        energy = _get(metrics, "energy", per)
+        if energy is not None:
+            bound = "at least " if energy.get("unpriced") else ""
+            lines.append(
+                f"energy             {bound}{format_energy(energy['total_pj'])} per {words} ({energy['table']})"
+            )
+    synops = count_per(metrics, "per_inference", "synaptic_operations")
+    if synops is not None:
+        spikes = count_per(metrics, "per_inference", "spikes")
+        lines.append(
+            f"work               {format_cell(synops)} synaptic operations, {format_cell(spikes)} spikes per inference"
+        )
+    if metrics.get("utilisation"):
+        fullest = _fullest(metrics["utilisation"])
+        lines.append(f"cores              {len(metrics['utilisation'])} of chip {metrics.get('chip', '?')}{fullest}")
+    lost = sum(
+        _get(metrics, "counts", "per_inference", "totals", name) or 0
+        for name in ("overflow_accumulator", "overflow_u", "saturation_v")
+    )
+    if lost:
+        lines.append(f"overflows          {lost:,} in the test run; scale the weights down or raise the thresholds")
+    return lines
+
+
+def network_table(metrics: Metrics) -> Table:
+    """Groups of the network, in chip registers."""
+    rows = [
+        (g["name"], g["kind"], g["n"], g.get("du"), g.get("dv"), g.get("vth"))
+        for g in _get(metrics, "network", "groups") or ()
+    ]  # fmt: skip
+    return Table("Groups", ("group", "kind", "neurons", "du", "dv", "vth"), tuple(rows))
+
+
+def connections_table(metrics: Metrics) -> Table:
+    """Connections of the network."""
+    rows = [
+        (c["name"], c["n_post"] * c["n_pre"], c.get("bits"), c.get("exp"), "yes" if c.get("plastic") else "no")
+        for c in _get(metrics, "network", "connections") or ()
+    ]
+    return Table("Connections", ("connection", "weights", "bits", "weight_exp", "learned"), tuple(rows))
+
+
+def counts_table(metrics: Metrics) -> Table:
+    """Operations per inference and per learning step, those that happened at all."""
+    present = [per for per in UNITS if _get(metrics, "counts", per)]
+    totals = {per: _get(metrics, "counts", per, "totals") or {} for per in present}
+    known = [*COUNTER_WORDS, *sorted({name for found in totals.values() for name in found} - set(COUNTER_WORDS))]
+    rows = [
+        (counter_name(name), *(count_per(metrics, per, name) for per in present), COUNTER_WORDS.get(name, ("", ""))[1])
+        for name in known
+        if any(found.get(name) for found in totals.values())
+    ]
+    return Table("Operations", ("operation", *(f"per {UNITS[per]}" for per in present), "meaning"), tuple(rows))
+
+
+def counts_by_row_table(metrics: Metrics, per: str = "per_inference") -> Table:
+    """Operations of each group and connection, per sample."""
+    counts = _get(metrics, "counts", per) or {}
+    by_row, samples = counts.get("by_row") or {}, counts.get("samples") or 1
+    rows = [(row, counter_name(name), n / samples) for row, found in by_row.items() for name, n in found.items() if n]
+    return Table("Operations by part", ("part", "operation", f"per {UNITS[per]}"), tuple(rows))
+
+
+def energy_table_rows(metrics: Metrics, per: str = "per_inference") -> Table:
+    """Energy by operation with the price of each, its kind and its source; the sum comes last."""
+    energy = _get(metrics, "energy", per) or {}
+    rows: list[tuple[Cell, ...]] = []
+    constants = energy.get("constants") or {}
+    for name, pj in (energy.get("components_pj") or {}).items():
+        price = constants.get(name, {})
+        rows.append(
+            (
+                counter_name(name),
+                pj,
+                _share(pj, energy.get("total_pj")),
+                price.get("value"),
+                price.get("kind", "no price"),
+                price.get("source"),
+            )
+        )
+    if rows:
+        rows.append(("sum of what is priced", energy.get("total_pj"), None, None, None, None))
+    title = f"Energy per {UNITS[per]} ({energy.get('table', 'no table')})"
+    return Table(title, ("operation", "pJ", "share %", "price in pJ", "kind", "source"), tuple(rows))
+
+
+def unpriced_table(metrics: Metrics, per: str = "per_inference") -> Table:
+    """Work that was counted and is missing in the energy; counts per sample."""
+    energy = _get(metrics, "energy", per) or {}
+    rows = [
+        (counter_name(u["counter"]), u["count"] / (energy.get("per") or 1), u["why"])
+        for u in energy.get("unpriced") or ()
+    ]
+    return Table(f"Not in the energy per {UNITS[per]}", ("operation", f"per {UNITS[per]}", "why"), tuple(rows))
+
+
+def utilisation_table(metrics: Metrics) -> Table:
+    """What each core holds: used and limit of each resource."""
+    cores = metrics.get("utilisation") or ()
+    resources = list(dict.fromkeys(name for core in cores for name in core["resources"]))
+    columns = [text for name in resources for text in (name.replace("_", " "), "limit")]
+    rows = [
+        (core["core"], ", ".join(map(str, core["tile"])), ", ".join(core["groups"]),
+         *(core["resources"].get(name, {}).get(key) for name in resources for key in ("used", "limit")))
+        for core in cores
+    ]  # fmt: skip
+    return Table("Cores", ("core", "tile", "groups", *columns), tuple(rows))
+
+
+def history_table(metrics: Metrics) -> Table:
+    """The learning curve."""
+    names = ("generation", "samples", "train_accuracy", "test_accuracy", "fitness", "moved", "saturated")
+    history = _get(metrics, "training", "history") or ()
+    return Table("Learning", names, tuple(tuple(entry.get(name) for name in names) for entry in history))
+
+
+def confusion_table(metrics: Metrics) -> Table:
+    """Test samples by true class (rows) and answer (columns)."""
+    matrix = _get(metrics, "test", "confusion") or ()
+    classes = class_names(metrics)
+    return Table(
+        "Answers", ("true class", *classes), tuple((name, *row) for name, row in zip(classes, matrix, strict=True))
+    )
+
+
+def quantization_table(metrics: Metrics) -> Table:
+    """What quantising changed, object by object."""
+    entries = metrics.get("quantization") or ()
+    keys = list(dict.fromkeys(key for entry in entries for key in entry if key != "note"))
+    rows = [tuple(_plain(entry.get(key)) for key in (*keys, "note")) for entry in entries]
+    return Table("Quantisation", (*keys, "note"), tuple(rows))
+
+
+def class_names(metrics: Metrics) -> tuple[str, ...]:
+    """Return the names of the classes of the test."""
+    test = metrics.get("test") or {}
+    return tuple(str(name) for name in test.get("classes") or range(len(test.get("confusion") or ())))
+
+
+def all_tables(metrics: Metrics) -> list[Table]:
+    """Return every table that has rows."""
+    tables = [
+        network_table(metrics),
+        connections_table(metrics),
+        history_table(metrics),
+        confusion_table(metrics),
+        counts_table(metrics),
+    ]
+    tables += [make(metrics, per) for per in UNITS for make in (counts_by_row_table, energy_table_rows, unpriced_table)]
+    tables += [utilisation_table(metrics), quantization_table(metrics)]
+    return [table for table in tables if table.rows]
+
+
+def _get(data: Any, *keys: str) -> Any:
+    """Follow keys through nested tables; None where one is missing."""
+    for key in keys:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(key)
+    return data
+
+
+def _share(part: float | None, total: float | None) -> float | None:
+    return None if part is None or not total else 100 * part / total
+
+
+def _plain(value: Any) -> Cell:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return ", ".join(map(str, value)) if isinstance(value, Iterable) else str(value)
+
+
+def _fullest(cores: Iterable[Mapping[str, Any]]) -> str:
+    """Name the resource that comes closest to its limit."""
+    shares = [
+        (use["share"], core["core"], name)
+        for core in cores
+        for name, use in core["resources"].items()
+        if use.get("share") is not None
+    ]
+    if not shares:
+        return ""
+    share, core, name = max(shares)
+    return f"; fullest: {name.replace('_', ' ')} of core {core}, {share:.0%}"
