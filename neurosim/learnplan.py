@@ -7,21 +7,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.codes import (
+    CONNECTION,
+    FACTOR_RANDOM,
+    FACTOR_TRACE,
+    FIRST_VOTE,
+    FORM_RESPONSE,
+    FORM_SCALAR,
+)
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.network import Dense
 from neurosim.program import Program
 
-FORM_RESPONSE = 0  # pairs measure how readouts respond; errors become local votes
-FORM_SCALAR = 1  # each pair's fitness difference is one scalar, broadcast
 FORMS = {"response": FORM_RESPONSE, "scalar": FORM_SCALAR}
-
-FACTOR_TRACE = 0  # presynaptic spike counts of the unperturbed run, one window of time per rank
-FACTOR_RANDOM = 1  # +1 / -1, zero where the presynaptic neuron was silent
 FACTORS = {"trace": FACTOR_TRACE, "random": FACTOR_RANDOM}
-
-FITNESS_LIMIT = 127  # the fitness difference of a pair is clipped to 8 bits
-CREDIT_LIMIT = 4095  # local votes are clipped to 13 bits
 
 
 class LearnPlan(NamedTuple):
@@ -38,25 +38,32 @@ class LearnPlan(NamedTuple):
     readout: int  # group
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
-    plastic: npt.NDArray[np.int32]  # (P,) connection
-    vote_start: npt.NDArray[np.int64]  # (P + 1,) first vote of each; rows by presynaptic neuron
-    factor_start: npt.NDArray[np.int64]  # (P + 1,) first pre factor of each
-    weight_bits: npt.NDArray[np.int32]  # (P,)
     residual_bits: int  # low bits kept beside each weight
-    perturbed: npt.NDArray[np.uint8]  # (G,) members perturb this group
-    learns: npt.NDArray[np.uint8]  # (G,) this group has plastic inputs
-    half: npt.NDArray[np.int32]  # (G,) half of the threshold: what counts as near
+    plastic: npt.NDArray[np.int64]  # (P + 1, 4) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS; last row: totals
+    group: npt.NDArray[np.int64]  # (G, 2) PERTURBED (by members), LEARNS (has plastic inputs)
+
+    @property
+    def connections(self) -> npt.NDArray[np.int64]:
+        """(P,) the plastic connections."""
+        return self.plastic[:-1, CONNECTION]
+
+    @property
+    def n_weights(self) -> int:
+        """W, the number of plastic weights."""
+        return int(self.plastic[-1, FIRST_VOTE])
+
+    def votes_of(self, c: int) -> slice:
+        """Return where the votes of the c-th plastic connection lie; rows by presynaptic neuron."""
+        return slice(int(self.plastic[c, FIRST_VOTE]), int(self.plastic[c + 1, FIRST_VOTE]))
 
 
 class Scales(NamedTuple):
     """Powers of two calibrated from measured activity; exponents, so that every scaling is a shift."""
 
-    noise_exp: npt.NDArray[np.int64]  # (G,) perturbation = factor * 2**noise_exp, in units of u
-    response_shift: npt.NDArray[np.int64]  # (G,) response used = accumulated >> shift
-    credit_shift: npt.NDArray[np.int64]  # (G,) local vote >> shift
+    group: npt.NDArray[np.int64]  # (G, 3) NOISE_EXP (perturbation = drive * 2**exp), RESPONSE_SHIFT, CREDIT_SHIFT
     step_shift: npt.NDArray[np.int64]  # (P,) weight change = vote * step >> shift
-    temperature: npt.NDArray[np.int64]  # (1,) 2**temperature units of the readout are 1/256 bit
-    fitness_shift: npt.NDArray[np.int64]  # (1,) fitness difference >> shift
+    temperature: int  # 2**temperature units of the readout are 1/256 bit
+    fitness_shift: int  # fitness difference >> shift
 
 
 def make_plan(
@@ -87,10 +94,13 @@ def make_plan(
     if not plastic:
         raise ConfigError(f"network {program.network.name!r}: no plastic connection; set plastic=True on one to learn")
     connections = [program.network.connections[i] for i in plastic]
-    learns = np.array([any(c.target == name for c in connections) for name in names], np.uint8)
+    learns = np.array([any(c.target == name for c in connections) for name in names], np.int64)
     perturbed = learns.copy()
     if form == "response":
         perturbed[names.index(readout)] = 0  # its error is known: no need to measure
+    weights = np.cumsum([0] + [c.shape[0] * c.shape[1] for c in connections])
+    factors = np.cumsum([0] + [c.shape[1] for c in connections])
+    bits = [c.num_weight_bits for c in connections]
     return LearnPlan(
         form=FORMS[form],
         factor=FACTORS[factor],
@@ -100,14 +110,9 @@ def make_plan(
         readout=names.index(readout),
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
-        plastic=np.array(plastic, np.int32),
-        vote_start=np.cumsum([0] + [c.shape[0] * c.shape[1] for c in connections]).astype(np.int64),
-        factor_start=np.cumsum([0] + [c.shape[1] for c in connections]).astype(np.int64),
-        weight_bits=np.array([c.num_weight_bits for c in connections], np.int32),
         residual_bits=residual_bits,
-        perturbed=perturbed,
-        learns=learns,
-        half=(program.arrays.threshold // 2).astype(np.int32),
+        plastic=np.stack([[*plastic, -1], weights, factors, [*bits, 0]], axis=1).astype(np.int64),
+        group=np.stack([perturbed, learns], axis=1).astype(np.int64),
     )
 
 
@@ -122,7 +127,7 @@ def initial_weights(program: Program, plan: LearnPlan) -> npt.NDArray[np.int32]:
     Starting in the middle makes the first changes up and down equally likely to reach the next mantissa.
     """
     rows = []
-    for index in plan.plastic:
+    for index in plan.connections:
         connection = program.network.connections[index]
         assert isinstance(connection, Dense)
         mantissa = np.asarray(connection.weights) >> lost_weight_bits(connection.num_weight_bits, "mixed")

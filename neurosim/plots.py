@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 PNG_DPI = 200
+MARKED_POINTS = 30  # a line of fewer points shows each of them
 
 
 def accuracy_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
@@ -31,23 +32,25 @@ def accuracy_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
     has_fitness = bool(_series(history, "fitness")[0])
     if not shown and not has_fitness:
         return None
+    from matplotlib.ticker import MaxNLocator
+
     heights = [3.0] * bool(shown) + [1.3] * has_fitness
     figure, axes = make_figure(sum(heights) + 0.7, len(heights), heights, share_x=True)
     if shown:
         chart = axes[0]
         styles = {
-            "train_accuracy": (theme.muted, 1.3, None, "training batch"),
-            "test_accuracy": (theme.strong, 2.0, "o", "test"),
+            "train_accuracy": (theme.muted, 1.3, "training batch"),
+            "test_accuracy": (theme.strong, 2.0, "test"),
         }
         for name in shown:
             x, y = _series(history, name)
-            color, width, marker, label = styles[name]
+            color, width, label = styles[name]
             chart.plot(
                 x,
                 [100 * value for value in y],
                 color=color,
                 linewidth=width,
-                marker=marker,
+                marker="o" if len(x) < MARKED_POINTS else None,
                 markersize=3.5,
                 label=label,
             )
@@ -78,8 +81,10 @@ def accuracy_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
         chart.legend(loc="lower right", bbox_to_anchor=(1, 0.12 if n_classes > 1 else 0), frameon=False)
     if has_fitness:
         x, y = _series(history, "fitness")
-        axes[-1].plot(x, y, color=theme.cycle[1], linewidth=1.3)
+        marker = "o" if len(x) < MARKED_POINTS else None
+        axes[-1].plot(x, y, color=theme.cycle[1], linewidth=1.3, marker=marker, markersize=3.5)
         axes[-1].set_ylabel("mean fitness")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axes[-1].set_xlabel("generation")
     axes[-1].margins(x=0.02)
     return figure
@@ -92,7 +97,7 @@ def raster_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
         return None
     groups = [group for group in raster["groups"] if group["step"]]
     voltages = (raster.get("readout") or {}).get("v") or []
-    heights = [0.5 + 0.11 * sqrt(group["n"]) for group in groups] + [2.2] * bool(voltages)
+    heights = [min(3.8, 0.5 + 0.11 * sqrt(group["n"])) for group in groups] + [2.2] * bool(voltages)
     if not heights:
         return None
     figure, axes = make_figure(sum(heights) + 0.9, len(heights), heights, share_x=True)
@@ -104,7 +109,7 @@ def raster_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
         chart.set_yticks([0, group["n"] - 1] if group["n"] > 1 else [0])
         chart.set_ylabel(group["name"])
         chart.set_title(
-            f"{len(group['step']):,} spikes of {group['n']} neurons", loc="right", color=theme.muted, fontsize=8
+            f"{len(group['step']):,} spikes of {group['n']:,} neurons", loc="right", color=theme.muted, fontsize=8
         )
     if voltages:
         _draw_readout(axes[-1], voltages, raster, metrics, theme)

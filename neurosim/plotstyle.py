@@ -39,8 +39,8 @@ def style(theme: Theme, salt: str) -> Any:
         "font.family": "DejaVu Sans", "font.size": 9, "text.color": theme.ink, "axes.labelcolor": theme.muted,
         "axes.edgecolor": theme.grid, "axes.facecolor": paper, "figure.facecolor": paper, "savefig.facecolor": paper,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
-        "axes.titlesize": 9, "grid.color": theme.grid, "grid.linewidth": 0.7, "xtick.color": theme.muted, "ytick.color": theme.muted,
-        "legend.fontsize": 8.5, "svg.fonttype": "path", "svg.hashsalt": salt,
+        "axes.titlesize": 9, "grid.color": theme.grid, "grid.linewidth": 0.7, "xtick.color": theme.muted,
+        "ytick.color": theme.muted, "legend.fontsize": 8.5, "svg.fonttype": "path", "svg.hashsalt": salt,
     }  # fmt: skip
 
 

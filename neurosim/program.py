@@ -13,43 +13,25 @@ from neurosim.chip import Chip
 from neurosim.mapping.layout import Mapping
 from neurosim.network import Network
 
-MODEL_INPUT = 0
-MODEL_LIF = 1
-
-FORMAT_DENSE8 = 0  # rows of int8 mantissas, weight = mantissa << conn_shift
-FORMAT_DENSE16 = 1  # rows of int16 weights
-FORMAT_CSR = 2  # targets and int16 weights by presynaptic neuron
-
-OP_DELIVER = 0  # add the weights of the sources that fired in the step before
-OP_UPDATE = 1  # advance the neurons of a group by one step
-
 
 class ProgramArrays(NamedTuple):
     """The program as kernels see it; every array is C-contiguous.
 
     G groups (inputs first), N neurons, C connections. Rows of dense weights are presynaptic: the weights of
-    connection c from neuron j are ``dense[offset + j * n_post:][:n_post]``.
+    connection c from neuron j are ``dense[offset + j * n_post:][:n_post]``. Few arrays, because every kernel call
+    passes them all: the parameters of groups and connections are columns of one table each (`neurosim.codes`).
     """
 
-    group_start: npt.NDArray[np.int32]  # (G + 1,) first neuron
-    group_model: npt.NDArray[np.int32]  # (G,) MODEL_*
-    keep_u: npt.NDArray[np.int32]  # (G,) 4096 - (du + 1)
-    keep_v: npt.NDArray[np.int32]  # (G,) 4096 - dv
-    threshold: npt.NDArray[np.int32]  # (G,) vth << 6
+    group: npt.NDArray[np.int64]  # (G, 7) START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF
+    conn: npt.NDArray[np.int64]  # (C, 6) SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET
+    ops: npt.NDArray[np.int64]  # (n_ops, 2) OP_*, group or connection
     bias: npt.NDArray[np.int32]  # (N,) bias_mant << bias_exp
-    conn_source: npt.NDArray[np.int32]  # (C,) group
-    conn_target: npt.NDArray[np.int32]  # (C,) group
-    conn_format: npt.NDArray[np.int32]  # (C,) FORMAT_*
-    conn_shift: npt.NDArray[np.int32]  # (C,) weight = stored << shift
-    conn_exp: npt.NDArray[np.int32]  # (C,) weight_exp
-    conn_offset: npt.NDArray[np.int64]  # (C,) first element in dense8 or dense16, or first row in csr_start
+    route: npt.NDArray[np.int32]  # (N, 4) per spike: messages, messages_local, hops_x, hops_y
     dense8: npt.NDArray[np.int8]
     dense16: npt.NDArray[np.int16]
     csr_start: npt.NDArray[np.int64]
     csr_target: npt.NDArray[np.int32]
     csr_weight: npt.NDArray[np.int16]
-    ops: npt.NDArray[np.int32]  # (n_ops, 2) OP_*, group or connection
-    route: npt.NDArray[np.int32]  # (N, 4) per spike: messages, messages_local, hops_x, hops_y
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,17 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import FEATURES, RunResult, SpikeTrain, Status, check_features, needed_features
+from neurosim.codes import FORMAT, FORMAT_DENSE8, OFFSET, PROBE_SPIKES, PROBE_U, PROBE_V, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import truncate_weights
 from neurosim.mapping.pack import mantissa_shift, pack
 from neurosim.network import Dense
-from neurosim.program import FORMAT_DENSE8, Program, ProgramArrays, State, rest_state
+from neurosim.program import Program, State, rest_state
 from neurosim.scratch import make_scratch
 from neurosim.version import VERSION
 
-PROBE_CODES = {"spikes": 0, "u": 1, "v": 2}
+PROBE_CODES = {"spikes": PROBE_SPIKES, "u": PROBE_U, "v": PROBE_V}
 MAX_THREADS = 256
 FIRST_CAPACITY = 1024  # probed spikes per sample for which room is made at first
 
@@ -46,11 +47,6 @@ def _probe_table(program: Program) -> _Probes:
         columns[probe.group, probe.what] = slice(n_columns, n_columns + n)
         n_columns += n
     return _Probes(np.array(rows, np.int64).reshape(-1, 3), columns, n_columns, tuple(spiking))
-
-
-def half_thresholds(arrays: ProgramArrays) -> npt.NDArray[np.int32]:
-    """Return the level above which a neuron counts as near its threshold: half of it, (G,) int32."""
-    return (arrays.threshold // 2).astype(np.int32)
 
 
 def check_threads(threads: int) -> int:
@@ -168,9 +164,9 @@ class SimulatorRunner(_Runner):
         old, chip = self._checked_weights(connection, weights)
         self._written[connection] = chip
         index = self.program.connection_names.index(connection)
-        first, shift = int(self.arrays.conn_offset[index]), int(self.arrays.conn_shift[index])
+        first, shift = int(self.arrays.conn[index, OFFSET]), int(self.arrays.conn[index, SHIFT])
         where = slice(first, first + chip.size)
-        if self.arrays.conn_format[index] != FORMAT_DENSE8:
+        if self.arrays.conn[index, FORMAT] != FORMAT_DENSE8:
             self.arrays.dense16[where] = chip.T.ravel()
             return
         mantissa = chip >> shift
@@ -217,8 +213,7 @@ class SimulatorRunner(_Runner):
             with np.errstate(over="ignore"):
                 n_recorded = run_samples(
                     self.arrays, self.scratch[number], events.start, events.neuron, events.n_steps, n_steps,
-                    first, last, *state, self._probes.table, trace, step, neuron, sample,
-                    half_thresholds(self.arrays), counts,
+                    first, last, *state, self._probes.table, trace, step, neuron, sample, counts,
                 )  # fmt: skip
             if n_recorded <= capacity:
                 return counts, np.stack([sample, step, neuron], axis=1)[:n_recorded]

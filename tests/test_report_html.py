@@ -65,9 +65,11 @@ def test_nothing_is_loaded_from_elsewhere(html):
 def test_headline_and_sections_say_what_was_found(html):
     text = Page(html).text
     for expected in (
-        "Digits, learned in chip integers", "266 spiking neurons and 18,944 integer weights for chip loihi1", "96.9 % accuracy",
+        "Digits, learned in chip integers", "266 spiking neurons and 18,944 integer weights for chip loihi1",
+        "96.9 % accuracy",
         "≥ 2.33 µJ energy per inference", "82,250 synaptic operations per inference", "2 cores", "8 taken for 1 3×",
-        "How it learned", "What the network sees", "8 → 3", "The work, counted", "Davies 2018, Table 2", "simulated", "assumed",
+        "How it learned", "What the network sees", "8 → 3", "The work, counted", "Davies 2018, Table 2",
+        "simulated", "assumed",
         "Not in the sum", "our rule; no chip has published such an operation", "How far to trust it", "static power",
         "seed 1", "population 64", "neurosim run runs/digits-001", "CC BY 4.0",
     ):  # fmt: skip

@@ -53,7 +53,8 @@ class Session:
             os.close(child_read)
             os.close(child_write)
         self.group = process.pid
-        self._end = weakref.finalize(self, _end_group, process, self._write, self._read, self._prefix, os.getpid())
+        pipes = (self._write, self._read)
+        self._end = weakref.finalize(self, _end_group, process, pipes, self._log, self._prefix, os.getpid())
         self._await_stages({"start": start_limit_s})
 
     @property
@@ -92,7 +93,6 @@ class Session:
     def close(self) -> None:
         """End the worker and everything it started; calling it again does nothing."""
         self._end()
-        self._log.close()
 
     def _await_stages(self, limits_s: Mapping[str, float]) -> wire.Arrays:
         """Wait until the worker has reported every stage; return what came with the last report."""
@@ -125,7 +125,7 @@ class Session:
         raise BackendError(f"{self._owner}: {text}")
 
     def _worker_lives(self) -> bool:
-        return os.waitid(os.P_PID, self.group, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        return not _has_ended(self.group)
 
     def _log_tail(self) -> str:
         self._log.seek(0)
@@ -133,17 +133,25 @@ class Session:
         return f" Its output ends with:\n{text}" if text else ""
 
 
-def _end_group(process: subprocess.Popen[bytes], write: int, read: int, prefix: str, owner: int) -> None:
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; it is not collected, so that its number, which names the group, stays taken."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # the caller's program collects all children itself
+        return True
+
+
+def _end_group(
+    process: subprocess.Popen[bytes], pipes: tuple[int, int], log: IO[bytes], prefix: str, owner: int
+) -> None:
     """End a process group: ask by closing the pipe, wait, then kill; remove its shared memory."""
-    os.close(write)
-    os.close(read)
+    for end in pipes:
+        os.close(end)
+    log.close()
     if os.getpid() != owner:  # a forked copy of the caller must not end the caller's Lava
         return
     deadline = time.monotonic() + END_WAIT_S
-    # The ended leader is collected last, so that its number, which names the group, is not used again meanwhile.
-    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        if time.monotonic() > deadline:
-            break
+    while not _has_ended(process.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     try:
         os.killpg(process.pid, signal.SIGKILL)

@@ -87,7 +87,8 @@ def result(network: Network, events: Events, n_steps: int, found: Arrays, backen
             spikes[group.name] = _train(row, neuron, n_steps)
         elif probe.what == "spikes":
             packed = found[f"spikes_{lifs.index(group.name)}"]
-            spikes[group.name] = _train(*np.nonzero(np.unpackbits(packed, axis=1, count=group.n)), n_steps)
+            where = np.argwhere(np.unpackbits(packed, axis=1, count=group.n))
+            spikes[group.name] = _train(where[:, 0], where[:, 1], n_steps)
         else:
             array = found[f"{probe.what}_{lifs.index(group.name)}"]
             states[group.name, probe.what] = array.reshape(events.n_samples, n_steps, group.n)

@@ -94,9 +94,8 @@ def sum_csr(start, target, weight, first_row, n_post, sources, n_spikes, total):
 
 
 @jit
-def add_scaled(total, shift, exponent, acc):
-    """Add ``total << shift``, scaled by ``2**exponent`` (rounding down), to ``acc`` (int32, wraps)."""
-    scale = shift + exponent
+def add_scaled(total, scale, acc):
+    """Add ``total * 2**scale`` (rounding down) to `acc` (int32, wraps)."""
     if scale >= 0:
         for k in range(len(acc)):
             acc[k] = np.int32(np.int64(acc[k]) + (np.int64(total[k]) << scale))

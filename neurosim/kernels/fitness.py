@@ -1,5 +1,8 @@
 """Integer log-softmax of a readout: likelihood of the label, and the error of every class."""
 
+import numpy as np
+
+from neurosim.codes import ERROR, POWERS
 from neurosim.kernels.jit import jit
 
 FRACTION_BITS = 8
@@ -17,7 +20,7 @@ def log2_fixed(x, log2_table):
 
 
 @jit
-def log_softmax(z, label, temperature, error_bits, exp2_table, log2_table, powers, error):
+def log_softmax(z, label, temperature, error_bits, exp2_table, log2_table, classes):
     """Return the log-likelihood of the label in 1/256 bit, and write every class's error.
 
     Parameters
@@ -31,18 +34,17 @@ def log_softmax(z, label, temperature, error_bits, exp2_table, log2_table, power
         The error is (probability - target) in units of ``2**-error_bits``.
     exp2_table, log2_table
         `neurosim.logtables`.
-    powers : (C,) int64
-        Scratch.
-    error : (C,) int64
-        Written.
+    classes : (3, C) int64
+        Rows POWERS (scratch) and ERROR are written.
     """
-    largest = z[0]
+    powers, error = classes[POWERS], classes[ERROR]
+    largest = np.int64(z[0])
     for o in range(1, len(z)):
-        largest = max(largest, z[o])
-    total = 0
-    distance = 0
+        largest = max(largest, np.int64(z[o]))
+    total = np.int64(0)
+    distance = np.int64(0)
     for o in range(len(z)):
-        below = (largest - z[o]) >> temperature
+        below = (largest - np.int64(z[o])) >> temperature
         octaves = below >> FRACTION_BITS
         fraction = below & ((1 << FRACTION_BITS) - 1)
         powers[o] = exp2_table[fraction] >> octaves if octaves <= EXP2_ONE_BITS else 0
@@ -63,3 +65,14 @@ def predict(z):
         if z[o] > z[best]:
             best = o
     return best
+
+
+@jit
+def spread(z):
+    """Return the distance from the smallest to the largest readout."""
+    low = np.int64(z[0])
+    high = np.int64(z[0])
+    for o in range(1, len(z)):
+        low = min(low, np.int64(z[o]))
+        high = max(high, np.int64(z[o]))
+    return high - low

@@ -12,13 +12,13 @@ INPUT_LIMIT = 1 << 25  # |sum| at the port that still fits 32 bits after the shi
 
 
 @jit
-def scale_input(acc, current):
-    """Write ``acc << 6`` (int32, wraps) to ``current``, zero ``acc``, return how many sums left 32 bits."""
+def scale_input(acc, noise, current):
+    """Write ``i32(acc << 6) + noise`` (int32, wraps) to `current`, zero `acc`, return how many sums left 32 bits."""
     n_over = 0
     for k in range(len(acc)):
         a = acc[k]
         n_over += np.int64(a >= INPUT_LIMIT) + np.int64(a < -INPUT_LIMIT)
-        current[k] = np.int32(np.int64(a) << 6)
+        current[k] = np.int32(np.int64(np.int32(np.int64(a) << 6)) + np.int64(noise[k]))
         acc[k] = 0
     return n_over
 
@@ -46,6 +46,8 @@ def update_lif(current, u, v, bias, keep_u, keep_v, threshold, half, fired, near
     n_active, n_corrected, n_saturated, n_fired : int
         An update is active unless u, v, input and bias were all zero, so that it changed nothing.
     """
+    keep_u, keep_v = np.int32(keep_u), np.int32(keep_v)
+    threshold, half = np.int32(threshold), np.int32(half)
     n_active = 0
     n_corrected = 0
     n_saturated = 0

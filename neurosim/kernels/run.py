@@ -1,22 +1,22 @@
 """Run a block of samples through many steps, recording what is probed."""
 
+from neurosim.codes import ACC, OP_DELIVER, PROBE_SPIKES, PROBE_U, SPIKES, START, STOP, U, V
 from neurosim.kernels.arith import copy_into
 from neurosim.kernels.jit import jit
 from neurosim.kernels.step import deliver_all, load_inputs, update_all
-
-PROBE_SPIKES, PROBE_U, PROBE_V = 0, 1, 2
 
 
 @jit
 def run_samples(
     p, s, event_start, event_neuron, n_event_steps, n_steps, first_sample, last_sample,
-    state_u, state_v, state_fired, probes, trace, spike_step, spike_neuron, spike_sample, half, counts,
+    state_u, state_v, state_fired, probes, trace, spike_step, spike_neuron, spike_sample, counts,
 ):  # fmt: skip
     """Run samples ``first_sample..last_sample - 1``, each from its row of the state.
 
     Parameters
     ----------
     p, s : ProgramArrays, Scratch
+        Lane NOISE of the scratch must be zero.
     event_start, event_neuron, n_event_steps
         Input spikes, see `neurosim.events.Events`.
     state_u, state_v : (n_samples, N) int32
@@ -29,8 +29,6 @@ def run_samples(
         Written: probed u and v after each step.
     spike_step, spike_neuron, spike_sample : (capacity,) int32
         Written: probed spikes in order; neurons in the program's numbering.
-    half : (G,) int32
-        Levels for `update_lif`'s near flags.
     counts : (rows, N_COUNTERS) int64
         Added to.
 
@@ -39,31 +37,32 @@ def run_samples(
     n_recorded : int
         Spikes that the probes saw. If it exceeds the capacity the rest was dropped: run again with more room.
     """
+    n_delivers = 0
+    while n_delivers < len(p.ops) and p.ops[n_delivers, 0] == OP_DELIVER:
+        n_delivers += 1
     recorded = 0
     for sample in range(first_sample, last_sample):
         load_state(p, s, state_u[sample], state_v[sample], state_fired[sample])
         for t in range(n_steps):
-            deliver_all(p, s, 0, len(p.ops), counts)
-            base = sample * n_event_steps + t
-            if t < n_event_steps:
-                load_inputs(p, s, event_neuron, event_start[base], event_start[base + 1], counts)
-            else:
-                load_inputs(p, s, event_neuron, 0, 0, counts)
-            update_all(p, s, half, s.quiet, counts)
+            deliver_all(p, s, 0, n_delivers, counts)
+            row = sample * n_event_steps + t
+            first_event = event_start[row] if t < n_event_steps else 0
+            last_event = event_start[row + 1] if t < n_event_steps else 0
+            load_inputs(p, s, event_neuron, first_event, last_event, counts)
+            update_all(p, s, counts)
             for i in range(len(probes)):
                 group, column = probes[i, 0], probes[i, 2]
-                first, last = p.group_start[group], p.group_start[group + 1]
+                first, last = p.group[group, START], p.group[group, STOP]
                 if probes[i, 1] == PROBE_SPIKES:
                     for k in range(s.n_spikes[group]):
                         if recorded < len(spike_step):
                             spike_step[recorded] = t
-                            spike_neuron[recorded] = first + s.spikes[first + k]
+                            spike_neuron[recorded] = first + s.lanes[SPIKES, first + k]
                             spike_sample[recorded] = sample
                         recorded += 1
-                elif probes[i, 1] == PROBE_U:
-                    copy_into(trace[sample, t, column : column + last - first], s.u[first:last])
                 else:
-                    copy_into(trace[sample, t, column : column + last - first], s.v[first:last])
+                    lane = U if probes[i, 1] == PROBE_U else V
+                    copy_into(trace[sample, t, column : column + last - first], s.lanes[lane, first:last])
         store_state(p, s, state_u[sample], state_v[sample], state_fired[sample])
     return recorded
 
@@ -71,15 +70,15 @@ def run_samples(
 @jit
 def load_state(p, s, u, v, fired):
     """Copy one sample's state into the scratch and list its undelivered spikes."""
-    copy_into(s.u, u)
-    copy_into(s.v, v)
-    s.acc[:] = 0
-    for group in range(len(p.group_model)):
-        first, last = p.group_start[group], p.group_start[group + 1]
+    copy_into(s.lanes[U], u)
+    copy_into(s.lanes[V], v)
+    s.lanes[ACC, :] = 0
+    for group in range(len(p.group)):
+        first, last = p.group[group, START], p.group[group, STOP]
         found = 0
         for k in range(first, last):
             if fired[k]:
-                s.spikes[first + found] = k - first
+                s.lanes[SPIKES, first + found] = k - first
                 found += 1
         s.n_spikes[group] = found
 
@@ -87,10 +86,10 @@ def load_state(p, s, u, v, fired):
 @jit
 def store_state(p, s, u, v, fired):
     """Copy the scratch back into one sample's state."""
-    copy_into(u, s.u)
-    copy_into(v, s.v)
+    copy_into(u, s.lanes[U])
+    copy_into(v, s.lanes[V])
     fired[:] = False
-    for group in range(len(p.group_model)):
-        first = p.group_start[group]
+    for group in range(len(p.group)):
+        first = p.group[group, START]
         for i in range(s.n_spikes[group]):
-            fired[first + s.spikes[first + i]] = True
+            fired[first + s.lanes[SPIKES, first + i]] = True

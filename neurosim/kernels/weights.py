@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from neurosim.codes import CONNECTION, FIRST_VOTE, OFFSET, WEIGHT_BITS
+from neurosim.counters import WEIGHT_UPDATES
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits, fold
-
-WEIGHT_UPDATES = 16
 
 
 @jit
@@ -32,17 +32,17 @@ def update_weights(p, plan, full, votes, step, step_shift, key, counts):
     -------
     n_saturated : int
     """
-    n_groups = len(p.group_model)
+    n_groups = len(p.group)
     n_saturated = 0
-    for c in range(len(plan.plastic)):
-        connection = plan.plastic[c]
-        first, last = plan.vote_start[c], plan.vote_start[c + 1]
-        limit = 1 << (plan.weight_bits[c] - 1 + plan.residual_bits)
+    for c in range(len(plan.plastic) - 1):
+        connection = plan.plastic[c, CONNECTION]
+        first, last = plan.plastic[c, FIRST_VOTE], plan.plastic[c + 1, FIRST_VOTE]
+        limit = 1 << (plan.plastic[c, WEIGHT_BITS] - 1 + plan.residual_bits)
         shift = max(0, step_shift[c])
         left = max(0, -step_shift[c])
         mask = np.uint64((1 << shift) - 1)
         stream = fold(key, connection)
-        rows = p.dense8[p.conn_offset[connection] : p.conn_offset[connection] + last - first]
+        rows = p.dense8[p.conn[connection, OFFSET] : p.conn[connection, OFFSET] + last - first]
         n_changed = 0
         for i in range(first, last):
             if votes[i] == 0:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, WEIGHT_BITS
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import FeatureError
 from neurosim.events import Events
@@ -17,10 +18,6 @@ from neurosim.program import Program
 from neurosim.scratch import make_scratch
 from neurosim.logtables import log_tables
 
-TOTALS_ROW = 4
-N_TOTALS = 5
-STATISTICS = ("spikes", "drive", "drive_steps", "near")
-TOTALS = ("correct", "likelihood", "spread", "fitness_size", "ties")
 
 
 class Outcome(NamedTuple):
@@ -29,7 +26,7 @@ class Outcome(NamedTuple):
     votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
     predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
-    statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STATISTICS by group; then TOTALS
+    statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
     counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS)
 
 
@@ -70,12 +67,8 @@ class LearnScratch(NamedTuple):
     credit: npt.NDArray[np.int32]  # (R, N)
     measured: npt.NDArray[np.int64]  # (R, C, N)
     votes: npt.NDArray[np.int32]  # (W,)
-    plus: npt.NDArray[np.int32]  # (C,)
-    minus: npt.NDArray[np.int32]  # (C,)
-    error: npt.NDArray[np.int64]  # (C,)
-    powers: npt.NDArray[np.int64]  # (C,)
+    classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
     shared_counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS)
-    n_inputs: npt.NDArray[np.int64]  # (1,)
 
 
 def make_learn_scratch(program: Program, plan: LearnPlan) -> LearnScratch:
@@ -87,16 +80,12 @@ def make_learn_scratch(program: Program, plan: LearnPlan) -> LearnScratch:
         near=np.zeros((rank, n), np.uint8),
         drive=np.zeros((rank, plan.n_steps, groups), np.int64),
         factor_a=np.zeros((rank, n), np.int8),
-        factor_b=np.zeros((rank, int(plan.factor_start[-1])), np.int32),
+        factor_b=np.zeros((rank, int(plan.plastic[-1, FIRST_FACTOR])), np.int32),
         credit=np.zeros((rank, n), np.int32),
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
-        votes=np.zeros(int(plan.vote_start[-1]), np.int32),
-        plus=np.zeros(plan.n_classes, np.int32),
-        minus=np.zeros(plan.n_classes, np.int32),
-        error=np.zeros(plan.n_classes, np.int64),
-        powers=np.zeros(plan.n_classes, np.int64),
+        votes=np.zeros(plan.n_weights, np.int32),
+        classes=np.zeros((3, plan.n_classes), np.int64),
         shared_counts=np.zeros((len(program.rows), N_COUNTERS), np.int64),
-        n_inputs=np.array([program.network.n_inputs], np.int64),
     )
 
 
@@ -126,7 +115,7 @@ class SimulatorLearner:
             scratch, work = self.work[number]
             work.votes[:] = 0
             work.measured[:] = 0
-            statistics = np.zeros((len(STATISTICS) + 1, max(len(self.program.group_names), N_TOTALS)), np.int64)
+            statistics = np.zeros((N_STATISTICS, max(len(self.program.group_names), N_TOTALS)), np.int64)
             counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
             with np.errstate(over="ignore"):
                 learn_samples(
@@ -161,10 +150,10 @@ class SimulatorLearner:
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
-        for c, connection in enumerate(self.plan.plastic):
-            first, last = int(self.plan.vote_start[c]), int(self.plan.vote_start[c + 1])
-            start = int(self.arrays.conn_offset[connection])
-            self.arrays.dense8[start : start + last - first] = full[first:last] >> self.plan.residual_bits
+        for c, connection in enumerate(self.plan.connections):
+            mantissa = full[self.plan.votes_of(c)] >> self.plan.residual_bits
+            start = int(self.arrays.conn[connection, OFFSET])
+            self.arrays.dense8[start : start + len(mantissa)] = mantissa
 
     def close(self) -> None:
         """End the worker threads."""
@@ -199,7 +188,7 @@ class ReferenceLearner:
 
         new = update_weights(self.plan, full.astype(np.int64), votes, step, step_shift, key)
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
-        for connection, n in zip(self.plan.plastic, new.n_changed, strict=True):
+        for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
             counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
         full[:] = new.full
         self.load(full)
@@ -233,10 +222,10 @@ def learned_weights(
 ) -> dict[str, npt.NDArray[np.int64]]:
     """Return the chip weights (n_post, n_pre) of each plastic connection."""
     weights = {}
-    for c, index in enumerate(plan.plastic):
+    for c, index in enumerate(plan.connections):
         connection = program.network.connections[index]
         n_post, n_pre = connection.shape
-        part = full[plan.vote_start[c] : plan.vote_start[c + 1]].astype(np.int64) >> plan.residual_bits
-        shift = lost_weight_bits(int(plan.weight_bits[c]), "mixed")
+        part = full[plan.votes_of(c)].astype(np.int64) >> plan.residual_bits
+        shift = lost_weight_bits(int(plan.plastic[c, WEIGHT_BITS]), "mixed")
         weights[connection.name] = np.ascontiguousarray((part << shift).reshape(n_pre, n_post).T)
     return weights

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits, truncate_weights
-from neurosim.mapping.layout import Mapping
-from neurosim.network import LIF, AnyConnection, Dense, Input, Network, Sparse
-from neurosim.program import (
+from neurosim.codes import (
     FORMAT_CSR,
     FORMAT_DENSE8,
     FORMAT_DENSE16,
@@ -16,8 +13,11 @@ from neurosim.program import (
     MODEL_LIF,
     OP_DELIVER,
     OP_UPDATE,
-    ProgramArrays,
 )
+from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits, truncate_weights
+from neurosim.mapping.layout import Mapping
+from neurosim.network import LIF, AnyConnection, Dense, Group, Input, Network, Sparse
+from neurosim.program import ProgramArrays
 
 INT8 = np.iinfo(np.int8)
 
@@ -43,34 +43,31 @@ def pack(network: Network, mapping: Mapping) -> ProgramArrays:
     """Return the program's arrays: groups inputs first, dense rows by presynaptic neuron, sparse ones as CSR."""
     groups = network.ordered_groups
     index = {group.name: i for i, group in enumerate(groups)}
-    sizes = [group.n for group in groups]
     parts = _Parts()
-    packed = [_pack_connection(connection, parts) for connection in network.connections]
-    lif = [group if isinstance(group, LIF) else None for group in groups]
+    conn = [
+        (index[c.source], index[c.target], *_pack_connection(c, parts)) for c in network.connections
+    ]  # in the order of codes.SOURCE..OFFSET
     bias = [group.bias if isinstance(group, LIF) else np.zeros(group.n, np.int64) for group in groups]
-
-
     return ProgramArrays(
-        group_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32),
-        group_model=np.array([MODEL_INPUT if isinstance(g, Input) else MODEL_LIF for g in groups], np.int32),
-        keep_u=np.array([DECAY_ONE - (g.du + 1) if g else 0 for g in lif], np.int32),
-        keep_v=np.array([DECAY_ONE - g.dv if g else 0 for g in lif], np.int32),
-        threshold=np.array([g.vth << INPUT_SHIFT if g else 0 for g in lif], np.int32),
+        group=np.array([_group_row(group, network.offsets[group.name]) for group in groups], np.int64),
+        conn=np.array(conn, np.int64).reshape(-1, 6),
+        ops=_order(network, index),
         bias=np.concatenate(bias).astype(np.int32),
-        conn_source=np.array([index[c.source] for c in network.connections], np.int32),
-        conn_target=np.array([index[c.target] for c in network.connections], np.int32),
-        conn_format=np.array([entry[0] for entry in packed], np.int32),
-        conn_shift=np.array([entry[1] for entry in packed], np.int32),
-        conn_exp=np.array([_exponent(c) for c in network.connections], np.int32),
-        conn_offset=np.array([entry[2] for entry in packed], np.int64),
+        route=np.ascontiguousarray(mapping.route, dtype=np.int32),
         dense8=_join(parts.dense8, np.int8),
         dense16=_join(parts.dense16, np.int16),
         csr_start=_join(parts.csr_start, np.int64),
         csr_target=_join(parts.csr_target, np.int32),
         csr_weight=_join(parts.csr_weight, np.int16),
-        ops=_order(network, index),
-        route=np.ascontiguousarray(mapping.route, dtype=np.int32),
     )
+
+
+def _group_row(group: Group, start: int) -> tuple[int, ...]:
+    """Return a row of the group table, in the order of codes.START..HALF."""
+    if not isinstance(group, LIF):
+        return start, start + group.n, MODEL_INPUT, 0, 0, 0, 0
+    threshold = group.vth << INPUT_SHIFT
+    return start, start + group.n, MODEL_LIF, DECAY_ONE - (group.du + 1), DECAY_ONE - group.dv, threshold, threshold // 2
 
 
 class _Parts:
@@ -88,15 +85,10 @@ def _join(parts: list[npt.NDArray[np.generic]], dtype: type[np.generic]) -> npt.
     return np.concatenate([part.ravel() for part in parts]).astype(dtype) if parts else np.zeros(0, dtype)
 
 
-def _exponent(connection: AnyConnection) -> int:
-    assert isinstance(connection, (Dense, Sparse))
-    return connection.weight_exp
-
-
-def _pack_connection(connection: AnyConnection, parts: _Parts) -> tuple[int, int, int]:
-    """Append one connection's weights; return format, shift and offset."""
+def _pack_connection(connection: AnyConnection, parts: _Parts) -> tuple[int, int, int, int]:
+    """Append one connection's weights; return format, shift, exponent and offset."""
     if isinstance(connection, Sparse):
-        return FORMAT_CSR, 0, _pack_sparse(connection, parts)
+        return FORMAT_CSR, 0, connection.weight_exp, _pack_sparse(connection, parts)
     assert isinstance(connection, Dense)
     weights = chip_weights(connection)
     shift = mantissa_shift(connection, weights)
@@ -104,10 +96,10 @@ def _pack_connection(connection: AnyConnection, parts: _Parts) -> tuple[int, int
     if mantissa.size == 0 or (INT8.min <= mantissa.min() and mantissa.max() <= INT8.max):
         offset = sum(part.size for part in parts.dense8)
         parts.dense8.append(np.ascontiguousarray(mantissa, dtype=np.int8))
-        return FORMAT_DENSE8, shift, offset
+        return FORMAT_DENSE8, shift, connection.weight_exp, offset
     offset = sum(part.size for part in parts.dense16)
     parts.dense16.append(np.ascontiguousarray(weights.T, dtype=np.int16))
-    return FORMAT_DENSE16, 0, offset
+    return FORMAT_DENSE16, 0, connection.weight_exp, offset
 
 
 def _pack_sparse(connection: Sparse, parts: _Parts) -> int:
@@ -124,7 +116,7 @@ def _pack_sparse(connection: Sparse, parts: _Parts) -> int:
     return first_row
 
 
-def _order(network: Network, index: dict[str, int]) -> npt.NDArray[np.int32]:
+def _order(network: Network, index: dict[str, int]) -> npt.NDArray[np.int64]:
     """Order the operations of a step: deliver from inputs, deliver from neurons, then update every group.
 
     What inputs deliver does not depend on the neurons, so learning computes it once for all members.
@@ -133,4 +125,4 @@ def _order(network: Network, index: dict[str, int]) -> npt.NDArray[np.int32]:
     delivers = sorted(range(len(network.connections)), key=lambda c: not is_input[network.connections[c].source])
     updates = [index[group.name] for group in network.ordered_groups if not is_input[group.name]]
     ops = [(OP_DELIVER, c) for c in delivers] + [(OP_UPDATE, g) for g in updates]
-    return np.array(ops, np.int32).reshape(-1, 2)
+    return np.array(ops, np.int64).reshape(-1, 2)

@@ -8,7 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import counters
-from neurosim.learnplan import CREDIT_LIMIT, FACTOR_TRACE, FITNESS_LIMIT, FORM_RESPONSE, LearnPlan, Scales
+from neurosim.codes import (
+    CREDIT_LIMIT,
+    CREDIT_SHIFT,
+    FACTOR_TRACE,
+    FITNESS_LIMIT,
+    FORM_RESPONSE,
+    LEARNS,
+    NOISE_EXP,
+    PERTURBED,
+)
+from neurosim.learnplan import LearnPlan, Scales
 from neurosim.program import Program
 from neurosim.reference.fitness import log_softmax, predict
 from neurosim.reference.noise import fold, signs
@@ -41,11 +51,11 @@ class Learner:
         self.plan, self.scales = plan, scales
         self.chip = Chip(program, weights)
         self.groups = program.network.ordered_groups
-        self.connections = [program.network.connections[i] for i in plan.plastic]
+        self.connections = [program.network.connections[i] for i in plan.connections]
         self.slices, self.row = self.chip.slices, self.chip.row
         n, n_rows = program.network.n_neurons, max(len(self.groups), 5)
         self.n_neurons = n
-        self.votes = np.zeros(plan.vote_start[-1], np.int64)
+        self.votes = np.zeros(plan.n_weights, np.int64)
         self.measured = np.zeros((plan.rank, plan.n_classes, n), np.int64)
         self.statistics = np.zeros((5, n_rows), np.int64)
         self.readout = self.slices[self.groups[plan.readout].name]
@@ -132,7 +142,7 @@ class Learner:
 
         def noise(name: str, previous: BoolArray) -> Int64Array | None:
             i = index[name]
-            if not plan.perturbed[i]:
+            if not plan.group[i, PERTURBED]:
                 return None
             where = self.slices[name]
             total = np.zeros(where.stop - where.start, np.int64)
@@ -145,7 +155,7 @@ class Learner:
                 )
                 self.statistics[1, i] += abs(drive)
                 self.statistics[2, i] += drive != 0
-                total += sign * shift_signed(drive, int(scales.noise_exp[i])) * post[r, where]
+                total += sign * shift_signed(drive, int(scales.group[i, NOISE_EXP])) * post[r, where]
             return total
 
         self.chip.reset()
@@ -154,7 +164,7 @@ class Learner:
         return self.chip.v[self.readout].copy()
 
     def _fitness(self, z: Int64Array, label: int) -> tuple[int, Int64Array]:
-        return log_softmax(z, label, int(self.scales.temperature[0]), self.plan.error_bits)
+        return log_softmax(z, label, self.scales.temperature, self.plan.error_bits)
 
     def _trace_factors(self, trace: Int64Array) -> list[Int64Array]:
         return [trace[:, self.slices[c.source]] for c in self.connections]
@@ -162,7 +172,7 @@ class Learner:
     def _random_factors(self, pair_key: int, trace: Int64Array) -> list[Int64Array]:
         """Draw +1 or -1 per rank and source; 0 for sources that were silent in the unperturbed run."""
         pre = []
-        for index, c in zip(self.plan.plastic, self.connections, strict=True):
+        for index, c in zip(self.plan.connections, self.connections, strict=True):
             fired = trace[:, self.slices[c.source]].sum(axis=0) > 0
             stream = fold(pair_key, len(self.groups) + int(index))
             drawn = np.stack([signs(fold(stream, r), len(fired)) for r in range(self.plan.rank)])
@@ -173,7 +183,7 @@ class Learner:
     def _post_factors(self, pair_key: int) -> Int64Array:
         post = np.zeros((self.plan.rank, self.n_neurons), np.int64)
         for i, group in enumerate(self.groups):
-            if self.plan.perturbed[i]:
+            if self.plan.group[i, PERTURBED]:
                 for r in range(self.plan.rank):
                     post[r, self.slices[group.name]] = signs(fold(fold(pair_key, i), r), group.n)
                 self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * group.n)
@@ -183,7 +193,7 @@ class Learner:
         """Add dz x post to the measured response."""
         self.measured += difference[None, :, None] * post[:, None, :]
         for i, group in enumerate(self.groups):
-            if self.plan.perturbed[i]:
+            if self.plan.group[i, PERTURBED]:
                 elements = self.plan.rank * self.plan.n_classes * group.n
                 self._count(group.name, counters.RESPONSE_UPDATES, elements)
                 self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
@@ -192,7 +202,7 @@ class Learner:
         """Return the local votes: minus the errors seen through the response, where the neuron came near firing."""
         credit = np.zeros((self.plan.rank, self.n_neurons), np.int64)
         for i, group in enumerate(self.groups):
-            if not self.plan.learns[i]:
+            if not self.plan.group[i, LEARNS]:
                 continue
             self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
             where = self.slices[group.name]
@@ -200,7 +210,7 @@ class Learner:
                 credit[:, where] = -error
                 continue
             total = -np.einsum("o,rok->rk", error, response[:, :, where])
-            shift = int(self.scales.credit_shift[i])
+            shift = int(self.scales.group[i, CREDIT_SHIFT])
             assert shift >= 0
             local = np.sign(total) * (np.abs(total) >> shift)
             credit[:, where] = np.clip(local, -CREDIT_LIMIT, CREDIT_LIMIT) * near[:, where]
@@ -209,18 +219,18 @@ class Learner:
     def _learning_neurons(self) -> Int64Array:
         mask = np.zeros(self.n_neurons, np.int64)
         for i, group in enumerate(self.groups):
-            if self.plan.learns[i]:
+            if self.plan.group[i, LEARNS]:
                 mask[self.slices[group.name]] = 1
         return mask
 
     def _pair_fitness(self, plus: Int64Array, minus: Int64Array, label: int) -> int:
         difference = self._fitness(plus, label)[0] - self._fitness(minus, label)[0]
         self.statistics[4, 3] += abs(difference)
-        fitness = shift_signed(difference, -int(self.scales.fitness_shift[0]))
+        fitness = shift_signed(difference, -self.scales.fitness_shift)
         fitness = min(max(fitness, -FITNESS_LIMIT), FITNESS_LIMIT)
         self.statistics[4, 4] += fitness == 0
         for i, group in enumerate(self.groups):
-            if self.plan.learns[i]:
+            if self.plan.group[i, LEARNS]:
                 self._count(group.name, counters.REWARD_BROADCASTS, 1)
         return fitness
 
@@ -229,5 +239,5 @@ class Learner:
         for c, connection in enumerate(self.connections):
             local = credit[:, self.slices[connection.target]]
             rows = np.einsum("rj,rk->jk", pre[c], local)
-            self.votes[self.plan.vote_start[c] : self.plan.vote_start[c + 1]] += rows.ravel()
+            self.votes[self.plan.votes_of(c)] += rows.ravel()
             self._count(connection.name, counters.VOTES, int(np.count_nonzero(pre[c])) * local.shape[1])

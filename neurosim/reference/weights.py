@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.codes import WEIGHT_BITS
 from neurosim.learnplan import LearnPlan
 from neurosim.reference.noise import bits, fold
 
@@ -25,9 +26,9 @@ def update_weights(
 ) -> NewWeights:  # fmt: skip
     """Return ``full + floor((vote * step + r) / 2**shift)``, r uniform in 0..2**shift - 1, saturated."""
     new, n_changed, n_saturated = full.copy(), [], 0
-    for c, connection in enumerate(plan.plastic):
-        first, last = int(plan.vote_start[c]), int(plan.vote_start[c + 1])
-        limit = 1 << (int(plan.weight_bits[c]) - 1 + plan.residual_bits)
+    for c, connection in enumerate(plan.connections):
+        first, last = plan.votes_of(c).start, plan.votes_of(c).stop
+        limit = 1 << (int(plan.plastic[c, WEIGHT_BITS]) - 1 + plan.residual_bits)
         shift, left = max(0, int(step_shift[c])), max(0, -int(step_shift[c]))
         stream = fold(key, int(connection))
         for i in range(first, last):

@@ -33,7 +33,9 @@ def make_case(
     """Return the case with probes on everything."""
     probes = [Probe(group.name) for group in groups]
     probes += [Probe(group.name, what) for group in groups if isinstance(group, LIF) for what in ("u", "v")]
-    return Case(Network(groups, connections, probes, name=name), spikes, n_steps or spikes.shape[1])
+    return Case(
+        Network(tuple(groups), tuple(connections), tuple(probes), name=name), spikes, n_steps or spikes.shape[1]
+    )
 
 
 def random_spikes(

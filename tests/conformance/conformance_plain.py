@@ -1,4 +1,4 @@
-"""The arithmetic once more, in plain Python integers, written from docs/arithmetic.md and sharing no code with neurosim."""
+"""The arithmetic once more, in plain Python integers: from docs/arithmetic.md, sharing no code with neurosim."""
 
 from __future__ import annotations
 

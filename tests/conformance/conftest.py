@@ -44,8 +44,11 @@ def backend(request: pytest.FixtureRequest, backend_name: str) -> Backend:
 
 
 @pytest.fixture
-def lava() -> Any:
-    """The class of the Lava backend, where Lava is installed."""
+def lava(request: pytest.FixtureRequest) -> Any:
+    """The class of the Lava backend, where Lava is installed and no other backend was asked for."""
+    asked = request.config.getoption("backend")
+    if asked and LAVA not in asked:
+        pytest.skip(f"asked for {', '.join(asked)} only")
     neurosim_lava = pytest.importorskip("neurosim_lava", reason="the package neurosim_lava is not on the path")
     status = neurosim_lava.LavaBackend.status()
     if not status.available:

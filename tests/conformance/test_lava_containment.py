@@ -116,12 +116,17 @@ def test_nothing_is_left_after_a_time_out(lava_runner: Callable[..., Any], monke
     monkeypatch.setattr(backend, "RUN_S", 0.5)
     monkeypatch.setattr(backend, "RUN_PER_PROCESS_STEP_S", 0.0)
     monkeypatch.setattr(backend, "RUN_PER_WEIGHT_STEP_S", 0.0)
-    seen = []
-    monkeypatch.setattr(session, "_worker_lives", lambda: bool(seen.append(group.blocks(session.prefix)) or True))
+    seen: list[Any] = []
+
+    def look() -> bool:
+        seen.extend(group.blocks(session.prefix))
+        return True
+
+    monkeypatch.setattr(session, "_worker_lives", look)
     with pytest.raises(BackendError, match=r"network 'contained': Lava did not finish 'run' within 0\.5 s") as caught:
         runner.run(few_events(), LONG)
     assert "patience" in str(caught.value)
-    assert any(seen), "shared memory of this group was there during the run"
+    assert seen, "shared memory of this group was there during the run"
     assert_nothing_left(session.group, session.prefix)
     monkeypatch.undo()
     assert runner.run(few_events()).backend == "lava", "the runner starts a new worker"
@@ -184,6 +189,7 @@ def test_nothing_is_left_when_the_worker_dies(lava_runner: Callable[..., Any]) -
     assert_nothing_left(session.group, session.prefix)
 
 
+@pytest.mark.usefixtures("lava")
 def test_nothing_is_left_after_interpreter_exit_without_close() -> None:
     process, number, prefix = spawn("sys.exit(0)")
     assert process.communicate(timeout=60)[1] == ""
@@ -191,6 +197,7 @@ def test_nothing_is_left_after_interpreter_exit_without_close() -> None:
     assert_nothing_left(number, prefix)
 
 
+@pytest.mark.usefixtures("lava")
 def test_nothing_is_left_after_the_caller_was_killed_in_a_run() -> None:
     process, number, prefix = spawn("runner.run(few_events(), LONG)")
     wait_until_lava_runs(number)
@@ -199,6 +206,7 @@ def test_nothing_is_left_after_the_caller_was_killed_in_a_run() -> None:
     assert_nothing_left(number, prefix)
 
 
+@pytest.mark.usefixtures("lava")
 def test_nothing_is_left_after_ctrl_c_in_a_run() -> None:
     process, number, prefix = spawn("runner.run(few_events(), LONG)")
     wait_until_lava_runs(number)

@@ -91,7 +91,8 @@ def test_spikes_of_inputs_are_the_events(runner: Runner, events: Events) -> None
 def test_types_and_shapes_of_results(runner: Runner, events: Events) -> None:
     result = runner.run(events, 25)
     for states in result.states.values():
-        assert (states.dtype, states.shape) == (np.int32, (2, 25, 2))
+        assert states.dtype == np.int32
+        assert states.shape == (2, 25, 2)
     for train in result.spikes.values():
         assert {part.dtype for part in train} == {np.dtype(np.int32)}
 

@@ -36,18 +36,13 @@ def run(backend: Backend, case: Case, program: Program) -> RunResult:
 
 
 @cache
-def reference_result(name: str) -> RunResult:
-    return run(get_backend("reference"), case_of(name), program_of(name))
-
-
-@cache
-def result_of(backend: Backend, name: str) -> RunResult:
-    return run(backend, case_of(name), program_of(name))
+def result_of(backend_name: str, name: str) -> RunResult:
+    return run(get_backend(backend_name), case_of(name), program_of(name))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_integers_equal_plain_python(backend: Backend, name: str) -> None:
-    found, expected = result_of(backend, name), plain_result(name)
+    found, expected = result_of(backend.name, name), plain_result(name)
     for group, what in expected:
         if what == "spikes":
             assert spike_list(found, group) == expected[group, what], f"spikes of {group!r}"
@@ -58,7 +53,7 @@ def test_integers_equal_plain_python(backend: Backend, name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_integers_equal_the_reference(backend: Backend, name: str) -> None:
-    found, expected = result_of(backend, name), reference_result(name)
+    found, expected = result_of(backend.name, name), result_of("reference", name)
     assert found.spikes.keys() == expected.spikes.keys()
     assert found.states.keys() == expected.states.keys()
     for group in expected.spikes:

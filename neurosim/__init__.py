@@ -1,0 +1,86 @@
+"""neurosim: spiking networks in a neuromorphic chip's integers, learning on the chip, with exact operation counts.
+
+Names below load what they need when first used; importing this package does nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from neurosim.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from neurosim.backend import get_backend as get_backend
+    from neurosim.chip import load_chip as load_chip
+    from neurosim.compile_network import compile as compile
+    from neurosim.config import TrainConfig as TrainConfig
+    from neurosim.energy import energy as energy
+    from neurosim.energy import load_energy_table as load_energy_table
+    from neurosim.events import Events as Events
+    from neurosim.events import events_from_dense as events_from_dense
+    from neurosim.experiment import train_model as train
+    from neurosim.modelfile import load_model as load_model
+    from neurosim.modelfile import save_model as save_model
+    from neurosim.network import LIF as LIF
+    from neurosim.network import Connection as Connection
+    from neurosim.network import CubaLIF as CubaLIF
+    from neurosim.network import Dense as Dense
+    from neurosim.network import Input as Input
+    from neurosim.network import Network as Network
+    from neurosim.network import Probe as Probe
+    from neurosim.network import Sparse as Sparse
+    from neurosim.quantize import quantize as quantize
+
+#: Every public name: its module, and its name there.
+_PUBLIC: dict[str, tuple[str, str]] = {
+    "Connection": ("network", "Connection"),
+    "CubaLIF": ("network", "CubaLIF"),
+    "Dense": ("network", "Dense"),
+    "Events": ("events", "Events"),
+    "Input": ("network", "Input"),
+    "LIF": ("network", "LIF"),
+    "Network": ("network", "Network"),
+    "Probe": ("network", "Probe"),
+    "Sparse": ("network", "Sparse"),
+    "TrainConfig": ("config", "TrainConfig"),
+    "compile": ("compile_network", "compile"),
+    "energy": ("energy", "energy"),
+    "events_from_dense": ("events", "events_from_dense"),
+    "get_backend": ("backend", "get_backend"),
+    "load_chip": ("chip", "load_chip"),
+    "load_energy_table": ("energy", "load_energy_table"),
+    "load_model": ("modelfile", "load_model"),
+    "quantize": ("quantize", "quantize"),
+    "save_model": ("modelfile", "save_model"),
+    "train": ("experiment", "train_model"),
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - names of strings, as the table says
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'neurosim' has no attribute {name!r}; public names are {', '.join(_PUBLIC)}")
+    module, attribute = _PUBLIC[name]
+    value = getattr(import_module(f"neurosim.{module}"), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
+
+
+class _Package(ModuleType):
+    """The package as an object whose public names are not hidden by modules of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Loading the module neurosim.energy or neurosim.quantize would put it where the function of that name belongs.
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

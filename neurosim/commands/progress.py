@@ -1,0 +1,72 @@
+"""How training shows its progress: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from neurosim.experiment import Progress
+
+PLAIN_LINES = 20  # about so many for a whole training
+
+
+class ProgressView:
+    """Shows each generation; use it in a ``with`` block and pass `show` as ``on_progress``."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.first: Progress | None = None
+        self.test_accuracy: float | None = None
+        self.bar: Bar | None = None
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> ProgressView:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self.bar = Bar(
+                TextColumn("generation"), MofNCompleteColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"),
+                TimeRemainingColumn(), TextColumn("left"), console=self.console,
+            )  # fmt: skip
+            self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Take note of a finished generation."""
+        self.first = self.first or progress
+        if progress.test_accuracy is not None:
+            self.test_accuracy = progress.test_accuracy
+        if self.bar is None:
+            if progress.test_accuracy is not None or self._is_due(progress):
+                line = f"  generation {progress.generation:>6,} of {progress.n_generations:,}  {self._numbers(progress)}"
+                self.console.print(line, soft_wrap=True)
+            return
+        if self.task is None:
+            self.task = self.bar.add_task("", total=progress.n_generations, completed=progress.generation)
+        self.bar.update(self.task, completed=progress.generation, description=self._numbers(progress))
+
+    def _is_due(self, progress: Progress) -> bool:
+        """Whether another twentieth of the generations is done."""
+        done, before = (g * PLAIN_LINES // progress.n_generations for g in (progress.generation, progress.generation - 1))
+        return done != before or progress is self.first
+
+    def _numbers(self, progress: Progress) -> str:
+        parts = [f"train {progress.train_accuracy:6.1%}"]
+        if self.test_accuracy is not None:
+            parts.append(f"test {self.test_accuracy:6.1%}")
+        parts.append(f"fitness {progress.fitness:7.3f}")
+        assert self.first is not None
+        seconds, samples = progress.seconds - self.first.seconds, progress.samples - self.first.samples
+        if seconds > 0:
+            parts.append(f"{samples / seconds:,.0f} samples/s")
+        return "  ".join(parts)
