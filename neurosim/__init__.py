@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from neurosim.energy import load_energy_table as load_energy_table
     from neurosim.events import Events as Events
     from neurosim.events import events_from_dense as events_from_dense
-    from neurosim.experiment import train_model as train
+    from neurosim.experiment import train as train
     from neurosim.modelfile import load_model as load_model
     from neurosim.modelfile import save_model as save_model
     from neurosim.network import LIF as LIF
@@ -55,10 +55,10 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "load_model": ("modelfile", "load_model"),
     "quantize": ("quantize", "quantize"),
     "save_model": ("modelfile", "save_model"),
-    "train": ("experiment", "train_model"),
+    "train": ("experiment", "train"),
 }
 
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - names of strings, as the table says
+__all__ = [*_PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

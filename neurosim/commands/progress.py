@@ -21,7 +21,6 @@ class ProgressView:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.first: Progress | None = None
-        self.test_accuracy: float | None = None
         self.bar: Bar | None = None
         self.task: TaskID | None = None
 
@@ -31,24 +30,26 @@ class ProgressView:
             from rich.progress import Progress as Bar
 
             self.bar = Bar(
-                TextColumn("generation"), MofNCompleteColumn(), BarColumn(bar_width=24), TextColumn("{task.description}"),
-                TimeRemainingColumn(), TextColumn("left"), console=self.console,
+                TextColumn("generation"), MofNCompleteColumn(), BarColumn(bar_width=24),
+                TextColumn("{task.description}"), TimeRemainingColumn(), TextColumn("left"), console=self.console,
             )  # fmt: skip
             self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.bar is not None:
             self.bar.stop()
 
     def show(self, progress: Progress) -> None:
         """Take note of a finished generation."""
         self.first = self.first or progress
-        if progress.test_accuracy is not None:
-            self.test_accuracy = progress.test_accuracy
         if self.bar is None:
-            if progress.test_accuracy is not None or self._is_due(progress):
-                line = f"  generation {progress.generation:>6,} of {progress.n_generations:,}  {self._numbers(progress)}"
+            if self._is_due(progress):
+                line = (
+                    f"  generation {progress.generation:>6,} of {progress.n_generations:,}  {self._numbers(progress)}"
+                )
                 self.console.print(line, soft_wrap=True)
             return
         if self.task is None:
@@ -57,13 +58,15 @@ class ProgressView:
 
     def _is_due(self, progress: Progress) -> bool:
         """Whether another twentieth of the generations is done."""
-        done, before = (g * PLAIN_LINES // progress.n_generations for g in (progress.generation, progress.generation - 1))
+        done, before = (
+            g * PLAIN_LINES // progress.n_generations for g in (progress.generation, progress.generation - 1)
+        )
         return done != before or progress is self.first
 
     def _numbers(self, progress: Progress) -> str:
         parts = [f"train {progress.train_accuracy:6.1%}"]
-        if self.test_accuracy is not None:
-            parts.append(f"test {self.test_accuracy:6.1%}")
+        if progress.test_accuracy is not None:
+            parts.append(f"test {progress.test_accuracy:6.1%}")
         parts.append(f"fitness {progress.fitness:7.3f}")
         assert self.first is not None
         seconds, samples = progress.seconds - self.first.seconds, progress.samples - self.first.samples

@@ -60,3 +60,17 @@ def show_table(console: Console, table: Table, title: bool = True) -> None:
 def write_json(data: Any) -> None:
     """Write a result as JSON to standard output."""
     print(json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def show_energy(console: Console, metrics: Any) -> None:
+    """Write the energy by operation with its sources, and what it leaves out."""
+    from neurosim import report
+
+    for per in report.UNITS:
+        show_table(console, report.energy_table_rows(metrics, per))
+        show_table(console, report.unpriced_table(metrics, per))
+    found = (metrics.get("energy") or {}).get("per_inference")
+    if found:
+        lines = [f"uncertainty: {found['uncertainty']}"]
+        lines += [f"not modelled: {text}" for text in found["not_modelled"]]
+        show_lines(console, lines)

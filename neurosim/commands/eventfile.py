@@ -1,0 +1,33 @@
+"""Input spikes in .npz files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neurosim.events import Events
+
+ADVICE = "write one with numpy.savez(FILE, spikes=array) of shape (n_samples, n_steps, n_inputs), zeros and ones"
+
+
+def load_events(path: Path) -> Events:
+    """Read events from a .npz file with an array "spikes": (n_samples, n_steps, n_inputs), zeros and ones."""
+    import numpy as np
+
+    from neurosim.errors import DataError
+    from neurosim.events import events_from_dense
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if isinstance(file, np.ndarray) or "spikes" not in file:
+                raise DataError(f"file {str(path)!r}: holds no array 'spikes'; {ADVICE}")
+            spikes = file["spikes"]
+    except OSError as error:
+        raise DataError(f"file {str(path)!r}: cannot be read ({error.strerror or error}); check the path") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"file {str(path)!r}: not a .npz file of events ({error}); {ADVICE}") from error
+    return events_from_dense(spikes)

@@ -1,0 +1,166 @@
+"""The commands that train: demo and train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurosim.commands.options import Json, Out, Seed, Threads, usable_threads
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neurosim.config import TrainConfig
+    from neurosim.experiment import TrainingStart
+    from neurosim.runfolder import RunFolder
+
+RUNS = Path("runs")
+INTERRUPTED = 130
+
+
+def demo(
+    out: Out = None, seed: Seed = None, threads: Threads = None, as_json: Json = False,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training samples; fewer are faster.")] = None,
+) -> None:  # fmt: skip
+    """Learn to read handwritten digits on a simulated chip, and show what it costs."""
+    from neurosim.config import TrainConfig
+    from neurosim.runfolder import RunFolder, unique_run_path
+
+    config = _with_options(TrainConfig(), seed, epochs)
+    folder = RunFolder.create(out or unique_run_path(RUNS, "demo"))
+    _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def train(
+    what: Annotated[str, typer.Argument(metavar="[TASK or CONFIG.toml]", help="What to learn, or a configuration "
+                                        "file.")] = "digits",
+    assignments: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one key of the "
+                           "configuration, for instance rule.pairs=2; may be repeated.")] = None,
+    out: Out = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUNFOLDER", help="Continue an interrupted run; the result "
+                                                "is the same to the byte.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds an earlier run; its results "
+                                        "are removed.")] = False,
+    example: Annotated[bool, typer.Option("--example", help="Print a configuration file with every key, "
+                                          "and stop.")] = False,
+    seed: Seed = None, threads: Threads = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train a network on the chip and write model, metrics, plots and report into a folder."""
+    from neurosim.config import TrainConfig, example_toml, load_config, override
+    from neurosim.errors import ConfigError
+    from neurosim.runfolder import RunFolder, unique_run_path
+
+    if example:
+        print(example_toml(), end="")
+        return
+    if resume is not None:
+        if assignments or out is not None or force or seed is not None:
+            raise ConfigError(
+                f"--resume {resume}: the run goes on with its own configuration and folder; "
+                "leave out --set, --seed, --out and --force"
+            )
+        from neurosim.experiment import checkpoint_config
+
+        folder = RunFolder.open(resume)
+        _train(checkpoint_config(folder), folder, threads, as_json=as_json, resume=True)
+        return
+    config = load_config(what) if what.endswith(".toml") else replace(TrainConfig(), task=what)
+    config = _with_options(override(config, assignments or ()), seed, None)
+    _check_names(config)
+    folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
+    _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _with_options(config: TrainConfig, seed: int | None, epochs: int | None) -> TrainConfig:
+    if seed is not None:
+        config = replace(config, seed=seed)
+    return config if epochs is None else replace(config, epochs=epochs)
+
+
+def _check_names(config: TrainConfig) -> None:
+    """Refuse what does not exist before a folder is made for it."""
+    from neurosim.backend import get_backend
+    from neurosim.chip import load_chip
+    from neurosim.energy import load_energy_table
+    from neurosim.errors import ConfigError
+    from neurosim.tasks import TASKS, load_task
+
+    if config.task not in TASKS:
+        load_task(config.task)
+        raise ConfigError(f"task: unknown task {config.task!r}; tasks are {', '.join(TASKS)}")
+    load_chip(config.chip)
+    load_energy_table(config.energy_table)
+    get_backend(config.backend)
+
+
+def _train(config: TrainConfig, folder: RunFolder, threads: int | None, *, as_json: bool, resume: bool) -> None:
+    """Train, showing everything on the terminal; with JSON, progress goes to stderr."""
+    from neurosim.commands.progress import ProgressView
+    from neurosim.commands.show import make_console, write_json
+    from neurosim.experiment import train_model
+
+    console = make_console(stderr=as_json)
+
+    with ProgressView(console) as view:
+        try:
+            metrics = train_model(
+                config, folder, threads=usable_threads(threads), resume=resume,
+                on_start=lambda start: _show_start(console, start), on_progress=view.show,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            interrupted = True
+        else:
+            interrupted = False
+    if interrupted:
+        make_console(stderr=True).print(f"interrupted; continue with: neurosim train --resume {folder.path}")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        write_json({"folder": str(folder.path), "metrics": metrics})
+    else:
+        _show_result(console, metrics, folder)
+
+
+def _show_start(console: Console, start: TrainingStart) -> None:
+    """Show the sections before training: data and network."""
+    from neurosim import report
+    from neurosim.commands.describe import describe_program
+    from neurosim.commands.show import show_heading, show_lines, show_table
+
+    task, config = start.task, start.config
+    show_heading(console, "Data")
+    samples = f"{len(task.train_labels):,} to learn from, {len(task.test_labels):,} to test with"
+    show_lines(console, [task.description, samples, task.attribution, f"{task.source}; {task.licence}"])
+    described = describe_program(start.program)
+    show_table(console, report.network_table(described)._replace(title="Network"))
+    show_table(console, report.connections_table(described), title=False)
+    show_heading(console, f"Chip {described['chip']}")
+    show_table(console, report.utilisation_table(described), title=False)
+    show_heading(console, "Learning")
+    rule = config.rule
+    show_lines(console, [f"rule {rule.form}, factor {rule.factor}, rank {rule.rank}, {rule.pairs} antithetic "
+                         f"pair{'s' * (rule.pairs > 1)} per sample; {start.n_generations:,} generations of "
+                         f"{config.batch} samples; seed {config.seed}"])  # fmt: skip
+
+
+def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -> None:
+    """Show the sections after training: result, operations, energy, files, what next."""
+    from neurosim import report
+    from neurosim.commands.show import show_energy, show_heading, show_lines, show_table
+
+    show_heading(console, "Result")
+    show_lines(console, report.summary_lines(metrics))
+    show_table(console, report.counts_table(metrics))
+    show_energy(console, metrics)
+    show_heading(console, "Files")
+    files = {"report": folder.report_path, "model": folder.model_path, "metrics": folder.metrics_path,
+             "plots": folder.plots, "checkpoints": folder.checkpoints}  # fmt: skip
+    show_lines(console, [f"{name:<12} {path}" for name, path in files.items() if path.exists()])
+    show_heading(console, "Next")
+    show_lines(console, metrics.get("next_steps") or (
+        f"neurosim inspect {folder.path}", f"neurosim run {folder.path} --task {metrics.get('task')} --sample 0",
+        f"neurosim evaluate {folder.path} --backend reference --limit 20",
+        "neurosim train --example > my.toml   (every setting, then: neurosim train my.toml)",
+    ))  # fmt: skip

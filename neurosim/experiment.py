@@ -1,0 +1,367 @@
+"""Train, evaluate and run models: from a configuration or a model file to results and a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.arrayfile import pack_arrays, unpack_arrays
+from neurosim.backend import RunResult, get_backend
+from neurosim.compile_network import compile as compile_network
+from neurosim.config import TrainConfig
+from neurosim.counters import OpCounts
+from neurosim.energy import energy, load_energy_table
+from neurosim.errors import ConfigError, DataError, ModelFileError
+from neurosim.events import Events
+from neurosim.learning.build import READOUT, build_network, run_steps
+from neurosim.learning.trainer import Generation, Trainer
+from neurosim.metrics import counts_metrics, training_metrics
+from neurosim.modelfile import Model, save_model
+from neurosim.network import Network, Probe
+from neurosim.plots import save_plots
+from neurosim.program import Program
+from neurosim.quantize import QuantNote, quantize
+from neurosim.report_html import write_report
+from neurosim.runfolder import RunFolder
+from neurosim.tasks import Task, load_task
+from neurosim.version import VERSION
+
+
+class TrainingStart(NamedTuple):
+    """What is known before the first generation."""
+
+    config: TrainConfig
+    program: Program
+    task: Task
+    n_generations: int
+
+
+class Progress(NamedTuple):
+    """Where a training run stands."""
+
+    generation: int
+    n_generations: int
+    samples: int
+    seconds: float  # since this process started training
+    train_accuracy: float  # running mean over recent generations
+    fitness: float  # running mean of log2 probability of the label
+    test_accuracy: float | None  # the newest one measured
+
+
+SMOOTHING = 0.1  # weight of the newest generation in the running means
+HISTORY_POINTS = 100  # a run keeps about so many points of its learning curve
+
+
+def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[QuantNote, ...]]:
+    """Describe the network of a configuration, quantise it, and map it onto its chip."""
+    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, f"{task.name}-{config.seed}")
+    quantized = quantize(network)
+    program = compile_network(quantized.network, config.chip)
+    return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes
+
+
+def train_model(
+    config: TrainConfig,
+    folder: RunFolder,
+    *,
+    threads: int = 2,
+    resume: bool = False,
+    on_start: Callable[[TrainingStart], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Train a network and fill a run folder with model, checkpoints, metrics, plots and report.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    folder : RunFolder
+    threads : int
+        Does not change any result.
+    resume : bool
+        Continue from the newest checkpoint in the folder; the final model is the same, byte for byte, as that of
+        a run without interruption.
+    on_start, on_progress : callable, optional
+        Called before the first and after every generation.
+
+    Returns
+    -------
+    metrics : dict
+        What is in the folder's metrics.json.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After an interrupt: the generation is finished and a checkpoint written first.
+    """
+    task = load_task(config.task, n_steps=config.network.n_steps)
+    program, notes = prepare_program(config, task)
+    if config.batch > len(task.train_labels):
+        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
+    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
+    load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
+    with Trainer(
+        program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),
+        n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
+    ) as trainer:  # fmt: skip
+        run = _Run(config, folder, task, trainer, threads)
+        if resume:
+            run.restore()
+        if on_start is not None:
+            on_start(TrainingStart(config, program, task, n_generations))
+        run.train(on_progress)
+        final = run.trained_program()
+        model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
+        test = evaluate_model(model, task, backend=config.backend, threads=threads)
+        metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
+    save_model(folder.model_path, model)
+    folder.write_metrics(metrics)
+    save_plots(metrics, folder.plots)
+    write_report(metrics, folder.report_path)
+    return metrics
+
+
+class _Run:
+    """The loop around a trainer: learning curve, checkpoints, interrupts."""
+
+    def __init__(self, config: TrainConfig, folder: RunFolder, task: Task, trainer: Trainer, threads: int) -> None:
+        self.config, self.folder, self.task, self.trainer, self.threads = config, folder, task, trainer, threads
+        self.history: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.accuracy, self.fitness = 0.0, 0.0
+        self.test_accuracy: float | None = None
+
+    def train(self, on_progress: Callable[[Progress], None] | None) -> None:
+        """Run the generations that are left."""
+        trainer, config = self.trainer, self.config
+        every = max(1, trainer.n_generations // HISTORY_POINTS)
+        before, start = self.seconds, time.monotonic()
+        with _deferred_interrupt() as interrupted:
+            while trainer.generation < trainer.n_generations:
+                shown = trainer.step()
+                self._smooth(shown)
+                self.seconds = before + time.monotonic() - start
+                last = trainer.generation == trainer.n_generations
+                measured = trainer.generation % config.evaluate_every == 0 or last
+                if measured:
+                    self.test_accuracy = self._test()
+                if measured or trainer.generation % every == 0:
+                    self.history.append(self._point(shown, measured))
+                if on_progress is not None:
+                    on_progress(self._progress(start))
+                if interrupted() or trainer.generation % config.checkpoint_every == 0 or last:
+                    self.checkpoint()
+                if interrupted():
+                    raise KeyboardInterrupt
+
+    def _smooth(self, shown: Generation) -> None:
+        weight = 1.0 if shown.generation == 1 else SMOOTHING
+        self.accuracy += weight * (shown.correct / shown.n_samples - self.accuracy)
+        self.fitness += weight * (shown.likelihood - self.fitness)
+
+    def _point(self, shown: Generation, measured: bool) -> dict[str, Any]:
+        return {
+            "generation": shown.generation,
+            "samples": shown.generation * self.config.batch,
+            "train_accuracy": round(self.accuracy, 6),
+            "fitness": round(self.fitness, 6),
+            "test_accuracy": self.test_accuracy if measured else None,
+            "rates": {name: round(rate, 6) for name, rate in shown.rates.items()},
+            "moved": round(shown.moved, 6),
+            "saturated": round(shown.saturated, 6),
+        }
+
+    def _progress(self, start: float) -> Progress:
+        generation = self.trainer.generation
+        return Progress(
+            generation, self.trainer.n_generations, generation * self.config.batch, time.monotonic() - start,
+            self.accuracy, self.fitness, self.test_accuracy,
+        )  # fmt: skip
+
+    def _test(self) -> float:
+        program = self.trainer.program
+        with get_backend(self.config.backend).open(program, threads=self.threads) as runner:
+            for name, weights in self.trainer.weights.items():
+                runner.write_weights(name, weights)
+            result = runner.run(self.task.test_events, run_steps(self.config.network))
+        return float(np.mean(_predictions(result) == self.task.test_labels))
+
+    def trained_program(self) -> Program:
+        """Return the program with the learned weights, mapped anew."""
+        program, weights = self.trainer.program, self.trainer.weights
+        connections = tuple(
+            dataclasses.replace(c, weights=weights[c.name]) if c.name in weights else c
+            for c in program.network.connections
+        )
+        return compile_network(dataclasses.replace(program.network, connections=connections), program.chip)
+
+    def checkpoint(self) -> None:
+        """Write everything that training needs to continue."""
+        header, arrays = self.trainer.state()
+        header |= {
+            "kind": "checkpoint",
+            "neurosim": VERSION,
+            "config": self.config.to_dict(),
+            "history": self.history,
+            "seconds": self.seconds,
+            "accuracy": self.accuracy,
+            "fitness": self.fitness,
+            "test_accuracy": self.test_accuracy,
+        }
+        self.folder.write_checkpoint(self.trainer.generation, pack_arrays(header, arrays))
+
+    def restore(self) -> None:
+        """Continue from the newest checkpoint of the folder, if there is one."""
+        path = self.folder.latest_checkpoint()
+        if path is None:
+            return
+        header, arrays = unpack_arrays(path.read_bytes(), path)
+        if header.get("kind") != "checkpoint":
+            raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
+        self.trainer.restore(header, arrays, str(path))
+        self.history, self.seconds = header["history"], header["seconds"]
+        self.accuracy, self.fitness, self.test_accuracy = header["accuracy"], header["fitness"], header["test_accuracy"]
+
+
+def checkpoint_config(folder: RunFolder) -> TrainConfig:
+    """Return the configuration of an interrupted run, from its newest checkpoint.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder has no checkpoint.
+    """
+    path = folder.latest_checkpoint()
+    if path is None:
+        raise ModelFileError(f"run folder {str(folder.path)!r}: has no checkpoint; train it anew with --force")
+    header, _ = unpack_arrays(path.read_bytes(), path)
+    return TrainConfig.from_dict(header["config"], str(path))
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let a first Ctrl-C finish the generation; a second one stops at once."""
+    received: list[int] = []
+
+    def remember(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    if current_thread() is not main_thread():
+        yield lambda: False
+        return
+    previous = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "readout": READOUT,
+        "n_steps_input": config.network.n_steps,
+        "n_steps": run_steps(config.network),
+        "config": config.to_dict(),
+    }
+
+
+def _predictions(result: RunResult) -> npt.NDArray[np.int64]:
+    """Return the class with the largest readout voltage after the last step, (n_samples,)."""
+    return np.argmax(result.states[READOUT, "v"][:, -1, :], axis=1).astype(np.int64)
+
+
+def _with_readout_probe(network: Network) -> Network:
+    names = [group.name for group in network.groups]
+    if READOUT not in names:
+        raise ConfigError(f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}")
+    return dataclasses.replace(network, probes=(Probe(READOUT, "v"),))
+
+
+def evaluate_model(
+    model: Model, task: Task, *, backend: str = "simulator", threads: int = 2, limit: int | None = None
+) -> dict[str, Any]:
+    """Classify a task's test samples with a model.
+
+    Parameters
+    ----------
+    model : Model
+        With a group "readout".
+    task : Task
+    backend : str
+    threads : int
+    limit : int, optional
+        Use only the first samples.
+
+    Returns
+    -------
+    dict
+        accuracy, n, n_correct, classes, confusion (rows: true class), predictions, counts, energy, backend.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: {limit} is not a positive number of samples")
+    n = len(task.test_labels) if limit is None else min(limit, len(task.test_labels))
+    labels = task.test_labels[:n]
+    n_steps = int(model.metadata.get("n_steps", task.n_steps_input + 2))
+    network = _with_readout_probe(model.network)
+    if network.group(READOUT).n != task.n_classes:
+        raise DataError(
+            f"model {network.name!r}: its readout has {network.group(READOUT).n} classes, task {task.name!r} has "
+            f"{task.n_classes}; choose the model's own task"
+        )
+    program = compile_network(network, model.chip)
+    with get_backend(backend).open(program, threads=threads) as runner:
+        result = runner.run(task.test_events.take(np.arange(n)), n_steps)
+    predictions = _predictions(result)
+    confusion = np.zeros((task.n_classes, task.n_classes), np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
+    table = str(model.metadata.get("config", {}).get("energy_table", "loihi1-davies2018"))
+    return {
+        "accuracy": float(np.mean(predictions == labels)),
+        "n": n,
+        "n_correct": int(np.sum(predictions == labels)),
+        "classes": [str(c) for c in range(task.n_classes)],
+        "confusion": confusion.tolist(),
+        "predictions": predictions.tolist(),
+        "counts": None if result.counts is None else counts_metrics(result.counts),
+        "energy": None if result.counts is None else _priced(result.counts, table),
+        "backend": result.backend,
+    }
+
+
+def _priced(counts: OpCounts, table: str) -> dict[str, Any]:
+    return energy(counts, load_energy_table(table), per=max(1, counts.n_samples)).to_dict()
+
+
+def run_model(
+    model: Model, events: Events, *, backend: str = "simulator", threads: int = 1, n_steps: int | None = None
+) -> RunResult:
+    """Run a model on input spikes and record what its probes ask for; every group's spikes if it has none."""
+    network = model.network
+    if not network.probes:
+        network = dataclasses.replace(network, probes=tuple(Probe(group.name) for group in network.groups))
+    program = compile_network(network, model.chip)
+    with get_backend(backend).open(program, threads=threads) as runner:
+        return runner.run(events, n_steps)
+
+
+def train(
+    config: TrainConfig | None = None, out: str | Path = "runs/train", *, threads: int = 2, force: bool = False
+) -> dict[str, Any]:
+    """Train in one call; see `train_model`.
+
+    Examples
+    --------
+    >>> metrics = train(TrainConfig(epochs=5), "runs/example")  # doctest: +SKIP
+    """
+    return train_model(config or TrainConfig(), RunFolder.create(out, force), threads=threads)

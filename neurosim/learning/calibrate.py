@@ -1,0 +1,125 @@
+"""Find the powers of two of a learning rule from measured activity, in integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.codes import (
+    CREDIT_SHIFT,
+    FITNESS_SIZE,
+    FORM_RESPONSE,
+    NOISE_EXP,
+    PERTURBED,
+    RESPONSE_SHIFT,
+    SPREAD,
+    START,
+    STAT_DRIVE,
+    STAT_DRIVE_STEPS,
+    STAT_TOTALS,
+    STOP,
+    THRESHOLD,
+)
+from neurosim.learnplan import LearnPlan, Scales
+from neurosim.program import ProgramArrays
+
+RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
+CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
+SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
+READOUT_NOISE_DIVISOR = 8  # a readout is perturbed by an eighth of an octave per step
+FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
+
+
+def floor_log2_ratio(numerator: int, denominator: int) -> int:
+    """Return ``floor(log2(numerator / denominator))`` for positive integers; values below 1 count as 1.
+
+    Examples
+    --------
+    >>> [floor_log2_ratio(*pair) for pair in ((8, 1), (7, 1), (1, 3), (3, 3))]
+    [3, 2, -2, 0]
+    """
+    numerator, denominator = max(1, numerator), max(1, denominator)
+    exponent = numerator.bit_length() - denominator.bit_length()
+    shifted = numerator << max(0, -exponent), denominator << max(0, exponent)
+    return exponent if shifted[0] >= shifted[1] else exponent - 1
+
+
+def initial_scales(plan: LearnPlan) -> Scales:
+    """Return the scales before anything was measured."""
+    group = np.zeros((len(plan.group), 3), np.int64)
+    group[:, CREDIT_SHIFT] = CREDIT_BITS + plan.error_bits - RESPONSE_BITS
+    return Scales(group, np.zeros(len(plan.connections), np.int64), temperature=8, fitness_shift=0)
+
+
+def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
+    """Set the temperature so that the untrained readouts spread over about three octaves."""
+    spread = int(statistics[STAT_TOTALS, SPREAD]) // n_samples
+    return scales._replace(temperature=max(0, floor_log2_ratio(spread, SPREAD_OCTAVES_256)))
+
+
+def calibrate_noise(
+    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int
+) -> Scales:
+    """Set each group's noise exponent so that a step with drive moves it by the wanted part of its threshold.
+
+    Parameters
+    ----------
+    perturbation_256 : int
+        Wanted size in 1/256 of the threshold; for the readout, which has none, it is relative to an octave of
+        probability instead.
+    """
+    group = scales.group.copy()
+    for g in np.nonzero(plan.group[:, PERTURBED])[0]:
+        drive = int(statistics[STAT_DRIVE, g]) // max(1, int(statistics[STAT_DRIVE_STEPS, g]))
+        wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
+        if g == plan.readout:
+            wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
+        # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest
+        group[g, NOISE_EXP] = floor_log2_ratio(wanted * 362 >> 8, drive)
+    return scales._replace(group=group)
+
+
+def calibrate_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs: int) -> Scales:
+    """Set the shift that brings a typical fitness difference to about 16."""
+    size = int(statistics[STAT_TOTALS, FITNESS_SIZE]) // n_pairs
+    return scales._replace(fitness_shift=max(0, floor_log2_ratio(size, FITNESS_TYPICAL)))
+
+
+def quantize_response(
+    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, accumulated: npt.NDArray[np.int64]
+) -> tuple[Scales, npt.NDArray[np.int32]]:
+    """Return the accumulated response in 8 bits, each group by a shift of its own (toward zero)."""
+    group, response = scales.group.copy(), np.zeros(accumulated.shape, np.int32)
+    if plan.form == FORM_RESPONSE:
+        for g in np.nonzero(plan.group[:, PERTURBED])[0]:
+            where = slice(int(arrays.group[g, START]), int(arrays.group[g, STOP]))
+            part = accumulated[:, :, where]
+            shift = max(0, int(np.abs(part).max(initial=0)).bit_length() - RESPONSE_BITS)
+            group[g, RESPONSE_SHIFT] = shift
+            response[:, :, where] = np.sign(part) * (np.abs(part) >> shift)
+    return scales._replace(group=group), response
+
+
+def calibrate_steps(
+    scales: Scales, plan: LearnPlan, votes: npt.NDArray[np.int64], step_256: int, full_step: int
+) -> Scales:
+    """Set each connection's step shift so that a typical first change has the wanted size.
+
+    Parameters
+    ----------
+    votes : (W,) int64
+        Votes of one generation.
+    step_256 : int
+        Wanted mean change of the weights that change at all, in 1/256 of a weight step.
+    full_step : int
+        The step's value before it decays.
+    """
+    shifts = scales.step_shift.copy()
+    for c in range(len(plan.connections)):
+        part = np.abs(votes[plan.votes_of(c)])
+        mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
+        wanted = (step_256 << plan.residual_bits) >> 8
+        shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
+    return scales._replace(step_shift=shifts)
+
+

@@ -1,0 +1,51 @@
+"""Keys of everything random in a training run; each is a hash of the words that name its use."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.reference.noise import GOLDEN, fold
+
+# Streams of a run. Keys are mixed, never added: neighbouring seeds, generations and streams share nothing.
+STREAM_ORDER = 1  # order of the samples in an epoch
+STREAM_PAIRS = 2  # noise of a generation's pairs
+STREAM_ROUNDING = 3  # rounding of a generation's updates
+STREAM_WARMUP = 4  # noise of the generations measured before weights move
+STREAM_WEIGHTS = 5  # initial weights of a connection
+
+
+def stream_key(seed: int, *words: int) -> int:
+    """Return the 64-bit key of a stream, named by the seed and any number of words.
+
+    Examples
+    --------
+    >>> stream_key(1, STREAM_PAIRS, 7) == stream_key(1, STREAM_PAIRS, 7)
+    True
+    """
+    key = fold(0, seed)
+    for word in words:
+        key = fold(key, word)
+    return key
+
+
+def uniform_bits(key: int, n: int) -> npt.NDArray[np.uint64]:
+    """Return the first n words of a stream, (n,) uint64: `neurosim.reference.noise.bits` for 0..n - 1, at once."""
+    with np.errstate(over="ignore"):
+        x = np.uint64(key) + (np.arange(1, n + 1, dtype=np.uint64)) * np.uint64(GOLDEN)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(x ^ (x >> np.uint64(31)), dtype=np.uint64)
+
+
+def permutation(key: int, n: int) -> npt.NDArray[np.int64]:
+    """Return 0..n - 1 in the order of the stream's words."""
+    return np.argsort(uniform_bits(key, n), kind="stable").astype(np.int64)
+
+
+def uniform_integers(key: int, n: int, limit: int) -> npt.NDArray[np.int64]:
+    """Return n integers in -limit..limit, (n,) int64; from the upper 32 bits of each word, so the bias is below 2**-20."""
+    high = (uniform_bits(key, n) >> np.uint64(32)).astype(np.int64)
+    return (high * (2 * limit + 1) >> 32) - limit
+
+

@@ -1,0 +1,228 @@
+"""The training loop: generations of evaluate, measure, vote, update; with checkpoints that resume to the bit."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.codes import CORRECT, LIKELIHOOD, STAT_SPIKES, STAT_TOTALS
+from neurosim.config import RuleConfig
+from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
+from neurosim.errors import ModelFileError
+from neurosim.events import Events
+from neurosim.learning.calibrate import (
+    calibrate_fitness,
+    calibrate_noise,
+    calibrate_steps,
+    calibrate_temperature,
+    initial_scales,
+    quantize_response,
+)
+from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
+from neurosim.learning.population import Outcome, learned_weights, open_learner
+from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.program import Program
+
+FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
+RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
+STATE_VERSION = 1  # of what a checkpoint holds
+
+
+class Generation(NamedTuple):
+    """What one generation showed."""
+
+    generation: int  # from 1
+    correct: int  # samples classified right by the unperturbed network, before this update
+    n_samples: int
+    likelihood: float  # mean log2 probability of the label
+    rates: dict[str, float]  # spikes per neuron and step, per group that learns
+    moved: float  # share of the plastic weights whose value changed
+    saturated: float  # share of the plastic weights that met the end of their range
+
+
+class Trainer:
+    """A program learning a classification task on a backend.
+
+    Parameters
+    ----------
+    program : Program
+    readout : str
+        Group whose final voltages are the answer, one neuron per class.
+    rule : RuleConfig
+    events : Events
+        Training samples.
+    labels : (n_samples,) int64
+    n_steps : int
+        Steps per sample.
+    n_generations, batch : int
+        Generations in the whole run, and samples in each.
+    seed : int
+    backend : str
+    threads : int
+        Does not change any result.
+    """
+
+    def __init__(
+        self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.NDArray[np.int64], *,
+        n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
+    ) -> None:  # fmt: skip
+        self.program, self.rule, self.seed = program, rule, seed
+        self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
+        self.plan: LearnPlan = make_plan(
+            program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
+            error_bits=rule.error_bits, residual_bits=rule.residual_bits,
+        )  # fmt: skip
+        self.learner = open_learner(backend, program, self.plan, events, labels, threads)
+        self.generation = 0
+        self.full = initial_weights(program, self.plan)
+        shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
+        self.accumulated = np.zeros(shape, np.int64)
+        self.scales: Scales = initial_scales(self.plan)
+        self.counts = np.zeros((len(program.rows), N_COUNTERS), np.int64)
+        self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+        self.learner.load(self.full)
+
+    def prepare(self) -> None:
+        """Calibrate on the first samples and measure the response, before any weight moves."""
+        outcome = self._evaluate(0, STREAM_WARMUP, 0)
+        self.scales = calibrate_temperature(self.scales, outcome.statistics, self.batch)
+        self._calibrate_noise(outcome)
+        for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
+            outcome = self._evaluate(w, STREAM_WARMUP, w)
+            if self.rule.form == "scalar":
+                self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
+            self._accumulate(outcome)
+        outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
+        self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
+
+    def step(self) -> Generation:
+        """Run one generation and apply its votes."""
+        if self.generation == 0:
+            self.prepare()
+        g = self.generation
+        outcome = self._evaluate(g, STREAM_PAIRS, g)
+        self.counts += outcome.counts
+        self._accumulate(outcome)
+        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
+        update_counts, n_saturated = self.learner.update(
+            self.full, outcome.votes, max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g)
+        )
+        self.counts += update_counts
+        if (g + 1) % RECALIBRATE_EVERY == 0:
+            self._calibrate_noise(outcome)
+        self.generation = g + 1
+        return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
+
+    def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
+        _, response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)
+        key = stream_key(self.seed, stream, generation)
+        return self.learner.evaluate(self._samples(position * self.batch), response, self.scales, key)
+
+    def _accumulate(self, outcome: Outcome) -> None:
+        """Add what was measured to the response, and forget a part of the old (toward zero)."""
+        old = self.accumulated
+        self.accumulated = old + outcome.measured - np.sign(old) * (np.abs(old) >> self.rule.memory)
+
+    def _calibrate_noise(self, outcome: Outcome) -> None:
+        self.scales = calibrate_noise(
+            self.scales, self.plan, self.program.arrays, outcome.statistics, int(self.rule.perturbation * 256)
+        )
+
+    def _samples(self, first: int) -> npt.NDArray[np.int64]:
+        """Return a batch from the endless sequence of shuffled epochs."""
+        parts, missing = [], self.batch
+        while missing:
+            epoch, offset = divmod(first, self.n_samples)
+            part = self._epoch(epoch)[offset : offset + missing]
+            parts.append(part)
+            first, missing = first + len(part), missing - len(part)
+        return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
+        if self._order[0] != epoch:
+            self._order = (epoch, permutation(stream_key(self.seed, STREAM_ORDER, epoch), self.n_samples))
+        return self._order[1]
+
+    def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
+        totals, rates = outcome.statistics[STAT_TOTALS], {}
+        for i, group in enumerate(self.program.network.ordered_groups):
+            if self.plan.group[i].any() and i != self.plan.readout:
+                steps = group.n * self.plan.n_steps * self.batch
+                rates[group.name] = int(outcome.statistics[STAT_SPIKES, i]) / steps
+        return Generation(
+            generation=self.generation,
+            correct=int(totals[CORRECT]),
+            n_samples=self.batch,
+            likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
+            rates=rates,
+            moved=n_moved / self.plan.n_weights,
+            saturated=n_saturated / self.plan.n_weights,
+        )
+
+    @property
+    def weights(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The learned chip weights (n_post, n_pre) by connection."""
+        return learned_weights(self.program, self.plan, self.full)
+
+    @property
+    def op_counts(self) -> OpCounts:
+        """Operations of all generations so far, as a chip would do them: every member is a run of its own."""
+        samples = self.generation * self.batch
+        runs = samples * (1 + 2 * self.plan.n_pairs)
+        return OpCounts(self.program.rows, self.counts.copy(), samples, runs * self.plan.n_steps)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return everything that changes during training: a header in plain values, and arrays of integers."""
+        header = {
+            "state_version": STATE_VERSION,
+            "fingerprint": self.program.fingerprint,
+            "generation": self.generation,
+            "temperature": self.scales.temperature,
+            "fitness_shift": self.scales.fitness_shift,
+        }
+        arrays = {
+            "full": self.full,
+            "accumulated": self.accumulated,
+            "scales_group": self.scales.group,
+            "scales_step_shift": self.scales.step_shift,
+            "counts": self.counts,
+        }
+        return header, arrays
+
+    def restore(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], where: str = "checkpoint") -> None:
+        """Continue from a state; the next generation is the one that would have followed.
+
+        Raises
+        ------
+        ModelFileError
+            If the state belongs to another program or version.
+        """
+        if header.get("state_version") != STATE_VERSION:
+            found = header.get("state_version")
+            raise ModelFileError(f"{where}: state version {found!r}, this neurosim reads {STATE_VERSION}; train anew")
+        if header["fingerprint"] != self.program.fingerprint:
+            raise ModelFileError(f"{where}: made for another network, chip or seed; resume with the same configuration")
+        self.generation = int(header["generation"])
+        self.full = arrays["full"].astype(np.int32)
+        self.accumulated = arrays["accumulated"].astype(np.int64)
+        self.counts = arrays["counts"].astype(np.int64)
+        self.scales = Scales(
+            arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),
+            int(header["temperature"]), int(header["fitness_shift"]),
+        )  # fmt: skip
+        self.learner.load(self.full)
+
+    def close(self) -> None:
+        """Free the learner."""
+        self.learner.close()
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

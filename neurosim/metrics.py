@@ -1,0 +1,162 @@
+"""Put everything that a training run measured into one dictionary of plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from neurosim.backend import get_backend
+from neurosim.compile_network import compile as compile_network
+from neurosim.config import TrainConfig
+from neurosim.counters import OpCounts
+from neurosim.energy import energy, load_energy_table
+from neurosim.learning.build import READOUT, run_steps
+from neurosim.learning.trainer import Trainer
+from neurosim.mapping import utilisation_rows
+from neurosim.network import LIF, Dense, Network, Probe
+from neurosim.program import Program
+from neurosim.quantize import QuantNote
+from neurosim.tasks import Task
+from neurosim.version import VERSION
+
+N_EXAMPLES = 40  # pictures in the report
+N_WEIGHT_IMAGES = 16  # first-layer neurons shown as pictures
+
+
+def counts_metrics(counts: OpCounts) -> dict[str, Any]:
+    """Return counts as plain values: number of samples, totals, and by group and connection."""
+    return {"samples": counts.n_samples, "totals": counts.totals(), "by_row": counts.by_row()}
+
+
+def training_metrics(
+    config: TrainConfig,
+    task: Task,
+    program: Program,
+    notes: tuple[QuantNote, ...],
+    trainer: Trainer,
+    history: list[dict[str, Any]],
+    seconds: float,
+    test: dict[str, Any],
+    threads: int,
+) -> dict[str, Any]:
+    """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.plots` read."""
+    learning = trainer.op_counts
+    table = load_energy_table(config.energy_table)
+    return {
+        "neurosim": VERSION,
+        "task": task.name,
+        "seed": config.seed,
+        "backend": config.backend,
+        "threads": threads,
+        "chip": program.chip.name,
+        "energy_table": config.energy_table,
+        "config": config.to_dict(),
+        "network": _network(program.network, run_steps(config.network)),
+        "data": {
+            "name": task.name,
+            "n_train": len(task.train_labels),
+            "n_test": len(task.test_labels),
+            "source": task.source,
+            "licence": task.licence,
+            "attribution": task.attribution,
+        },
+        "training": {
+            "rule": dataclasses.asdict(config.rule),
+            "generations": trainer.generation,
+            "samples": trainer.generation * config.batch,
+            "member_evaluations": trainer.generation * config.batch * (1 + 2 * config.rule.pairs),
+            "seconds": round(seconds, 3),
+            "history": history,
+        },
+        "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion")},
+        "counts": {"per_inference": test["counts"], "per_learning_step": counts_metrics(learning)},
+        "energy": {
+            "per_inference": test["energy"],
+            "per_learning_step": energy(learning, table, per=max(1, learning.n_samples)).to_dict(),
+        },
+        "utilisation": _utilisation(program),
+        "quantization": [
+            {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes
+        ],
+        "raster": _raster(config, task, program, test["predictions"]),
+        "examples": _examples(task, test["predictions"]),
+        "weight_images": _weight_images(task, program.network),
+    }
+
+
+def _network(network: Network, n_steps: int) -> dict[str, Any]:
+    groups: list[dict[str, Any]] = []
+    for group in network.ordered_groups:
+        kind = {"kind": "lif", "du": group.du, "dv": group.dv, "vth": group.vth} if isinstance(group, LIF) else {"kind": "input"}
+        groups.append({"name": group.name, "n": group.n} | kind)
+    connections = []
+    for c in network.connections:
+        n_post, n_pre = c.shape
+        entry = {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits, "plastic": c.plastic}
+        connections.append(entry | ({} if not isinstance(c, Dense) else {"exp": c.weight_exp}))
+    return {"name": network.name, "n_steps": n_steps, "groups": groups, "connections": connections}
+
+
+def _utilisation(program: Program) -> list[dict[str, Any]]:
+    """Return one entry per core, with what it uses of each resource."""
+    cores: dict[int, dict[str, Any]] = {}
+    for row in utilisation_rows(program.mapping):
+        core = cores.setdefault(
+            row["core"], {"core": row["core"], "tile": list(row["tile"]), "groups": list(row["groups"]), "resources": {}}
+        )
+        core["resources"][row["resource"]] = {key: row[key] for key in ("used", "limit", "share")}
+    return list(cores.values())
+
+
+def _raster(config: TrainConfig, task: Task, program: Program, predictions: list[int]) -> dict[str, Any]:
+    """Run the first test sample again with every spike recorded."""
+    network = program.network
+    probes = tuple(Probe(group.name) for group in network.ordered_groups if group.name != READOUT)
+    probed = dataclasses.replace(network, probes=(*probes, Probe(READOUT, "v")))
+    n_steps = run_steps(config.network)
+    with get_backend(config.backend).open(compile_network(probed, program.chip)) as runner:
+        result = runner.run(task.test_events.take([0]), n_steps)
+    groups = [
+        {
+            "name": name,
+            "n": network.group(name).n,
+            "step": train.step.tolist(),
+            "neuron": train.neuron.tolist(),
+        }
+        for name, train in result.spikes.items()
+    ]
+    voltage = result.states[READOUT, "v"][0].T  # (n_classes, n_steps)
+    return {
+        "sample": 0,
+        "label": int(task.test_labels[0]),
+        "prediction": int(predictions[0]),
+        "n_steps": n_steps,
+        "groups": groups,
+        "readout": {"name": READOUT, "v": voltage.tolist()},
+    }
+
+
+def _examples(task: Task, predictions: list[int]) -> list[dict[str, Any]]:
+    """Return pictures of test samples: all mistakes first, then the first ones."""
+    if task.images is None:
+        return []
+    wrong = [i for i, answer in enumerate(predictions) if answer != task.test_labels[i]]
+    order = (wrong + [i for i in range(len(predictions)) if i not in set(wrong)])[:N_EXAMPLES]
+    return [
+        {"image": task.images[i].tolist(), "label": int(task.test_labels[i]), "prediction": int(predictions[i])}
+        for i in sorted(order)
+    ]
+
+
+def _weight_images(task: Task, network: Network) -> dict[str, Any] | None:
+    """Return the weights of some first-layer neurons in the shape of the images."""
+    if task.images is None or not network.connections:
+        return None
+    connection = network.connections[0]
+    shape = task.images.shape[1:]
+    if not isinstance(connection, Dense) or connection.shape[1] != int(np.prod(shape)):
+        return None
+    weights = np.asarray(connection.weights)[:N_WEIGHT_IMAGES]
+    return {"connection": connection.name, "images": weights.reshape(len(weights), *shape).tolist()}
