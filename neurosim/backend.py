@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.counters import OpCounts
-from neurosim.errors import BackendError, FeatureError
+from neurosim.errors import BackendError, ConfigError, FeatureError
 from neurosim.events import Events
+from neurosim.network import LIF, Dense, Sparse
 from neurosim.program import Program, State
 
 ENTRY_POINT_GROUP = "neurosim.backends"
+MAX_THREADS = 256
 
 #: What a backend may declare. A program that needs a feature the backend lacks is refused in `open`.
 FEATURES = {
@@ -187,10 +189,16 @@ def get_backend(name: str = "simulator") -> Backend:
     return backend_class()
 
 
+def check_threads(threads: int) -> int:
+    """Return the number of worker threads, or say why it cannot be."""
+    valid = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool) and 1 <= threads <= MAX_THREADS
+    if not valid:
+        raise ConfigError(f"threads: {threads!r} is not in 1..{MAX_THREADS}; give the number of worker threads")
+    return int(threads)
+
+
 def needed_features(program: Program) -> frozenset[str]:
     """Return the features that a program needs from a backend."""
-    from neurosim.network import LIF, Dense, Sparse
-
     network = program.network
     needed = set()
     if any(isinstance(group, LIF) for group in network.groups):

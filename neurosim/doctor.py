@@ -131,7 +131,7 @@ def run_two_neurons(backend: str) -> tuple[list[int], list[int]]:
 
     network = Network(
         (Input("in", 1), LIF("first", 1, du=2000, dv=300, vth=40), LIF("second", 1, du=4095, dv=100, vth=20)),
-        (Dense("in", "first", [[60]]), Dense("first", "second", [[24]])),
+        (Dense("in", "first", [[60]]), Dense("first", "second", [[12]])),
         (Probe("first"), Probe("second"), Probe("second", "v")),
         name="self-test",
     )

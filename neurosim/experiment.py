@@ -122,11 +122,25 @@ def train_model(
         model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
         test = evaluate_model(model, task, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
+    metrics |= {"command": f"neurosim train {task.name} --seed {config.seed}", "next_steps": next_steps(config, folder)}
     save_model(folder.model_path, model)
     folder.write_metrics(metrics)
     save_plots(metrics, folder.plots)
     write_report(metrics, folder.report_path)
     return metrics
+
+
+def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
+    """Return commands to try after a run."""
+    model = folder.model_path
+    return [
+        f"neurosim inspect {model}   # what is on the chip, core by core",
+        f"neurosim run {model} --task {config.task} --sample 0   # one sample, spike by spike",
+        f"neurosim evaluate {model} --backend reference --limit 20   # the same numbers from the plain numpy twin",
+        f"neurosim train {config.task} --set rule.form=scalar --set rule.pairs=32   # one reward per pair and nothing else",
+        f"neurosim train {config.task} --set network.weight_bits=4   # coarser weights",
+        "neurosim train --example > my.toml   # every setting, with its meaning; then: neurosim train my.toml",
+    ]
 
 
 class _Run:
@@ -196,12 +210,8 @@ class _Run:
 
     def trained_program(self) -> Program:
         """Return the program with the learned weights, mapped anew."""
-        program, weights = self.trainer.program, self.trainer.weights
-        connections = tuple(
-            dataclasses.replace(c, weights=weights[c.name]) if c.name in weights else c
-            for c in program.network.connections
-        )
-        return compile_network(dataclasses.replace(program.network, connections=connections), program.chip)
+        program = self.trainer.program
+        return compile_network(program.network.with_weights(self.trainer.weights), program.chip)
 
     def checkpoint(self) -> None:
         """Write everything that training needs to continue."""
@@ -278,14 +288,14 @@ def _metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
 
 def _predictions(result: RunResult) -> npt.NDArray[np.int64]:
     """Return the class with the largest readout voltage after the last step, (n_samples,)."""
-    return np.argmax(result.states[READOUT, "v"][:, -1, :], axis=1).astype(np.int64)
+    return np.asarray(np.argmax(result.states[READOUT, "v"][:, -1, :], axis=1), dtype=np.int64)
 
 
 def _with_readout_probe(network: Network) -> Network:
     names = [group.name for group in network.groups]
     if READOUT not in names:
         raise ConfigError(f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}")
-    return dataclasses.replace(network, probes=(Probe(READOUT, "v"),))
+    return network.with_probes([Probe(READOUT, "v")])
 
 
 def evaluate_model(
@@ -349,7 +359,7 @@ def run_model(
     """Run a model on input spikes and record what its probes ask for; every group's spikes if it has none."""
     network = model.network
     if not network.probes:
-        network = dataclasses.replace(network, probes=tuple(Probe(group.name) for group in network.groups))
+        network = network.with_probes(Probe(group.name) for group in network.groups)
     program = compile_network(network, model.chip)
     with get_backend(backend).open(program, threads=threads) as runner:
         return runner.run(events, n_steps)

@@ -15,7 +15,7 @@ from neurosim.energy import energy, load_energy_table
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.mapping import utilisation_rows
-from neurosim.network import LIF, Dense, Network, Probe
+from neurosim.network import LIF, Dense, Network, Probe, Sparse
 from neurosim.program import Program
 from neurosim.quantize import QuantNote
 from neurosim.tasks import Task
@@ -89,13 +89,17 @@ def training_metrics(
 def _network(network: Network, n_steps: int) -> dict[str, Any]:
     groups: list[dict[str, Any]] = []
     for group in network.ordered_groups:
-        kind = {"kind": "lif", "du": group.du, "dv": group.dv, "vth": group.vth} if isinstance(group, LIF) else {"kind": "input"}
-        groups.append({"name": group.name, "n": group.n} | kind)
+        entry: dict[str, Any] = {"name": group.name, "n": group.n, "kind": "input"}
+        if isinstance(group, LIF):
+            entry |= {"kind": "lif", "du": group.du, "dv": group.dv, "vth": group.vth}
+        groups.append(entry)
     connections = []
     for c in network.connections:
         n_post, n_pre = c.shape
-        entry = {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits, "plastic": c.plastic}
-        connections.append(entry | ({} if not isinstance(c, Dense) else {"exp": c.weight_exp}))
+        exponent = c.weight_exp if isinstance(c, (Dense, Sparse)) else None
+        connections.append(
+            {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits, "exp": exponent, "plastic": c.plastic}
+        )
     return {"name": network.name, "n_steps": n_steps, "groups": groups, "connections": connections}
 
 
@@ -114,7 +118,7 @@ def _raster(config: TrainConfig, task: Task, program: Program, predictions: list
     """Run the first test sample again with every spike recorded."""
     network = program.network
     probes = tuple(Probe(group.name) for group in network.ordered_groups if group.name != READOUT)
-    probed = dataclasses.replace(network, probes=(*probes, Probe(READOUT, "v")))
+    probed = network.with_probes([*probes, Probe(READOUT, "v")])
     n_steps = run_steps(config.network)
     with get_backend(config.backend).open(compile_network(probed, program.chip)) as runner:
         result = runner.run(task.test_events.take([0]), n_steps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -429,6 +430,21 @@ class Network:
             if connection.name == name:
                 return connection
         raise NetworkError(f"unknown connection {name!r}; connections are {', '.join(c.name for c in self.connections)}")
+
+    def with_weights(self, weights: Mapping[str, npt.ArrayLike]) -> Network:
+        """Return the network with the integer weights (n_post, n_pre) of some dense connections replaced."""
+        connections: list[AnyConnection] = []
+        for connection in self.connections:
+            if connection.name in weights:
+                if not isinstance(connection, Dense):
+                    raise NetworkError(f"connection {connection.name!r}: only dense integer weights can be replaced")
+                connection = replace(connection, weights=weights[connection.name])
+            connections.append(connection)
+        return replace(self, connections=tuple(connections))
+
+    def with_probes(self, probes: Iterable[Probe]) -> Network:
+        """Return the network with other probes."""
+        return replace(self, probes=tuple(probes))
 
     @property
     def ordered_groups(self) -> tuple[Group, ...]:

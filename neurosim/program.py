@@ -74,7 +74,7 @@ class Program:
     def fingerprint(self) -> str:
         """SHA-256 of all arrays, in hexadecimal: equal programs have equal fingerprints."""
         digest = hashlib.sha256()
-        for name, array in zip(self.arrays._fields, self.arrays, strict=True):
+        for name, array in self.arrays._asdict().items():
             digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

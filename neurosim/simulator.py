@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple
@@ -10,7 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.backend import FEATURES, RunResult, SpikeTrain, Status, check_features, needed_features
+from neurosim.backend import (
+    FEATURES,
+    RunResult,
+    SpikeTrain,
+    Status,
+    check_features,
+    check_threads,
+    needed_features,
+)
 from neurosim.codes import FORMAT, FORMAT_DENSE8, OFFSET, PROBE_SPIKES, PROBE_U, PROBE_V, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
@@ -23,7 +30,6 @@ from neurosim.scratch import make_scratch
 from neurosim.version import VERSION
 
 PROBE_CODES = {"spikes": PROBE_SPIKES, "u": PROBE_U, "v": PROBE_V}
-MAX_THREADS = 256
 FIRST_CAPACITY = 1024  # probed spikes per sample for which room is made at first
 
 
@@ -49,11 +55,8 @@ def _probe_table(program: Program) -> _Probes:
     return _Probes(np.array(rows, np.int64).reshape(-1, 3), columns, n_columns, tuple(spiking))
 
 
-def check_threads(threads: int) -> int:
-    """Return the number of threads, or say why it cannot be."""
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MAX_THREADS:
-        raise ConfigError(f"threads: {threads!r} is not in 1..{MAX_THREADS}; give the number of worker threads")
-    return int(threads)
+def _is_count(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
 
 
 class _Runner:
@@ -69,10 +72,10 @@ class _Runner:
         """Run a batch of samples; see `neurosim.backend.Runner.run`."""
         events = check_events(events, self.program.network.n_inputs)
         steps = events.n_steps if n_steps is None else n_steps
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        if not _is_count(steps):
             raise ConfigError(f"n_steps: {n_steps!r} is not a positive integer; give the number of steps to run")
         start = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
-        final = State(*(np.array(part) for part in start))
+        final = State(start.u.copy(), start.v.copy(), start.fired.copy())
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
         counts, spikes = self._run(events, int(steps), final, trace)
         ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * int(steps))
@@ -177,11 +180,7 @@ class SimulatorRunner(_Runner):
 
     def _repack(self) -> None:
         """Choose formats anew: the new weights use bits that were zero in all old ones."""
-        present = {c.name: c for c in self.program.network.connections}
-        for name, values in self._written.items():
-            present[name] = dataclasses.replace(present[name], weights=values)
-        network = dataclasses.replace(self.program.network, connections=tuple(present.values()))
-        self.arrays = pack(network, self.program.mapping)
+        self.arrays = pack(self.program.network.with_weights(self._written), self.program.mapping)
 
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]
@@ -205,7 +204,7 @@ class SimulatorRunner(_Runner):
         from neurosim.kernels.run import run_samples
 
         first, last = block
-        initial = State(*(part[first:last].copy() for part in state))
+        initial = State(state.u[first:last].copy(), state.v[first:last].copy(), state.fired[first:last].copy())
         capacity = FIRST_CAPACITY * (last - first) if self._probes.spiking else 0
         while True:
             counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)

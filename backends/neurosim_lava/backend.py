@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.backend import RunResult, Status, check_features, needed_features
+from neurosim.backend import RunResult, Status, check_features, check_threads, needed_features
 from neurosim.errors import BackendError, ConfigError, NetworkError
 from neurosim.events import Events, check_events
 from neurosim.network import LIF, Dense, Network
@@ -52,8 +52,7 @@ class LavaBackend:
         Parameters as in `neurosim.backend.Backend.open`; `threads` changes nothing, since Lava starts its own
         processes. Lava does not tell overflows, so `strict` is refused.
         """
-        if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-            raise ConfigError(f"threads: {threads!r} is not a positive integer; give 1")
+        check_threads(threads)
         network = program.network
         if not network.is_quantized:
             raise BackendError(f"network {network.name!r}: it is not quantised; compile it first")

@@ -20,14 +20,13 @@ def load_events(path: Path) -> Events:
     from neurosim.events import events_from_dense
 
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray) or "spikes" not in file:
-                raise DataError(f"file {str(path)!r}: holds no array 'spikes'; {ADVICE}")
-            spikes = file["spikes"]
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            spikes = None if isinstance(file, np.ndarray) or "spikes" not in file else file["spikes"]
     except OSError as error:
         raise DataError(f"file {str(path)!r}: cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"file {str(path)!r}: not a .npz file of events ({error}); {ADVICE}") from error
+    if spikes is None:
+        raise DataError(f"file {str(path)!r}: holds no array 'spikes'; {ADVICE}")
     return events_from_dense(spikes)

@@ -59,7 +59,7 @@ def show_table(console: Console, table: Table, title: bool = True) -> None:
 
 def write_json(data: Any) -> None:
     """Write a result as JSON to standard output."""
-    print(json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def show_energy(console: Console, metrics: Any) -> None:
@@ -67,10 +67,11 @@ def show_energy(console: Console, metrics: Any) -> None:
     from neurosim import report
 
     for per in report.UNITS:
-        show_table(console, report.energy_table_rows(metrics, per))
+        table = report.energy_table_rows(metrics, per)
+        show_table(console, table._replace(rows=tuple(row for row in table.rows if row[1])))
         show_table(console, report.unpriced_table(metrics, per))
     found = (metrics.get("energy") or {}).get("per_inference")
     if found:
-        lines = [f"uncertainty: {found['uncertainty']}"]
-        lines += [f"not modelled: {text}" for text in found["not_modelled"]]
-        show_lines(console, lines)
+        show_heading(console, "About these energies")
+        show_lines(console, [f"uncertainty: {found['uncertainty']}"])
+        show_lines(console, [f"not modelled: {text}" for text in found["not_modelled"]])

@@ -20,7 +20,7 @@ WEIGHT_LEVELS = 1 << 15  # of the hashed integers behind the initial weights
 def initial_weights(seed: int, layer: int, n_post: int, n_pre: int, limit: float) -> npt.NDArray[np.float64]:
     """Return weights (n_post, n_pre), uniform in -limit..limit; a hash of seed, layer and index."""
     drawn = uniform_integers(stream_key(seed, STREAM_WEIGHTS, layer), n_post * n_pre, WEIGHT_LEVELS)
-    return drawn.reshape(n_post, n_pre) * (limit / WEIGHT_LEVELS)
+    return np.asarray(drawn.reshape(n_post, n_pre) * (limit / WEIGHT_LEVELS), dtype=np.float64)
 
 
 def build_network(config: NetworkConfig, n_inputs: int, n_classes: int, seed: int, name: str) -> Network:

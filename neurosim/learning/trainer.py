@@ -176,14 +176,14 @@ class Trainer:
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return everything that changes during training: a header in plain values, and arrays of integers."""
-        header = {
+        header: dict[str, Any] = {
             "state_version": STATE_VERSION,
             "fingerprint": self.program.fingerprint,
             "generation": self.generation,
             "temperature": self.scales.temperature,
             "fitness_shift": self.scales.fitness_shift,
         }
-        arrays = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             "full": self.full,
             "accumulated": self.accumulated,
             "scales_group": self.scales.group,

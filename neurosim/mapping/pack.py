@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +23,7 @@ from neurosim.network import LIF, AnyConnection, Dense, Group, Input, Network, S
 from neurosim.program import ProgramArrays
 
 INT8 = np.iinfo(np.int8)
+Number = TypeVar("Number", bound=np.generic)
 
 
 def chip_weights(connection: Dense) -> npt.NDArray[np.int64]:
@@ -81,7 +85,7 @@ class _Parts:
         self.csr_weight: list[npt.NDArray[np.int16]] = []
 
 
-def _join(parts: list[npt.NDArray[np.generic]], dtype: type[np.generic]) -> npt.NDArray[np.generic]:
+def _join(parts: Sequence[npt.NDArray[Number]], dtype: type[Number]) -> npt.NDArray[Number]:
     return np.concatenate([part.ravel() for part in parts]).astype(dtype) if parts else np.zeros(0, dtype)
 
 

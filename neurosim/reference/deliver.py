@@ -16,10 +16,11 @@ def connection_matrices(connection: AnyConnection) -> tuple[npt.NDArray[np.int64
         weights = truncate_weights(connection.weights, connection.num_weight_bits, connection.sign_mode)
         return weights, np.ones_like(weights)
     weights, stored = np.zeros(connection.shape, np.int64), np.zeros(connection.shape, np.int64)
-    weights[connection.row, connection.col] = truncate_weights(
+    post, pre = np.asarray(connection.row, np.int64), np.asarray(connection.col, np.int64)
+    weights[post, pre] = truncate_weights(
         connection.data, connection.num_weight_bits, connection.sign_mode
     )
-    stored[connection.row, connection.col] = 1
+    stored[post, pre] = 1
     return weights, stored
 
 

@@ -1,0 +1,110 @@
+/* The hot loops of neurosim in C, with the same arithmetic and data layout: what the compiled kernels are held against.
+
+   Every function does its work `times` times over. Delivery takes `n_lists` lists of `n_spikes` sources each, one
+   after another, so that no pass repeats the one before it and nothing can be skipped. */
+
+#include <stdint.h>
+#include <string.h>
+
+#define STATE_LIMIT (1 << 23)
+#define STATE_WRAP (1 << 24)
+#define STATE_MAX (STATE_LIMIT - 1)
+
+/* sign(x) * (abs(x) * keep >> 12), in 32-bit lanes */
+static inline int32_t scale_toward_zero(int32_t x, int32_t keep) {
+    int32_t magnitude = x < 0 ? -x : x;
+    int32_t scaled = (magnitude >> 12) * keep + (((magnitude & 4095) * keep) >> 12);
+    return x < 0 ? -scaled : scaled;
+}
+
+/* counts: active, corrected, saturated, fired; added to */
+void update_lif(int64_t times, int64_t n, const int32_t *restrict current, int32_t *restrict u, int32_t *restrict v,
+                const int32_t *restrict bias, int32_t keep_u, int32_t keep_v, int32_t threshold, int32_t half,
+                uint8_t *restrict fired, uint8_t *restrict near, int64_t *restrict counts) {
+    for (int64_t r = 0; r < times; r++) {
+        int32_t active = 0, corrected = 0, saturated = 0, n_fired = 0; /* n is far below 2**31 */
+        for (int64_t k = 0; k < n; k++) {
+            int32_t x = current[k], b = bias[k];
+            active += (u[k] | v[k] | x | b) != 0;
+            int32_t un = scale_toward_zero(u[k], keep_u) + x;
+            int32_t high = un > STATE_LIMIT, low = un <= -STATE_LIMIT;
+            corrected += high + low;
+            un = high ? un - STATE_WRAP : low ? un + STATE_WRAP : un;
+            int32_t vn = scale_toward_zero(v[k], keep_v) + un + b;
+            saturated += (vn > STATE_MAX) + (vn < -STATE_MAX);
+            vn = vn > STATE_MAX ? STATE_MAX : vn < -STATE_MAX ? -STATE_MAX : vn;
+            int32_t spike = vn > threshold;
+            near[k] |= vn > half;
+            fired[k] = spike;
+            n_fired += spike;
+            u[k] = un;
+            v[k] = spike ? 0 : vn;
+        }
+        counts[0] += active;
+        counts[1] += corrected;
+        counts[2] += saturated;
+        counts[3] += n_fired;
+    }
+}
+
+/* Vectors of the compiler (gcc 9 or clang): it splits them where the machine's registers are narrower. */
+typedef int8_t bytes32 __attribute__((vector_size(32)));
+typedef int16_t shorts16 __attribute__((vector_size(32)));
+typedef int16_t shorts32 __attribute__((vector_size(64)));
+typedef int32_t ints16 __attribute__((vector_size(64)));
+
+#define BLOCK 128 /* targets whose sums stay in registers over all spikes; n_post is a multiple of it */
+#define FLUSH 256 /* 256 rows of int8 cannot leave 16 bits: 256 * -128 = -2**15 */
+
+void sum_dense8(int64_t times, const int8_t *restrict rows, int64_t n_post, const int32_t *restrict lists,
+                int64_t n_lists, int64_t n_spikes, int32_t *restrict total) {
+    for (int64_t pass = 0; pass < times * n_lists; pass++) {
+        const int32_t *sources = lists + pass % n_lists * n_spikes;
+        for (int64_t first = 0; first < n_post; first += BLOCK) {
+            memset(total + first, 0, BLOCK * sizeof *total);
+            for (int64_t done = 0; done < n_spikes; done += FLUSH) {
+                int64_t stop = done + FLUSH < n_spikes ? done + FLUSH : n_spikes;
+                shorts32 sums[BLOCK / 32] = {{0}};
+                for (int64_t i = done; i < stop; i++) {
+                    const int8_t *row = rows + sources[i] * n_post + first;
+                    for (int k = 0; k < BLOCK / 32; k++) {
+                        bytes32 part;
+                        memcpy(&part, row + 32 * k, sizeof part);
+                        sums[k] += __builtin_convertvector(part, shorts32);
+                    }
+                }
+                for (int k = 0; k < BLOCK; k++) total[first + k] += ((int16_t *)sums)[k];
+            }
+        }
+    }
+}
+
+void sum_dense16(int64_t times, const int16_t *restrict rows, int64_t n_post, const int32_t *restrict lists,
+                 int64_t n_lists, int64_t n_spikes, int32_t *restrict total) {
+    for (int64_t pass = 0; pass < times * n_lists; pass++) {
+        const int32_t *sources = lists + pass % n_lists * n_spikes;
+        for (int64_t first = 0; first < n_post; first += BLOCK) {
+            ints16 sums[BLOCK / 16] = {{0}};
+            for (int64_t i = 0; i < n_spikes; i++) {
+                const int16_t *row = rows + sources[i] * n_post + first;
+                for (int k = 0; k < BLOCK / 16; k++) {
+                    shorts16 part;
+                    memcpy(&part, row + 16 * k, sizeof part);
+                    sums[k] += __builtin_convertvector(part, ints16);
+                }
+            }
+            memcpy(total + first, sums, sizeof sums);
+        }
+    }
+}
+
+void sum_csr(int64_t times, const int64_t *restrict start, const int32_t *restrict target,
+             const int16_t *restrict weight, int64_t n_post, const int32_t *restrict lists, int64_t n_lists,
+             int64_t n_spikes, int32_t *restrict total) {
+    for (int64_t pass = 0; pass < times * n_lists; pass++) {
+        const int32_t *sources = lists + pass % n_lists * n_spikes;
+        memset(total, 0, n_post * sizeof *total);
+        for (int64_t i = 0; i < n_spikes; i++)
+            for (int64_t e = start[sources[i]]; e < start[sources[i] + 1]; e++) total[target[e]] += weight[e];
+    }
+}

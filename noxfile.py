@@ -1,0 +1,37 @@
+"""The checks of this project, each in a virtual environment of its own: ``python -m pip install nox && nox``."""
+
+import nox
+
+nox.needs_version = ">=2024.4"
+nox.options.sessions = ["tests", "tests_nojit", "lint"]
+
+#: Tests of the kernels and of what runs them, small enough for kernels that are not compiled.
+NOT_COMPILED = ["tests/kernels", "tests/learning", "tests/conformance"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test on the installed package, then the examples in its docstrings."""
+    session.install(".[test]")
+    session.run("pytest", "--cov", "--cov-report=", *session.posargs)
+    session.run(
+        "pytest", "--cov", "--cov-append", "--cov-report=term", "--rootdir=.", "--config-file=pyproject.toml",
+        "--doctest-modules", "--pyargs", "neurosim",
+    )  # fmt: skip
+
+
+@nox.session
+def tests_nojit(session: nox.Session) -> None:
+    """Run the kernels as plain Python: the same answers, without the compiler."""
+    session.install(".[test]")
+    session.run("pytest", *NOT_COMPILED, *session.posargs, env={"NUMBA_DISABLE_JIT": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and the direction of imports."""
+    session.install(".[dev,test]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-cache")

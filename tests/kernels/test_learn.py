@@ -1,0 +1,118 @@
+"""One generation of learning: compiled kernel equals twin, and single samples add up."""
+
+import numpy as np
+import pytest
+from random_networks import LAYOUTS, RULES, LearningCase, learning_case
+
+from neurosim.codes import PERTURBED, STAT_DRIVE_STEPS, STAT_TOTALS, TIES
+from neurosim.counters import N_COUNTERS
+from neurosim.kernels.learn import learn_samples
+from neurosim.learning.population import Outcome, make_learn_scratch, open_learner
+from neurosim.logtables import log_tables
+from neurosim.scratch import make_scratch
+
+KEY = 0x1234_5678_9ABC_DEF0
+
+
+def evaluate(case: LearningCase, backend: str, threads: int = 1, key: int = KEY) -> Outcome:
+    learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
+    outcome = learner.evaluate(case.ids, case.response, case.scales, key)
+    learner.close()
+    return outcome
+
+
+def assert_same(one: Outcome, other: Outcome) -> None:
+    for name, part, twin in zip(Outcome._fields, one, other, strict=True):
+        np.testing.assert_array_equal(part, twin, err_msg=name)
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "no hidden"])
+@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
+def test_learning_equals_twin(layout: str, form: str, factor: str, rank: int) -> None:
+    case = learning_case(layout, form, factor, rank, n_samples=2 if layout == "wide" else 4)
+    outcome = evaluate(case, "simulator")
+    assert_same(outcome, evaluate(case, "reference"))
+    # the case must exercise the rule: drive reached every perturbed group, fitness and votes are not all zero
+    assert (outcome.statistics[STAT_DRIVE_STEPS, : len(case.plan.group)][case.plan.group[:, PERTURBED] == 1] > 0).all()
+    assert outcome.votes.any()
+    if form == "scalar":
+        assert outcome.statistics[STAT_TOTALS, TIES] < case.plan.n_pairs * len(case.ids)
+    else:
+        assert outcome.measured.any()
+
+
+@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
+def test_net_without_hidden_group_equals_twin(form: str, factor: str, rank: int) -> None:
+    case = learning_case("no hidden", form, factor, rank)
+    outcome = evaluate(case, "simulator")
+    assert_same(outcome, evaluate(case, "reference"))
+    assert outcome.votes.any()
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+@pytest.mark.parametrize("seed", range(4))
+def test_other_weights_bits_and_labels_equal_twin(bits: int, seed: int) -> None:
+    case = learning_case("two inputs", *RULES[seed + 1], bits=bits, seed=seed, n_pairs=3)
+    assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 8, 11])
+def test_fewer_or_more_steps_than_events_equal_twin(n_steps: int) -> None:
+    case = learning_case("one hidden", "scalar", "trace", 3)
+    case = case._replace(plan=case.plan._replace(n_steps=n_steps))
+    assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
+
+
+@pytest.mark.parametrize("exponent", [-60, -3, 0, 20, 31])
+def test_any_size_of_perturbation_equals_twin(exponent: int) -> None:
+    case = learning_case("recurrent", "scalar", "trace", 2)
+    case.scales.group[:, 0] = exponent
+    assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
+
+
+def evaluate_block(case: LearningCase, first: int, last: int) -> Outcome:
+    """Run the kernel on the slots first..last - 1 of a generation."""
+    work, tables = make_learn_scratch(case.program, case.plan), log_tables()
+    predictions, statistics = np.full(len(case.ids), -1, np.int64), np.zeros((5, max(5, len(case.plan.group))), np.int64)
+    counts = np.zeros((len(case.program.rows), N_COUNTERS), np.int64)
+    with np.errstate(over="ignore"):
+        learn_samples(
+            case.program.arrays, make_scratch(case.program.arrays), work, case.plan, case.scales, case.response,
+            case.ids, case.labels, case.events.start, case.events.neuron, case.events.n_steps, first, last,
+            np.uint64(KEY), tables.exp2, tables.log2, predictions, statistics, counts,
+        )  # fmt: skip
+    return Outcome(work.votes.astype(np.int64), work.measured.copy(), predictions, statistics, counts)
+
+
+@pytest.mark.parametrize(("form", "factor", "rank"), [RULES[1], RULES[3], RULES[5]])
+def test_slots_add_up_and_know_only_their_own_sample(form: str, factor: str, rank: int) -> None:
+    """A slot's part depends on its position and sample alone: whatever the other slots hold, and in any order."""
+    case = learning_case("one hidden", form, factor, rank)
+    n = len(case.ids)
+    whole = evaluate_block(case, 0, n)
+    parts = [evaluate_block(case, i, i + 1) for i in reversed(range(n))]
+    for name in ("votes", "measured", "statistics", "counts"):
+        np.testing.assert_array_equal(getattr(whole, name), sum(getattr(part, name) for part in parts))
+    others = case._replace(ids=case.ids.copy())
+    others.ids[:2] = case.ids[1::-1]
+    np.testing.assert_array_equal(evaluate_block(others, 2, n).votes, evaluate_block(case, 2, n).votes)
+    assert not np.array_equal(evaluate_block(others, 0, 2).votes, evaluate_block(case, 0, 2).votes) or form == "response"
+    np.testing.assert_array_equal(evaluate_block(others, 0, n).predictions[:2], whole.predictions[1::-1])
+
+
+def test_response_votes_do_not_depend_on_the_order_of_samples() -> None:
+    """Votes of the response form come from unperturbed runs; only what is measured depends on slots."""
+    case = learning_case("one hidden", "response", "trace", 2)
+    turned = case._replace(ids=case.ids[::-1].copy())
+    one, other = evaluate(case, "simulator"), evaluate(turned, "simulator")
+    np.testing.assert_array_equal(one.votes, other.votes)
+    assert not np.array_equal(one.measured, other.measured)
+
+
+def test_scratch_of_earlier_samples_leaves_no_trace() -> None:
+    case = learning_case("recurrent", "scalar", "random", 2)
+    learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, 1)
+    first = learner.evaluate(case.ids, case.response, case.scales, KEY)
+    learner.evaluate(case.ids[::-1], case.response, case.scales, KEY + 1)
+    assert_same(learner.evaluate(case.ids, case.response, case.scales, KEY), first)
+    learner.close()

@@ -1,0 +1,140 @@
+"""The neuron update: compiled kernel against its twin on extremes, and single facts by hand."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from neurosim.kernels.neuron import list_fired, scale_input, update_lif
+from neurosim.reference.neuron import LIFStep
+from neurosim.reference.neuron import update_lif as twin
+
+M = 1 << 23
+KEEPS = (0, 1, 2048, 4095, 4096)
+STATES = np.array([0, 1, -1, 4097, -4097, M - 1, M, -(M - 1), -M, 3 * M, -3 * M])
+INPUTS = np.array([0, 1, -1, 1 << 17, -(1 << 17), (1 << 25) - 1, 1 << 25, -(1 << 25), -(1 << 25) - 1])
+VOLTAGES = np.array([0, 1, -1, 640, 641, M - 1, -(M - 1)])
+BIASES = np.array([0, 1, -1, 4095 << 7, -4096 << 7])
+
+
+def run_kernel(acc, noise, u, v, bias, keep_u, keep_v, threshold, half) -> LIFStep:
+    """Run the two kernels of one update on int32 arrays, and return what the twin returns."""
+    acc, noise, u, v, bias = (np.array(x, np.int32) for x in (acc, noise, u, v, bias))
+    n = len(u)
+    current, near, flags = np.zeros(n, np.int32), np.zeros(n, np.uint8), np.ones(-(-n // 8) * 8, np.uint8)
+    with np.errstate(over="ignore"):
+        n_over = scale_input(acc, noise, current)
+        n_active, n_corrected, n_saturated, n_fired = update_lif(
+            current, u, v, bias, keep_u, keep_v, threshold, half, flags, near
+        )
+    assert not acc.any()
+    assert n_fired == flags[:n].sum()
+    return LIFStep(u, v, flags[:n] > 0, near > 0, n_active, n_over, n_corrected, n_saturated)
+
+
+def run_twin(acc, noise, u, v, bias, keep_u, keep_v, threshold, half) -> LIFStep:
+    acc, noise, u, v, bias = (np.array(x, np.int64) for x in (acc, noise, u, v, bias))
+    return twin(acc, noise, u, v, bias, keep_u, keep_v, threshold, half)
+
+
+def assert_same(*arguments) -> LIFStep:
+    kernel, specification = run_kernel(*arguments), run_twin(*arguments)
+    for name, found, expected in zip(LIFStep._fields, kernel, specification, strict=True):
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+    return specification
+
+
+@pytest.mark.parametrize(("keep_u", "keep_v"), list(product(KEEPS, KEEPS)))
+def test_kernel_equals_twin_on_extremes(keep_u: int, keep_v: int) -> None:
+    grid = np.array(list(product(INPUTS, STATES, VOLTAGES, BIASES[::2])))
+    acc, u, v, bias = grid.T
+    step = assert_same(acc, np.zeros_like(acc), u, v, bias, keep_u, keep_v, 640, 320)
+    assert step.n_over_input and step.n_corrected and step.n_saturated and step.fired.any()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_kernel_equals_twin_on_random_values(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 300))
+    size = 1 << int(rng.integers(4, 27))
+    acc = rng.integers(-size, size, n) * rng.integers(0, 2, n)
+    noise = rng.integers(-size, size, n) * rng.integers(0, 2, n)
+    u, v = rng.integers(-M + 1, M + 1, n), rng.integers(-M + 1, M, n)
+    u, v = u * rng.integers(0, 2, n), v * rng.integers(0, 2, n)
+    bias = rng.choice(BIASES, n)
+    threshold = int(rng.integers(0, 131072)) << 6
+    assert_same(
+        acc, noise, u, v, bias, int(rng.integers(0, 4097)), int(rng.integers(0, 4097)), threshold, threshold // 2
+    )
+
+
+def test_noise_and_input_wrap_together_at_32_bits() -> None:
+    assert_same([2**25, 2**24, -(2**25)], [5, 2**31 - 1, -(2**31)], [0] * 3, [0] * 3, [0] * 3, 0, 0, 640, 320)
+
+
+def one(acc=0, u=0, v=0, bias=0, keep_u=4096, keep_v=4096, threshold=(1 << 23) - 64) -> LIFStep:
+    """Update one neuron on both, which must agree."""
+    return assert_same([acc], [0], [u], [v], [bias], keep_u, keep_v, threshold, threshold // 2)
+
+
+@pytest.mark.parametrize(
+    ("u", "corrected"),
+    [(M - 1, M - 1), (M, M), (M + 1, -M + 1), (-M + 1, -M + 1), (-M, M), (-M - 1, M - 1), (3 * M + 1, M + 1)],
+)
+def test_current_is_corrected_once(u: int, corrected: int) -> None:
+    step = one(u=u, keep_v=0)
+    assert step.u[0] == corrected
+    assert step.n_corrected == int(u != corrected)
+
+
+def test_voltage_saturates_at_both_ends() -> None:
+    high, low = one(u=M, v=M - 1, threshold=2**23), one(u=-M + 1, v=-(M - 1))
+    assert (high.v[0], high.n_saturated) == (M - 1, 1)
+    assert (low.v[0], low.n_saturated) == (-(M - 1), 1)
+    assert one(u=1, v=M - 2, threshold=2**23).n_saturated == 0
+
+
+def test_threshold_is_strict() -> None:
+    at, above = one(acc=10, threshold=640), one(acc=10, bias=1, threshold=640)
+    assert (at.fired[0], at.v[0]) == (False, 640)
+    assert (above.fired[0], above.v[0]) == (True, 0)
+
+
+def test_reset_leaves_the_current() -> None:
+    step = one(acc=11, threshold=640)
+    assert (step.u[0], step.v[0]) == (704, 0)
+
+
+def test_near_is_strictly_above_half() -> None:
+    assert not one(acc=5, threshold=640).near[0]
+    assert one(acc=5, bias=1, threshold=640).near[0]
+    assert one(acc=50, threshold=640).near[0]
+
+
+def test_decay_rounds_toward_zero() -> None:
+    assert one(u=-1, keep_u=4095, keep_v=0).u[0] == 0
+    assert one(v=-1, keep_v=4095).v[0] == 0
+
+
+def test_update_is_idle_only_where_nothing_is_left() -> None:
+    assert one().n_active == 0
+    assert [one(acc=1).n_active, one(u=1).n_active, one(v=-1).n_active, one(bias=1).n_active] == [1, 1, 1, 1]
+
+
+def test_near_flags_are_never_cleared() -> None:
+    near, zeros = np.ones(3, np.uint8), np.zeros(3, np.int32)
+    update_lif(zeros, zeros.copy(), zeros.copy(), zeros.copy(), 0, 0, 640, 320, np.zeros(8, np.uint8), near)
+    assert near.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 100])
+def test_list_holds_exactly_who_fired(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for rate in (0.0, 0.05, 0.5, 1.0):
+        fired = np.ones(-(-n // 8) * 8 + 16, np.uint8)  # flags behind the group's end are another group's
+        fired[:n] = rng.random(n) < rate
+        sources = np.full(n, -1, np.int32)
+        expected = np.nonzero(fired[:n])[0]
+        list_fired(fired.view(np.uint64), fired, n, len(expected), sources)
+        assert sources[: len(expected)].tolist() == expected.tolist()
+        assert (sources[len(expected) :] == -1).all()

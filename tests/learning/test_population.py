@@ -1,0 +1,302 @@
+"""Populations: what pairs measure, what votes mean, and that nothing but the input matters."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from dense_rule import DenseRule
+from random_networks import LAYOUTS, RULES, LearningCase, learning_case
+
+from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
+from neurosim.compile_network import compile
+from neurosim.counters import COLUMN
+from neurosim.errors import FeatureError
+from neurosim.events import events_from_dense
+from neurosim.learning.population import LEARNERS, Outcome, learned_weights, make_learn_scratch, open_learner
+from neurosim.learnplan import Scales, initial_weights, make_plan
+from neurosim.network import LIF, Dense, Input, Network, Probe
+from neurosim.reference.noise import fold, signs
+from neurosim.simulator import SimulatorBackend
+
+KEY = 987_654_321
+
+
+def evaluate(case: LearningCase, backend: str = "simulator", threads: int = 1, key: int = KEY) -> Outcome:
+    learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
+    outcome = learner.evaluate(case.ids, case.response, case.scales, key)
+    learner.close()
+    return outcome
+
+
+def assert_same(one: Outcome, other: Outcome) -> None:
+    for name, part, twin in zip(Outcome._fields, one, other, strict=True):
+        np.testing.assert_array_equal(part, twin, err_msg=name)
+
+
+def rows_by_pre(matrices: dict[str, np.ndarray]) -> np.ndarray:
+    """Return matrices (n_post, n_pre) in the order of a plan's votes."""
+    return np.concatenate([matrix.T.ravel() for matrix in matrices.values()])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
+def test_votes_are_the_dense_formula(layout: str, form: str, factor: str, rank: int) -> None:
+    """Perturbing with shared scalars equals perturbing every weight, and local votes equal products of matrices."""
+    case = learning_case(layout, form, factor, rank, seed=3)
+    outcome, dense = evaluate(case), DenseRule(case).evaluate(KEY)
+    np.testing.assert_array_equal(outcome.votes, rows_by_pre(dense.votes))
+    assert outcome.predictions.tolist() == dense.predictions
+    measured = np.zeros_like(outcome.measured)
+    offsets = case.program.network.offsets
+    for group, matrix in dense.measured.items():
+        measured[:, :, offsets[group] : offsets[group] + matrix.shape[2]] = matrix
+    if form == "response":
+        np.testing.assert_array_equal(outcome.measured, measured)
+    else:
+        assert not outcome.measured.any()
+
+
+@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
+def test_threads_do_not_matter(form: str, factor: str, rank: int) -> None:
+    case = learning_case("two hidden", form, factor, rank)
+    one = evaluate(case)
+    for threads in (2, 3, 8):  # more threads than samples, too
+        assert_same(evaluate(case, threads=threads), one)
+
+
+@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
+def test_two_generations_with_updates_equal_the_reference(form: str, factor: str, rank: int) -> None:
+    case = learning_case("recurrent", form, factor, rank)
+    results = []
+    for backend, threads in (("simulator", 1), ("simulator", 2), ("reference", 1)):
+        learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
+        full = initial_weights(case.program, case.plan)
+        first = learner.evaluate(case.ids, case.response, case.scales, KEY)
+        counts, n_saturated = learner.update(full, first.votes, 9, np.full(len(case.plan.connections), 2), KEY + 1)
+        second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
+        learner.close()
+        assert counts[:, COLUMN["weight_updates"]].sum() > 0
+        results.append((*first, full, counts, n_saturated, *second))
+    for other in results[1:]:
+        for part, twin in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(part, twin)
+
+
+@pytest.mark.parametrize("backend", LEARNERS)
+def test_loaded_weights_act_like_those_of_a_new_program(backend: str) -> None:
+    case = learning_case("two hidden", "response", "trace", 2)
+    other = learning_case("two hidden", "response", "trace", 2, seed=8)._replace(
+        events=case.events, labels=case.labels, ids=case.ids, response=case.response, scales=case.scales
+    )
+    # the layout's frozen connections and biases differ between seeds: take the new program's weights only
+    full = initial_weights(other.program, other.plan)
+    learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 1)
+    before = learner.evaluate(case.ids, case.response, case.scales, KEY)
+    learner.load(full)
+    loaded = learner.evaluate(case.ids, case.response, case.scales, KEY)
+    learner.load(initial_weights(case.program, case.plan))
+    assert_same(learner.evaluate(case.ids, case.response, case.scales, KEY), before)
+    learner.close()
+    weights = learned_weights(case.program, case.plan, full)
+    old = case.program.network
+    network = Network(
+        old.groups,
+        tuple(
+            Dense(c.source, c.target, weights.get(c.name, c.weights), sign_mode="mixed", plastic=c.plastic)
+            for c in old.connections
+        ),
+    )
+    fresh = case._replace(program=compile(network, "unlimited"))
+    assert_same(loaded, evaluate(fresh, backend))
+    assert not np.array_equal(loaded.votes, before.votes)
+
+
+def test_learned_weights_invert_initial_weights() -> None:
+    for bits in range(1, 9):
+        case = learning_case("two inputs", bits=bits)
+        weights = learned_weights(case.program, case.plan, initial_weights(case.program, case.plan))
+        lost = 9 - bits
+        for c in case.plan.connections:
+            connection = case.program.network.connections[c]
+            np.testing.assert_array_equal(weights[connection.name], (connection.weights >> lost) << lost)
+
+
+@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
+def test_members_without_perturbation_are_the_plain_engine(form: str, factor: str, rank: int) -> None:
+    """Base and members of zero perturbation behave and count like independent runs of the plain simulator."""
+    case = learning_case("two hidden", form, factor, rank)
+    case.scales.group[:, NOISE_EXP] = -60
+    outcome = evaluate(case)
+    network = case.program.network
+    probes = (Probe("out", "v"), *(Probe(group.name) for group in network.groups))
+    program = compile(Network(network.groups, network.connections, probes), "unlimited")
+    with SimulatorBackend().open(program) as runner:
+        plain = runner.run(case.events.take(case.ids), case.plan.n_steps)
+    z = plain.states["out", "v"][:, -1]
+    assert outcome.predictions.tolist() == z.argmax(axis=1).tolist()
+    assert outcome.statistics[STAT_TOTALS, CORRECT] == (z.argmax(axis=1) == case.labels[case.ids]).sum()
+    for i, group in enumerate(network.ordered_groups):
+        delivered = plain.spikes[group.name].step < case.plan.n_steps - 1
+        assert outcome.statistics[STAT_SPIKES, i] == delivered.sum()
+    n_runs = 1 + 2 * case.plan.n_pairs
+    engine = [COLUMN[name] for name in ("synaptic_operations", "neuron_updates_active", "neuron_updates_idle", "spikes", "messages", "messages_local", "hops_x", "hops_y")]  # fmt: skip
+    np.testing.assert_array_equal(outcome.counts[:, engine], n_runs * plain.counts.matrix[:, engine])
+    if form == "response":
+        assert not outcome.measured.any()
+    else:
+        assert outcome.statistics[STAT_TOTALS, TIES] == case.plan.n_pairs * len(case.ids)
+        assert not outcome.votes.any()
+
+
+def tiny_case(form: str, noise_exp: int) -> LearningCase:
+    """Return in -> hidden (one neuron that would fire once) -> out, for numbers that can be followed by hand."""
+    groups = (Input("in", 1), LIF("hidden", 1, du=4095, dv=4095, vth=3), LIF("out", 2, du=4095, dv=0, vth=131071))
+    connections = (Dense("in", "hidden", [[4]], plastic=True), Dense("hidden", "out", [[10], [-10]]))
+    program = compile(Network(groups, connections), "unlimited")
+    plan = make_plan(
+        program, "out", form=form, factor="trace", rank=1, n_pairs=1, n_steps=4, error_bits=7, residual_bits=8
+    )
+    scales = Scales(np.array([[0, 0, 0], [noise_exp, 0, 0], [0, 0, 0]]), np.array([0]), temperature=2, fitness_shift=0)
+    events = events_from_dense([[[1], [0], [0]]])
+    response = np.zeros((1, 2, 4), np.int32)
+    return LearningCase(program, plan, scales, events, np.array([0]), np.array([0]), response)
+
+
+@pytest.mark.parametrize("backend", LEARNERS)
+def test_a_perturbation_followed_by_hand(backend: str) -> None:
+    """One spike of weight 4 gives 256 > 192, so the hidden neuron fires. Its trace is 1, the noise +-2**7.
+
+    The member with +128 fires as well, z = (640, -640); the one with -128 stays at 128 and z = 0. So the measured
+    effect of neuron on readouts is (640, -640), whichever member is called plus.
+    """
+    for key in range(6):
+        outcome = evaluate(tiny_case("response", 7), backend, key=key)
+        assert outcome.measured[0, :, 1].tolist() == [640, -640]
+    for key in range(6):  # 2**5: both fire, nothing is measured
+        assert not evaluate(tiny_case("response", 5), backend, key=key).measured.any()
+
+
+@pytest.mark.parametrize("backend", LEARNERS)
+def test_a_scalar_vote_followed_by_hand(backend: str) -> None:
+    """z = (640, -640) >> 2 lies 320/256 octaves apart: p = 1 / (1 + 2**-1.25) = 0.704; apart from 0.5 by 0.494 bit.
+
+    256 * 0.494 = 126 rounded down by the tables; the member that fires is better by that, so the weight's vote is + 126.
+    """
+    votes = {int(evaluate(tiny_case("scalar", 7), backend, key=key).votes[0]) for key in range(6)}
+    assert votes == {126}
+
+
+def key_of_every_pattern(n_hidden: int, n_out: int) -> dict[tuple[int, ...], int]:
+    """Search keys whose first slot and pair draw each pattern of signs of groups 1 and 2."""
+    found: dict[tuple[int, ...], int] = {}
+    for key in range(100_000):
+        pair_key = fold(fold(key, 0), 0)
+        drawn = [signs(fold(fold(pair_key, group), 0), n) for group, n in ((1, n_hidden), (2, n_out))]
+        found.setdefault(tuple(np.concatenate(drawn).tolist()), key)
+        if len(found) == 2 ** (n_hidden + n_out):
+            return found
+    raise AssertionError("keys do not reach all patterns")
+
+
+def test_expected_scalar_vote_is_the_smoothed_finite_difference() -> None:
+    """Summed over all sign patterns, a vote is the fitness with a neuron pushed up less that with it pushed down.
+
+    sum over a of a_k (f(a) - f(-a)) = 2 sum over the other signs of (f(a_k = 1) - f(a_k = -1)), times the trace b_j.
+    """
+    rng = np.random.default_rng(5)
+    n_in, n_hidden, n_out = 4, 5, 2
+    groups = (Input("in", n_in), LIF("hidden", n_hidden, du=4095, dv=400, vth=90), LIF("out", n_out, du=4095, vth=131071))
+    connections = (
+        Dense("in", "hidden", rng.integers(-60, 127, (n_hidden, n_in)), sign_mode="mixed", plastic=True),
+        Dense("hidden", "out", rng.integers(-90, 91, (n_out, n_hidden)), sign_mode="mixed", plastic=True),
+    )
+    program = compile(Network(groups, connections), "unlimited")
+    plan = make_plan(
+        program, "out", form="scalar", factor="trace", rank=1, n_pairs=1, n_steps=7, error_bits=7, residual_bits=8
+    )
+    scales = Scales(np.array([[0, 0, 0], [10, 0, 0], [9, 0, 0]]), np.zeros(2, np.int64), temperature=7, fitness_shift=0)
+    events = events_from_dense(rng.random((1, 6, n_in)) < 0.5)
+    response = np.zeros((1, n_out, program.network.n_neurons), np.int32)
+    case = LearningCase(program, plan, scales, events, np.array([1]), np.array([0]), response)
+
+    keys = key_of_every_pattern(n_hidden, n_out)
+    learned = sum(evaluate(case, key=key).votes for key in keys.values())
+
+    rule = DenseRule(case)
+    traces = rule.traces(rule.trial(0))
+    pre = {c.name: traces[c.source] for c in rule.plastic}
+
+    def fitness(pattern: tuple[int, ...]) -> int:
+        post = {"hidden": np.array([pattern[:n_hidden]]), "out": np.array([pattern[n_hidden:]])}
+        return rule.likelihood(rule.trial(0, rule.change(post, pre, 1)).z, 1)
+
+    f = {pattern: fitness(pattern) for pattern in product((1, -1), repeat=n_hidden + n_out)}
+    assert max(abs(value - f[tuple(-s for s in pattern)]) for pattern, value in f.items()) <= 127  # never clipped
+    direction = [
+        sum(2 * (value - f[pattern[:k] + (-1,) + pattern[k + 1 :]]) for pattern, value in f.items() if pattern[k] == 1)
+        for k in range(n_hidden + n_out)
+    ]
+    expected = {
+        "in->hidden": np.outer(direction[:n_hidden], traces["in"][0]),
+        "hidden->out": np.outer(direction[n_hidden:], traces["hidden"][0]),
+    }
+    assert np.any(direction[:n_hidden]) and np.any(direction[n_hidden:])
+    np.testing.assert_array_equal(learned, rows_by_pre(expected))
+
+
+@pytest.mark.parametrize("noise_exp", [-5, -2, 0, 3, 6])
+def test_members_of_a_pair_are_exact_opposites(noise_exp: int) -> None:
+    """Without threshold and leak the net is linear: z of plus and minus lie evenly around z of the base."""
+    groups = (Input("in", 9), LIF("out", 4, du=4095, dv=0, vth=131071))
+    rng = np.random.default_rng(2)
+    program = compile(Network(groups, (Dense("in", "out", rng.integers(-9, 9, (4, 9)), plastic=True),)), "unlimited")
+    plan = make_plan(
+        program, "out", form="scalar", factor="random", rank=3, n_pairs=1, n_steps=6, error_bits=7, residual_bits=8
+    )
+    events = events_from_dense(rng.random((1, 6, 9)) < 0.6)
+    scales = Scales(np.array([[0, 0, 0], [noise_exp, 0, 0]]), np.array([0]), 3, 0)
+    case = LearningCase(program, plan, scales, events, np.array([0]), np.array([0]), np.zeros((3, 4, 13), np.int32))
+    from neurosim.reference.learn import Learner
+
+    readouts = []
+
+    class Watched(Learner):
+        def _run_base(self, inputs):
+            found = super()._run_base(inputs)
+            readouts.append(found[0])
+            return found
+
+        def _run_member(self, inputs, pre, post, sign):
+            readouts.append(super()._run_member(inputs, pre, post, sign))
+            return readouts[-1]
+
+    twin = Watched(program, plan, scales, {})
+    votes = twin.learn(case.ids, case.labels, events.to_dense(), case.response.astype(np.int64), KEY).votes
+    base, plus, minus = readouts
+    np.testing.assert_array_equal(plus - base, base - minus)
+    np.testing.assert_array_equal(votes, evaluate(case).votes)
+
+
+def test_everything_in_learning_is_integer() -> None:
+    case = learning_case("two hidden", "response", "trace", 2)
+    arrays = [*case.plan[-2:], *case.scales[:2], *case.program.arrays, *make_learn_scratch(case.program, case.plan)]
+    for backend in LEARNERS:
+        learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 2)
+        outcome = learner.evaluate(case.ids, case.response, case.scales, KEY)
+        full = initial_weights(case.program, case.plan)
+        counts, n_saturated = learner.update(full, outcome.votes, 3, case.scales.step_shift, KEY)
+        learner.close()
+        assert isinstance(n_saturated, int)
+        assert {part.dtype for part in outcome} == {np.dtype(np.int64)}
+        arrays += [*outcome, full, counts]
+        if backend == "simulator":
+            arrays += [part for work in learner.work for bundle in work for part in bundle]
+    assert {array.dtype.kind for array in arrays} <= {"i", "u"}
+    scalars = [*case.plan[:-2], *case.scales[2:]]
+    assert all(isinstance(value, (int, np.integer)) for value in scalars)
+
+
+def test_backends_that_cannot_learn_are_refused() -> None:
+    case = learning_case("one hidden")
+    with pytest.raises(FeatureError, match="'lava' lacks: learning; choose one of simulator, reference"):
+        open_learner("lava", case.program, case.plan, case.events, case.labels, 1)
