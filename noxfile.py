@@ -5,8 +5,8 @@ import nox
 nox.needs_version = ">=2024.4"
 nox.options.sessions = ["tests", "tests_nojit", "lint"]
 
-#: Tests of the kernels and of what runs them, small enough for kernels that are not compiled.
-NOT_COMPILED = ["tests/kernels", "tests/learning", "tests/conformance"]
+#: Tests of the kernels and of what runs them; without those that train, which takes hundreds of generations.
+NOT_COMPILED = ["tests/kernels", "tests/learning", "tests/conformance", "--ignore=tests/learning/test_trainer.py"]
 
 
 @nox.session

@@ -53,27 +53,48 @@ typedef int16_t shorts16 __attribute__((vector_size(32)));
 typedef int16_t shorts32 __attribute__((vector_size(64)));
 typedef int32_t ints16 __attribute__((vector_size(64)));
 
-#define BLOCK 128 /* targets whose sums stay in registers over all spikes; n_post is a multiple of it */
+/* BLOCK8, BLOCK16: targets whose sums stay in registers over all spikes; n_post is a multiple of both. */
+#ifdef __AVX512BW__ /* one instruction each, which gcc 12 does not find for itself */
+#include <immintrin.h>
+#define BLOCK8 256
+#define BLOCK16 128
+static inline shorts32 load_wide8(const int8_t *p) {
+    return (shorts32)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p));
+}
+static inline ints16 load_wide16(const int16_t *p) {
+    return (ints16)_mm512_cvtepi16_epi32(_mm256_loadu_si256((const void *)p));
+}
+#else
+#define BLOCK8 64
+#define BLOCK16 64
+static inline shorts32 load_wide8(const int8_t *p) {
+    bytes32 part;
+    memcpy(&part, p, sizeof part);
+    return __builtin_convertvector(part, shorts32);
+}
+static inline ints16 load_wide16(const int16_t *p) {
+    shorts16 part;
+    memcpy(&part, p, sizeof part);
+    return __builtin_convertvector(part, ints16);
+}
+#endif
+
 #define FLUSH 256 /* 256 rows of int8 cannot leave 16 bits: 256 * -128 = -2**15 */
 
 void sum_dense8(int64_t times, const int8_t *restrict rows, int64_t n_post, const int32_t *restrict lists,
                 int64_t n_lists, int64_t n_spikes, int32_t *restrict total) {
     for (int64_t pass = 0; pass < times * n_lists; pass++) {
         const int32_t *sources = lists + pass % n_lists * n_spikes;
-        for (int64_t first = 0; first < n_post; first += BLOCK) {
-            memset(total + first, 0, BLOCK * sizeof *total);
+        for (int64_t first = 0; first < n_post; first += BLOCK8) {
+            memset(total + first, 0, BLOCK8 * sizeof *total);
             for (int64_t done = 0; done < n_spikes; done += FLUSH) {
                 int64_t stop = done + FLUSH < n_spikes ? done + FLUSH : n_spikes;
-                shorts32 sums[BLOCK / 32] = {{0}};
+                shorts32 sums[BLOCK8 / 32] = {{0}};
                 for (int64_t i = done; i < stop; i++) {
                     const int8_t *row = rows + sources[i] * n_post + first;
-                    for (int k = 0; k < BLOCK / 32; k++) {
-                        bytes32 part;
-                        memcpy(&part, row + 32 * k, sizeof part);
-                        sums[k] += __builtin_convertvector(part, shorts32);
-                    }
+                    for (int k = 0; k < BLOCK8 / 32; k++) sums[k] += load_wide8(row + 32 * k);
                 }
-                for (int k = 0; k < BLOCK; k++) total[first + k] += ((int16_t *)sums)[k];
+                for (int k = 0; k < BLOCK8; k++) total[first + k] += ((int16_t *)sums)[k];
             }
         }
     }
@@ -83,15 +104,11 @@ void sum_dense16(int64_t times, const int16_t *restrict rows, int64_t n_post, co
                  int64_t n_lists, int64_t n_spikes, int32_t *restrict total) {
     for (int64_t pass = 0; pass < times * n_lists; pass++) {
         const int32_t *sources = lists + pass % n_lists * n_spikes;
-        for (int64_t first = 0; first < n_post; first += BLOCK) {
-            ints16 sums[BLOCK / 16] = {{0}};
+        for (int64_t first = 0; first < n_post; first += BLOCK16) {
+            ints16 sums[BLOCK16 / 16] = {{0}};
             for (int64_t i = 0; i < n_spikes; i++) {
                 const int16_t *row = rows + sources[i] * n_post + first;
-                for (int k = 0; k < BLOCK / 16; k++) {
-                    shorts16 part;
-                    memcpy(&part, row + 16 * k, sizeof part);
-                    sums[k] += __builtin_convertvector(part, ints16);
-                }
+                for (int k = 0; k < BLOCK16 / 16; k++) sums[k] += load_wide16(row + 16 * k);
             }
             memcpy(total + first, sums, sizeof sums);
         }

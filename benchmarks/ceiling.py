@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 SOURCE = Path(__file__).with_name("ceiling.c")
-FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC")
-_MARK = {"i": ctypes.c_int64, "w": ctypes.c_int32, "p": ctypes.c_void_p}
+FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC", "-Wno-psabi")
+_MARK: dict[str, Any] = {"i": ctypes.c_int64, "w": ctypes.c_int32, "p": ctypes.c_void_p}
 #: Arguments of each function: i int64, w int32, p array.
 SIGNATURES = {
     "update_lif": "iippppwwwwppp",

@@ -1,5 +1,8 @@
 """Loops around the kernels, compiled as well: a call from Python costs more than a small kernel's work."""
 
+# Kernels take what numba infers.
+# mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False, disallow-untyped-calls=False
+
 from neurosim.kernels.deliver import sum_csr, sum_dense8, sum_dense16
 from neurosim.kernels.jit import jit
 from neurosim.kernels.neuron import update_lif

@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, str]:
         "C compiler": compiler_version(),
     }
     if hasattr(os, "getloadavg"):
-        described["load before"] = f"{os.getloadavg()[0]:.2f}"  # well below 1, or the figures are those of a busy machine
+        described["load before"] = f"{os.getloadavg()[0]:.2f}"  # above 0.5 the machine was busy
     return described
 
 

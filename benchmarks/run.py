@@ -45,10 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks.md")
     parser.add_argument("--from", dest="stored", type=Path, help="measure nothing, take the results of this JSON file")
     asked = parser.parse_args(arguments)
-    if asked.stored is not None:
-        results = json.loads(asked.stored.read_text(encoding="utf-8"))
-    else:
-        results = _measure(asked)
+    results = _measure(asked) if asked.stored is None else json.loads(asked.stored.read_text(encoding="utf-8"))
     text = in_markdown(results)
     print(text)
     if asked.out is not None:
@@ -68,4 +65,3 @@ def _measure(asked: argparse.Namespace) -> dict[str, Any]:
         sys.stderr.write(f"{name} ...\n")
         results["benchmarks"][name] = [table._asdict() for table in run_apart(name, options)]
     return results
-

@@ -18,7 +18,7 @@ LIF = (4096 - 410, 4096 - 128, 400 << 6, 200 << 6)  # keep_u, keep_v, threshold,
 BYTES_PER_NEURON = 4 * 4 + 2  # current, u, v, bias; fired, near
 N_POST = 256
 N_SPIKES = 128  # per list of sources
-CHECK_TIMES = 5
+CHECK_TIMES = 2
 
 #: Name, and about how many bytes are worked on: what fits into the caches of a present core, and what does not.
 LEVELS = (("L1", 16 << 10), ("L2", 400 << 10), ("L3", 6 << 20), ("DRAM", 256 << 20))
@@ -53,8 +53,8 @@ def tables(options: Options) -> list[Table]:
             rows.append(_measure(case, twins, options))
     note = (
         "Operations per second, all threads together: neuron updates (exact current-based LIF, "
-        f"{BYTES_PER_NEURON} bytes a neuron) or synaptic operations (rows of {N_POST} weights, {N_SPIKES} spikes a step; "
-        "CSR with 10 % of the neurons firing). Best of the repeats, and the median of ours. "
+        f"{BYTES_PER_NEURON} bytes a neuron) or synaptic operations (rows of {N_POST} weights, {N_SPIKES} spikes a "
+        "step; CSR with 10 % of the neurons firing). Best of the repeats, and the median of ours. "
     )
     note += (
         "The C programs give the same results (checked before they are timed); they keep the sums of dense rows in "

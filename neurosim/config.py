@@ -175,13 +175,13 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
     return TrainConfig.from_dict(data, where)
 
 
-def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
+def override(config: TrainConfig, texts: Iterable[str]) -> TrainConfig:
     """Return the configuration with some keys set.
 
     Parameters
     ----------
     config : TrainConfig
-    assignments : iterable of str
+    texts : iterable of str
         "key=value" with the value as in TOML; texts need no quotes. Keys of tables have a dot.
 
     Examples
@@ -190,12 +190,28 @@ def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
     (256,)
     """
     values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
+    for given in texts:
+        key, equals, text = given.partition("=")
         if not equals:
-            raise ConfigError(f"--set: {assignment!r} has no '='; write key=value, for instance epochs=5")
+            raise ConfigError(f"--set: {given!r} has no '='; write key=value, for instance epochs=5")
         values[key.strip()] = _parse(key.strip(), text.strip())
     return _with_values(config, values, "--set")
+
+
+def assignments(config: TrainConfig) -> list[str]:
+    """Return the "key=value" that `override` needs to make a configuration from the defaults.
+
+    Examples
+    --------
+    >>> assignments(TrainConfig(seed=3, rule=RuleConfig(pairs=2)))
+    ['seed=3', 'rule.pairs=2']
+    """
+    values = {key: (_get(config, key), default) for key, default in _defaults().items()}
+    return [
+        f"{key}={value if isinstance(value, str) else toml_value(value)}"
+        for key, (value, default) in values.items()
+        if value != default
+    ]
 
 
 def example_toml() -> str:

@@ -143,7 +143,7 @@ def _raster(config: TrainConfig, task: Task, program: Program, predictions: list
 
 
 def _examples(task: Task, predictions: list[int]) -> list[dict[str, Any]]:
-    """Return pictures of test samples: all mistakes first, then the first ones."""
+    """Return pictures of test samples in their order: every mistake that there is room for, then the first others."""
     if task.images is None:
         return []
     wrong = [i for i, answer in enumerate(predictions) if answer != task.test_labels[i]]

@@ -25,7 +25,7 @@ COUNTER_WORDS: dict[str, tuple[str, str]] = {
     "neuron_updates_idle": ("neuron updates, idle", "everything was zero"),
     "spikes": ("spikes", "input lines included"),
     "input_spikes": ("input spikes", "made outside the chip"),
-    "messages": ("messages between cores", "one packet per target core"),
+    "messages": ("messages between cores", "one packet per target core; from outside for inputs"),
     "messages_local": ("messages within a core", "packets to the sender's own core"),
     "input_messages": ("input messages", "packets from outside the chip"),
     "hops_x": ("hops east-west", "links crossed"),

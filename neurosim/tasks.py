@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.data.augment import half_shifts
 from neurosim.data.digits import LEVELS, N_CLASSES, load_digits
 from neurosim.data.encode import rate_code
 from neurosim.errors import DataError
@@ -49,34 +50,43 @@ class Task:
     images: npt.NDArray[np.uint8] | None = None
 
 
-def digits_task(n_steps: int | None = None) -> Task:
-    """Return the 8 x 8 digits as 64 rate-coded inputs; in the default 16 steps a pixel fires as often as its value."""
+def digits_task(n_steps: int | None = None, augment: bool = True) -> Task:
+    """Return the 8 x 8 digits as 64 rate-coded inputs; in the default 16 steps a pixel fires as often as its value.
+
+    With `augment` the training images are followed by four copies, moved by half a pixel each.
+    """
     steps = LEVELS if n_steps is None else n_steps
     digits = load_digits()
-    pixels = digits.images.reshape(len(digits.images), -1)
+    images = digits.images[digits.train]
     labels = digits.labels.astype(np.int64)
+    train_labels, more = labels[digits.train], ""
+    if augment:
+        images = np.concatenate([images, half_shifts(images)])
+        train_labels = np.tile(train_labels, len(images) // len(train_labels))
+        more = "; training images also moved by half a pixel in four directions"
+    test = digits.images[digits.test]
     return Task(
         name="digits",
-        train_events=rate_code(pixels[digits.train], steps, LEVELS),
-        train_labels=labels[digits.train],
-        test_events=rate_code(pixels[digits.test], steps, LEVELS),
+        train_events=rate_code(images.reshape(len(images), -1), steps, LEVELS),
+        train_labels=train_labels,
+        test_events=rate_code(test.reshape(len(test), -1), steps, LEVELS),
         test_labels=labels[digits.test],
         n_classes=N_CLASSES,
-        n_inputs=pixels.shape[1],
+        n_inputs=test[0].size,
         n_steps_input=steps,
-        description=f"handwritten digits, 8 x 8 pixels, rate-coded over {steps} steps",
+        description=f"handwritten digits, 8 x 8 pixels, rate-coded over {steps} steps{more}",
         source=digits.source,
         licence=digits.licence,
         attribution=digits.attribution,
-        images=digits.images[digits.test],
+        images=test,
     )
 
 
-#: Every task by name; each takes the number of steps or None for its default.
-TASKS: dict[str, Callable[[int | None], Task]] = {"digits": digits_task}
+#: Every task by name; each takes the number of steps or None for its default, and whether to augment the training data.
+TASKS: dict[str, Callable[[int | None, bool], Task]] = {"digits": digits_task}
 
 
-def load_task(name: str, *, n_steps: int | None = None) -> Task:
+def load_task(name: str, *, n_steps: int | None = None, augment: bool = True) -> Task:
     """Return the task of that name.
 
     Parameters
@@ -85,9 +95,11 @@ def load_task(name: str, *, n_steps: int | None = None) -> Task:
         A key of `TASKS`.
     n_steps : int, optional
         Steps of input per sample.
+    augment : bool
+        Add changed copies of the training samples, as the task describes them; test samples stay as they are.
     """
     if name not in TASKS:
         close = difflib.get_close_matches(name, TASKS, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise DataError(f"unknown task {name!r}; tasks are {', '.join(TASKS)}{hint}")
-    return TASKS[name](n_steps)
+    return TASKS[name](n_steps, augment)

@@ -13,7 +13,7 @@ from neurosim.learnplan import LearnPlan, Scales, make_plan
 from neurosim.network import LIF, AnyConnection, Dense, Group, Input, Network, Probe, Sparse
 from neurosim.program import Program
 
-MODES = {"mixed": (-256, 256), "excitatory": (0, 256), "inhibitory": (-255, 1), None: (-256, 256)}
+MODES = {"mixed": (-256, 256), "excitatory": (0, 256), "inhibitory": (-255, 1), None: (-255, 256)}
 
 
 def probe_everything(groups: list[Group]) -> list[Probe]:
@@ -98,6 +98,7 @@ LAYOUTS: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
     ),
     "frozen readout": ({"in": 7, "hidden": 9, "out": 3}, ("in>hidden*", "hidden>out")),
     "no hidden": ({"in": 7, "out": 3}, ("in>out*",)),
+    "no input": ({"drive": 5, "hidden": 9, "out": 3}, ("drive>drive*", "drive>hidden*", "hidden>out*")),
 }
 #: Every form of the rule with its factor and ranks.
 RULES = [
@@ -120,6 +121,8 @@ def learning_network(layout: str, seed: int, bits: int = 8) -> Network:
             groups.append(Input(name, n))
         elif name == "out":
             groups.append(LIF(name, n, du=4095, dv=0, vth=131071))
+        elif name == "drive":  # fires by itself
+            groups.append(LIF(name, n, du=4095, dv=100, vth=100, bias_mant=rng.integers(900, 4000, n)))
         else:
             groups.append(LIF(name, n, du=3000, dv=400, vth=100, bias_mant=rng.integers(-9, 9, n)))
     connections = []
@@ -139,7 +142,7 @@ def learning_case(
     rank: int = 1,
     *,
     n_pairs: int = 2,
-    n_samples: int = 4,
+    n_samples: int = 3,
     n_steps: int = 8,
     bits: int = 8,
     seed: int = 1,
@@ -154,7 +157,7 @@ def learning_case(
     group = np.zeros((len(program.group_names), 3), np.int64)
     group[:, 0] = rng.integers(6, 9, len(group)) + 2 * (factor == "random")
     group[:, 2] = rng.integers(1, 4, len(group))
-    scales = Scales(group, np.full(len(plan.connections), 4, np.int64), temperature=3, fitness_shift=1)
+    scales = Scales(group, np.full(len(plan.connections), 4, np.int64), temperature=6, fitness_shift=1)
     events = random_events(seed, n_samples, n_steps - 2, program.network.n_inputs, rate=0.3)
     response = rng.integers(-100, 101, (rank, plan.n_classes, program.network.n_neurons)).astype(np.int32)
     ids = np.concatenate([rng.permutation(n_samples), [0]]).astype(np.int64)

@@ -1,5 +1,6 @@
 """The command line: what each command shows, writes and refuses."""
 
+import io
 import json
 import os
 import signal
@@ -103,6 +104,31 @@ def test_demo_shows_every_section() -> None:
     assert metrics["config"] == TrainConfig(epochs=1, seed=3).to_dict()
 
 
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere() -> None:
+    from rich.console import Console
+
+    from neurosim.commands.progress import PLAIN_LINES, ProgressView
+    from neurosim.experiment import Progress
+
+    shown = {}
+    for terminal, width in ((True, 120), (True, 80), (False, 120)):
+        file = io.StringIO()
+        with ProgressView(Console(file=file, force_terminal=terminal, width=width)) as view:
+            for g in range(1, 2001):
+                view.show(Progress(g, 2000, 64 * g, 0.1 * g, 0.5, -1.0, 0.75 if g >= 100 else None))
+        shown[terminal, width] = file.getvalue()
+    lines = shown[False, 120].splitlines()
+    assert len(lines) == PLAIN_LINES + 1
+    assert "generation  2,000 of 2,000" in lines[-1]
+    assert "train  50.0%  test  75.0%  fitness  -1.000  640 samples/s" in lines[-1]
+    assert "\x1b[" not in shown[False, 120]
+    assert "640 samples/s" in shown[True, 120]
+    for width in (120, 80):
+        assert "2000/2000" in shown[True, width]
+        assert "fitness  -1.000" in shown[True, width]
+        assert "left" in shown[True, width]
+
+
 def test_train_fills_the_folder(trained: Path) -> None:
     for name in ("model.npz", "metrics.json", "report.html", "plots/accuracy.png", "checkpoints"):
         assert (trained / name).exists()
@@ -153,6 +179,13 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path: Path) -> No
     output("train", "--resume", "cut", "--threads", 2)
     output("train", *options, "--out", "whole")
     assert (tmp_path / "cut" / "model.npz").read_bytes() == (tmp_path / "whole" / "model.npz").read_bytes()
+
+
+def test_an_interrupt_before_the_first_checkpoint_promises_nothing(tmp_path: Path) -> None:
+    from neurosim.commands.training import interrupted_line
+    from neurosim.runfolder import RunFolder
+
+    assert "--resume" not in interrupted_line(RunFolder.create(tmp_path / "early"))
 
 
 def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from neurosim.config import NetworkConfig, RuleConfig, TrainConfig, all_keys, example_toml, load_config, override
+from neurosim.config import (
+    NetworkConfig,
+    RuleConfig,
+    TrainConfig,
+    all_keys,
+    assignments,
+    example_toml,
+    load_config,
+    override,
+)
 from neurosim.errors import ConfigError
 from neurosim.learnplan import FACTORS, FORMS
 
@@ -52,6 +61,12 @@ def test_every_key_can_be_set() -> None:
     assert set(SETTABLE) == set(all_keys())
     texts = [f"{key}={value}" for key, value in SETTABLE.items()]
     assert values_of(override(TrainConfig(), texts)) == SETTABLE
+
+
+def test_assignments_make_the_same_configuration_again() -> None:
+    config = override(TrainConfig(), [f"{key}={value}" for key, value in SETTABLE.items()])
+    assert override(TrainConfig(), assignments(config)) == config
+    assert assignments(TrainConfig()) == []
 
 
 def test_round_trip_through_json_is_exact() -> None:

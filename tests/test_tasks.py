@@ -24,7 +24,7 @@ def test_every_task_is_consistent(name: str) -> None:
 
 
 def test_digit_pixels_are_spike_counts() -> None:
-    task = load_task("digits")
+    task = load_task("digits", augment=False)
     assert (task.n_inputs, task.n_classes, task.n_steps_input, len(task.train_labels)) == (64, 10, 16, 1437)
     assert task.images is not None
     np.testing.assert_array_equal(task.test_events.to_dense().sum(axis=1), task.images.reshape(360, 64))
@@ -35,3 +35,12 @@ def test_unknown_task_names_the_closest() -> None:
         load_task("digit")
     with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits$"):
         load_task("zzz")
+
+
+def test_augmentation_adds_four_half_shifts_to_the_training_images_only() -> None:
+    plain, augmented = load_task("digits", augment=False), load_task("digits")
+    n = len(plain.train_labels)
+    assert len(augmented.train_labels) == 5 * n
+    np.testing.assert_array_equal(augmented.train_labels, np.tile(plain.train_labels, 5))
+    np.testing.assert_array_equal(augmented.train_events.take(range(n)).neuron, plain.train_events.neuron)
+    np.testing.assert_array_equal(augmented.test_events.neuron, plain.test_events.neuron)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neurosim.experiment import Progress
 
 PLAIN_LINES = 20  # about so many for a whole training
+WIDE = 115  # columns that the bar takes with everything beside it; narrower terminals get the essentials
 
 
 class ProgressView:
@@ -20,6 +21,7 @@ class ProgressView:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.wide = not console.is_terminal or console.width >= WIDE
         self.first: Progress | None = None
         self.bar: Bar | None = None
         self.task: TaskID | None = None
@@ -29,8 +31,9 @@ class ProgressView:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
+            name = [TextColumn("generation")] if self.wide else []
             self.bar = Bar(
-                TextColumn("generation"), MofNCompleteColumn(), BarColumn(bar_width=24),
+                *name, MofNCompleteColumn(), BarColumn(bar_width=24 if self.wide else 10),
                 TextColumn("{task.description}"), TimeRemainingColumn(), TextColumn("left"), console=self.console,
             )  # fmt: skip
             self.bar.start()
@@ -70,6 +73,6 @@ class ProgressView:
         parts.append(f"fitness {progress.fitness:7.3f}")
         assert self.first is not None
         seconds, samples = progress.seconds - self.first.seconds, progress.samples - self.first.samples
-        if seconds > 0:
+        if seconds > 0 and self.wide:
             parts.append(f"{samples / seconds:,.0f} samples/s")
         return "  ".join(parts)

@@ -115,12 +115,19 @@ def _train(config: TrainConfig, folder: RunFolder, threads: int | None, *, as_js
         else:
             interrupted = False
     if interrupted:
-        make_console(stderr=True).print(f"interrupted; continue with: neurosim train --resume {folder.path}")
+        make_console(stderr=True).print(interrupted_line(folder), soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
     if as_json:
         write_json({"folder": str(folder.path), "metrics": metrics})
     else:
         _show_result(console, metrics, folder)
+
+
+def interrupted_line(folder: RunFolder) -> str:
+    """Return what to say after Ctrl-C: how to go on, if there is something to go on from."""
+    if folder.latest_checkpoint() is None:
+        return "interrupted before the first checkpoint; train again to begin anew"
+    return f"interrupted; continue with: neurosim train --resume {folder.path}"
 
 
 def _show_start(console: Console, start: TrainingStart) -> None:
@@ -159,8 +166,4 @@ def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -
              "plots": folder.plots, "checkpoints": folder.checkpoints}  # fmt: skip
     show_lines(console, [f"{name:<12} {path}" for name, path in files.items() if path.exists()])
     show_heading(console, "Next")
-    show_lines(console, metrics.get("next_steps") or (
-        f"neurosim inspect {folder.path}", f"neurosim run {folder.path} --task {metrics.get('task')} --sample 0",
-        f"neurosim evaluate {folder.path} --backend reference --limit 20",
-        "neurosim train --example > my.toml   (every setting, then: neurosim train my.toml)",
-    ))  # fmt: skip
+    show_lines(console, metrics["next_steps"])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from neurosim.codes import ERROR
+from neurosim.codes import ERROR, POWERS
 from neurosim.kernels import fitness as kernel
 from neurosim.logtables import EXP2_ONE_BITS, N_FRACTIONS, log_tables
 from neurosim.reference import fitness as twin
@@ -15,9 +15,7 @@ N_CLASSES = (1, 2, 3, 10, 40)
 
 def run_kernel(z: np.ndarray, label: int, temperature: int, error_bits: int) -> tuple[int, np.ndarray]:
     classes, tables = np.zeros((3, len(z)), np.int64), log_tables()
-    found = kernel.log_softmax(
-        z.astype(np.int32), label, temperature, error_bits, tables.exp2, tables.log2, classes
-    )
+    found = kernel.log_softmax(z.astype(np.int32), label, temperature, error_bits, tables.exp2, tables.log2, classes)
     return int(found), classes[ERROR]
 
 
@@ -107,9 +105,11 @@ def test_likelihood_and_errors_are_near_the_real_softmax() -> None:
         assert np.abs((error + 256 * (np.arange(10) == label)) - 256 * probability).max() < 2
 
 
-def test_far_classes_have_no_power() -> None:
-    found, error = run_kernel(np.array([0, -(17 << 8)]), 0, 0, 7)
-    assert error.tolist() == [0, 0]
+def test_powers_end_at_sixteen_octaves() -> None:
+    z, classes, tables = np.array([0, -(16 << 8), -(16 << 8) - 1, -(17 << 8)]), np.zeros((3, 4), np.int64), log_tables()
+    found = kernel.log_softmax(z.astype(np.int32), 0, 0, 7, tables.exp2, tables.log2, classes)
+    assert classes[POWERS].tolist() == [1 << 16, 1, 0, 0]
+    assert classes[ERROR].tolist() == [0, 0, 0, 0]
     assert found == 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from random_networks import LAYOUTS, RULES, LearningCase, learning_case
 
-from neurosim.codes import PERTURBED, STAT_DRIVE_STEPS, STAT_TOTALS, TIES
+from neurosim.codes import N_STATISTICS, N_TOTALS, PERTURBED, STAT_DRIVE_STEPS, STAT_TOTALS, TIES
 from neurosim.counters import N_COUNTERS
 from neurosim.kernels.learn import learn_samples
 from neurosim.learning.population import Outcome, make_learn_scratch, open_learner
@@ -26,10 +26,11 @@ def assert_same(one: Outcome, other: Outcome) -> None:
         np.testing.assert_array_equal(part, twin, err_msg=name)
 
 
-@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "no hidden"])
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "no hidden"])  # that one is below
 @pytest.mark.parametrize(("form", "factor", "rank"), RULES)
 def test_learning_equals_twin(layout: str, form: str, factor: str, rank: int) -> None:
-    case = learning_case(layout, form, factor, rank, n_samples=2 if layout == "wide" else 4)
+    small = {"n_samples": 1, "n_pairs": 1, "n_steps": 6} if layout == "wide" else {"n_samples": 2}
+    case = learning_case(layout, form, factor, rank, **small)
     outcome = evaluate(case, "simulator")
     assert_same(outcome, evaluate(case, "reference"))
     # the case must exercise the rule: drive reached every perturbed group, fitness and votes are not all zero
@@ -49,10 +50,9 @@ def test_net_without_hidden_group_equals_twin(form: str, factor: str, rank: int)
     assert outcome.votes.any()
 
 
-@pytest.mark.parametrize("bits", [2, 5, 8])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("bits", "seed"), [(1, 0), (2, 4), (3, 1), (5, 2), (7, 3)])
 def test_other_weights_bits_and_labels_equal_twin(bits: int, seed: int) -> None:
-    case = learning_case("two inputs", *RULES[seed + 1], bits=bits, seed=seed, n_pairs=3)
+    case = learning_case("two inputs", *RULES[seed + 1], bits=bits, seed=seed, n_samples=2, n_pairs=3)
     assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
 
 
@@ -73,7 +73,8 @@ def test_any_size_of_perturbation_equals_twin(exponent: int) -> None:
 def evaluate_block(case: LearningCase, first: int, last: int) -> Outcome:
     """Run the kernel on the slots first..last - 1 of a generation."""
     work, tables = make_learn_scratch(case.program, case.plan), log_tables()
-    predictions, statistics = np.full(len(case.ids), -1, np.int64), np.zeros((5, max(5, len(case.plan.group))), np.int64)
+    predictions = np.full(len(case.ids), -1, np.int64)
+    statistics = np.zeros((N_STATISTICS, max(N_TOTALS, len(case.plan.group))), np.int64)
     counts = np.zeros((len(case.program.rows), N_COUNTERS), np.int64)
     with np.errstate(over="ignore"):
         learn_samples(
@@ -96,7 +97,8 @@ def test_slots_add_up_and_know_only_their_own_sample(form: str, factor: str, ran
     others = case._replace(ids=case.ids.copy())
     others.ids[:2] = case.ids[1::-1]
     np.testing.assert_array_equal(evaluate_block(others, 2, n).votes, evaluate_block(case, 2, n).votes)
-    assert not np.array_equal(evaluate_block(others, 0, 2).votes, evaluate_block(case, 0, 2).votes) or form == "response"
+    if form == "scalar":
+        assert not np.array_equal(evaluate_block(others, 0, 2).votes, evaluate_block(case, 0, 2).votes)
     np.testing.assert_array_equal(evaluate_block(others, 0, n).predictions[:2], whole.predictions[1::-1])
 
 

@@ -106,10 +106,11 @@ class DenseRule:
 
     def post_signs(self, pair_key: int) -> dict[str, Matrix]:
         """Return +1 or -1 (R, n) of each perturbed group."""
-        return {
-            g: np.stack([signs(fold(fold(pair_key, self.groups.index(g)), r), self.network.group(g).n) for r in range(self.rank)])
-            for g in self.perturbed
-        }  # fmt: skip
+        found = {}
+        for g in self.perturbed:
+            stream, n = fold(pair_key, self.groups.index(g)), self.network.group(g).n
+            found[g] = np.stack([signs(fold(stream, r), n) for r in range(self.rank)])
+        return found
 
     def pre_factors(self, pair_key: int, traces: dict[str, Matrix]) -> dict[str, Matrix]:
         """Return the pre factors (R, n_pre) of each plastic connection."""

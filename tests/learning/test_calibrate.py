@@ -125,7 +125,9 @@ def test_small_fitness_differences_are_not_shifted(case: Case, size: int) -> Non
 def test_noise_is_within_a_factor_of_sqrt_2_of_what_was_asked(case: Case, drive: int, perturbation_256: int) -> None:
     n_steps = 50
     measured = statistics(case, drive=drive * n_steps, drive_steps=n_steps)
-    scales = calibrate_noise(case.scales._replace(temperature=6), case.plan, case.program.arrays, measured, perturbation_256)
+    scales = calibrate_noise(
+        case.scales._replace(temperature=6), case.plan, case.program.arrays, measured, perturbation_256
+    )
     perturbed = np.nonzero(case.plan.group[:, PERTURBED])[0]
     assert len(perturbed) == (2 if case.plan.form == FORM_RESPONSE else 3)
     for g in perturbed:

@@ -38,7 +38,9 @@ def test_permutation_holds_every_number_once(n: int) -> None:
 
 def test_permutations_differ_by_epoch_and_by_seed() -> None:
     orders = [
-        permutation(stream_key(seed, keys.STREAM_ORDER, epoch), 50).tolist() for seed in range(20) for epoch in range(20)
+        permutation(stream_key(seed, keys.STREAM_ORDER, epoch), 50).tolist()
+        for seed in range(20)
+        for epoch in range(20)
     ]
     assert len({tuple(order) for order in orders}) == 400
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,11 +43,13 @@ def small(rule: tuple[str, str] = ("response", "trace"), *extra: str) -> TrainCo
 
 
 def open_trainer(
-    config: TrainConfig, n_samples: int = 11, n_generations: int = 40, backend: str = "simulator", threads: int = 1
-) -> Trainer:
+    config: TrainConfig, n_samples: int = 11, n_generations: int = 40, backend: str = "simulator", threads: int = 1,
+    labels: npt.NDArray[np.int64] | None = None,
+) -> Trainer:  # fmt: skip
     task, ids = digits(config.network.n_steps), np.arange(n_samples)
+    given = task.train_labels if labels is None else labels
     return Trainer(
-        program_of(config), READOUT, config.rule, task.train_events.take(ids), task.train_labels[ids],
+        program_of(config), READOUT, config.rule, task.train_events.take(ids), given[ids],
         n_steps=run_steps(config.network), n_generations=n_generations, batch=config.batch, seed=config.seed,
         backend=backend, threads=threads,
     )  # fmt: skip
@@ -128,12 +129,19 @@ class Witness:
         self.inner.close()
 
 
-VARIANTS: list[tuple[str, ...]] = [(), ("rule.rank=2", "rule.pairs=2"), ("network.hidden=[6,5]",), ("network.hidden=[]",)]
+VARIANTS: list[tuple[str, ...]] = [
+    (),
+    ("rule.rank=2", "rule.pairs=2"),
+    ("network.hidden=[6,5]",),
+    ("network.hidden=[]",),
+]
 
 
 @pytest.mark.parametrize("extra", VARIANTS, ids=" ".join)
 @pytest.mark.parametrize("rule", RULES, ids="/".join)
-def test_simulator_equals_reference_in_state_statistics_and_counts(rule: tuple[str, str], extra: tuple[str, ...]) -> None:
+def test_simulator_equals_reference_in_state_statistics_and_counts(
+    rule: tuple[str, str], extra: tuple[str, ...]
+) -> None:
     config = small(rule, *extra)
     with open_trainer(config) as fast, open_trainer(config, backend="reference") as plain:
         seen, expected = Witness(fast), Witness(plain)
@@ -217,7 +225,10 @@ def test_restore_refuses_another_network_or_seed() -> None:
 @pytest.mark.parametrize("version", [None, 0, STATE_VERSION + 1, str(STATE_VERSION)])
 def test_restore_refuses_another_version(version: object) -> None:
     header, arrays = unpack_arrays(trained(small(), 1)[0])
-    with open_trainer(small()) as trainer, pytest.raises(ModelFileError, match=f"state version {version!r}.*train anew"):
+    with (
+        open_trainer(small()) as trainer,
+        pytest.raises(ModelFileError, match=f"state version {version!r}.*train anew"),
+    ):
         trainer.restore(header | {"state_version": version}, arrays)
 
 
@@ -262,10 +273,6 @@ def test_the_step_falls_linearly_and_stays_positive() -> None:
     assert witness.steps == [FULL_STEP, 1]
 
 
-def chip_rows(program: Program, names: Sequence[str]) -> dict[str, int]:
-    return {name: program.network.group(name).n for name in names}
-
-
 @pytest.mark.parametrize("rule", RULES, ids="/".join)
 def test_operations_are_those_of_every_member_as_a_run_of_its_own(rule: tuple[str, str]) -> None:
     n, rank, pairs = 5, 2, 3
@@ -288,7 +295,7 @@ def test_operations_are_those_of_every_member_as_a_run_of_its_own(rule: tuple[st
         ids = np.concatenate(witness.ids[prepared:])
     assert (counts.n_samples, counts.n_steps) == (samples, runs * n_steps)
     assert counts.totals()["barriers"] == runs * n_steps
-    sizes = chip_rows(program, ["hidden", READOUT])
+    sizes = {name: program.network.group(name).n for name in ("hidden", READOUT)}
     for name, size in sizes.items():
         updates = counts.of(name, "neuron_updates_active") + counts.of(name, "neuron_updates_idle")
         assert updates == runs * n_steps * size
@@ -363,12 +370,12 @@ def test_the_program_keeps_its_own_weights() -> None:
     assert program_of(config).fingerprint == before
 
 
-def learned_accuracy(rule: RuleConfig, seed: int, epochs: int) -> float:
+def learned_accuracy(rule: RuleConfig, seed: int, epochs: int, labels: npt.NDArray[np.int64] | None = None) -> float:
     lines = [f"seed={seed}", "network.hidden=[32]", "network.n_steps=8", "batch=32"]
     config = override(TrainConfig(rule=rule), lines)
     task, n_steps = digits(8), run_steps(config.network)
     n = epochs * len(task.train_labels) // config.batch
-    with open_trainer(config, len(task.train_labels), n) as trainer:
+    with open_trainer(config, len(task.train_labels), n, labels=labels) as trainer:
         while trainer.generation < n:
             trainer.step()
         with get_backend("simulator").open(trainer.program) as runner:
@@ -376,3 +383,27 @@ def learned_accuracy(rule: RuleConfig, seed: int, epochs: int) -> float:
                 runner.write_weights(name, weights)
             result = runner.run(task.test_events, n_steps)
     return float(np.mean(np.argmax(result.states[READOUT, "v"][:, -1, :], axis=1) == task.test_labels))
+
+
+# Rule, pairs, epochs, and the accuracy to exceed. Measured over seeds 1 to 10, with 10 % by chance: response/trace
+# 83 to 92 %, scalar/trace 84 to 93 %, scalar/random 55 to 85 %.
+LEARNING = [("response", "trace", 1, 2, 0.70), ("scalar", "trace", 16, 3, 0.70), ("scalar", "random", 32, 4, 0.40)]
+compiled_only = pytest.mark.skipif(INTERPRETED, reason="needs compiled kernels: hours without")
+
+
+@compiled_only
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("form", "factor", "pairs", "epochs", "accuracy"), LEARNING)
+def test_digits_are_learned(form: str, factor: str, pairs: int, epochs: int, accuracy: float, seed: int) -> None:
+    assert learned_accuracy(RuleConfig(form=form, factor=factor, pairs=pairs), seed, epochs) > accuracy
+
+
+def test_every_rule_is_shown_to_learn() -> None:
+    assert [(form, factor) for form, factor, *_ in LEARNING] == RULES
+
+
+@compiled_only
+def test_nothing_is_learned_from_shuffled_labels() -> None:
+    task = digits(8)
+    mixed = np.random.default_rng(1).permutation(task.train_labels)
+    assert learned_accuracy(RuleConfig(), 1, 2, mixed) < 0.20  # measured with five orders: 6 to 11 %

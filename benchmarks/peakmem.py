@@ -1,0 +1,124 @@
+"""How much memory does it take, and what of it is the learner's?"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.measure import Cell, Options, Table, run_python
+from benchmarks.time_population import Problem, demo_problem, large_problem
+from neurosim.codes import FIRST_FACTOR
+from neurosim.learning.build import READOUT
+from neurosim.learning.population import make_learn_scratch
+from neurosim.learnplan import initial_weights, make_plan
+
+#: Ends every measured program. Linux keeps the peak of this process alone in VmHWM; ru_maxrss begins with its parent's.
+PEAK = """
+import sys
+from pathlib import Path
+status = Path("/proc/self/status")
+if status.exists():
+    found = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    print(1024 * int(found[0]))
+else:
+    import resource
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+NETWORK = """
+from benchmarks.networks import recurrent
+from neurosim.backend import get_backend
+workload = recurrent({n}, {n_synapses}, 100, {seed})
+with get_backend("simulator").open(workload.program, threads=1) as runner:
+    runner.run(workload.events)
+"""
+
+DEMO = """
+from neurosim.config import TrainConfig
+from neurosim.experiment import train_model
+from neurosim.runfolder import RunFolder
+train_model(TrainConfig(seed={seed}, epochs={epochs}), RunFolder.create({folder!r}), threads=2)
+"""
+
+
+def tables(options: Options) -> list[Table]:
+    """Measure whole processes, and add up the learner's arrays."""
+    return [_processes(options), _learner(options)]
+
+
+def _processes(options: Options) -> Table:
+    n, n_synapses = (1_000, 20_000) if options.quick else (10_000, 1_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        large = NETWORK.format(n=n, n_synapses=n_synapses, seed=options.seed)
+        programs = {
+            "python, doing nothing": "",
+            "import neurosim": "import neurosim",
+            "import the kernels": "import neurosim.kernels.run",
+            "run 100 neurons, 1,000 synapses": NETWORK.format(n=100, n_synapses=1_000, seed=options.seed),
+            f"run {n:,} neurons, {n_synapses:,} synapses": large,
+        }
+        if not options.quick:
+            programs["demo, 1 epoch, with report"] = DEMO.format(seed=options.seed, epochs=1, folder=f"{folder}/demo")
+        for program in programs.values():
+            run_python(["-c", program])  # with warm caches, so that no compiler is in the memory
+        rows: list[list[Cell]] = [
+            [what, int(run_python(["-c", program + PEAK])[1].split()[-1]) / 2**20] for what, program in programs.items()
+        ]
+    note = "Largest resident set of a process of its own, kernels compiled before. Building the network is included."
+    return Table("Peak memory", ("what", "MiB"), rows, note)
+
+
+def _learner(options: Options) -> Table:
+    rows = [
+        row
+        for problem in (demo_problem(options.seed), large_problem(options.seed))
+        for rank in (1, 4)
+        for row in learner_rows(problem, rank)
+    ]
+    columns = (
+        "network", "rank", "layer", "weights (m n)", "bytes of weights", "bytes of votes, per thread",
+        "bytes of perturbation, per thread", "r (m + n)", "bytes per r (m + n)",
+    )  # fmt: skip
+    note = (
+        "From the arrays that the learner allocates. Weights: the chip's int8 and, in 32 bits, with their residual "
+        "bits; votes in 32 bits. Perturbation: pre and post factors, traces, near flags, local votes and the measured "
+        "response (one column per class), which grow with r (m + n); no m x n noise matrix is ever stored, whatever "
+        "the number of pairs."
+    )
+    return Table("Memory of the learner", columns, rows, note)
+
+
+def learner_rows(problem: Problem, rank: int) -> list[list[Cell]]:
+    """Return the bytes of each plastic connection, computed from the learner's arrays."""
+    program = problem.program
+    plan = make_plan(
+        program, READOUT, form="response", factor="trace", rank=rank, n_pairs=1, n_steps=problem.n_steps, error_bits=7,
+        residual_bits=8,
+    )  # fmt: skip
+    work, full = make_learn_scratch(program, plan), initial_weights(program, plan)
+    rows: list[list[Cell]] = []
+    for c, index in enumerate(plan.connections):
+        connection = program.network.connections[index]
+        m, n = connection.shape
+        source, target = (
+            slice(start, start + size)
+            for start, size in (
+                (program.network.offsets[connection.source], n),
+                (program.network.offsets[connection.target], m),
+            )
+        )
+        factors = slice(int(plan.plastic[c, FIRST_FACTOR]), int(plan.plastic[c + 1, FIRST_FACTOR]))
+        pre: list[npt.NDArray[Any]] = [work.factor_b[:, factors], work.trace[:, source]]
+        post: list[npt.NDArray[Any]] = [work.factor_a[:, target], work.near[:, target], work.credit[:, target]]
+        post.append(work.measured[:, :, target])
+        weights = full[plan.votes_of(c)]
+        n_bytes = sum(part.nbytes for part in pre + post)
+        n_bytes_weights = weights.nbytes + weights.size * np.dtype(np.int8).itemsize
+        rows.append([
+            problem.name, rank, connection.name, weights.size, n_bytes_weights,
+            work.votes[plan.votes_of(c)].nbytes, n_bytes, rank * (m + n), n_bytes / (rank * (m + n)),
+        ])  # fmt: skip
+    return rows

@@ -1,0 +1,42 @@
+"""Checks of what users describe: names, sizes, register values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.errors import NetworkError
+from neurosim.fixedpoint import RANGES
+
+
+def check_name(kind: str, name: str) -> None:
+    if not isinstance(name, str) or not name or "->" in name or "/" in name:
+        raise NetworkError(f"{kind} {name!r}: a name is a non-empty string without '->' or '/'; rename it")
+
+
+def check_size(kind: str, name: str, n: int) -> None:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise NetworkError(f"{kind} {name!r}: size {n!r} is not a positive integer; give the number of neurons")
+
+
+def check_register(owner: str, register: str, value: Any, size: int | None = None) -> npt.NDArray[np.int64]:
+    """Return the value as int64 after checking type, shape and the register's documented range."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise NetworkError(f"{owner}: {register} {value!r} is not an integer; chip registers hold integers")
+    if size is not None and array.shape not in ((), (size,)):
+        raise NetworkError(f"{owner}: {register} has shape {array.shape}; give one number or {size}")
+    if size is None and array.shape != ():
+        raise NetworkError(f"{owner}: {register} has shape {array.shape}; it is one number for the whole group")
+    low, high = RANGES[register]
+    if array.size and (int(array.min()) < low or int(array.max()) > high):
+        worst = int(array.max()) if int(array.max()) > high else int(array.min())
+        raise NetworkError(f"{owner}: {register} {worst} is outside {low}..{high}; choose a value the register holds")
+    return array.astype(np.int64)
+
+
+def check_positive(owner: str, quantity: str, value: float | None) -> None:
+    if value is not None and not (np.isfinite(value) and value > 0):
+        raise NetworkError(f"{owner}: {quantity} {value!r} is not a positive finite number")

@@ -1,0 +1,121 @@
+"""Groups of neurons as the user describes them: inputs, LIF neurons in physical units or in chip integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.checks import check_name, check_positive, check_register, check_size
+from neurosim.errors import NetworkError
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Neurons whose spikes come from outside the chip.
+
+    Parameters
+    ----------
+    name : str
+    n : int
+        Number of input lines.
+    """
+
+    name: str
+    n: int
+
+    def __post_init__(self) -> None:
+        check_name("input", self.name)
+        check_size("input", self.name, self.n)
+
+
+@dataclass(frozen=True, eq=False)
+class CubaLIF:
+    """Leaky integrate-and-fire neurons in physical units; `quantize` turns them into `LIF`.
+
+    ``tau_syn dI/dt = -I + w S``, ``tau_mem dv/dt = -v + I``; a spike where v > v_threshold, then v = 0
+    (NIR's CubaLIF with v_leak = v_reset = 0). Weights are in units of `v_threshold`: a spike of weight w moves v by ``w``, at once
+    when `tau_syn` is None (no current filter), otherwise in total over the time constant of the current.
+
+    Parameters
+    ----------
+    name : str
+    n : int
+        Number of neurons.
+    tau_mem : float or None
+        Membrane time constant in seconds; None means no leak.
+    tau_syn : float or None
+        Synaptic time constant in seconds; None means that the current has no memory.
+    v_threshold : float
+        Threshold; ``inf`` makes a group that only integrates (a readout).
+    bias : float or (n,) float
+        Added to v in each step, in units of v.
+    """
+
+    name: str
+    n: int
+    tau_mem: float | None = None
+    tau_syn: float | None = None
+    v_threshold: float = 1.0
+    bias: npt.ArrayLike = 0.0
+
+    def __post_init__(self) -> None:
+        check_name("group", self.name)
+        check_size("group", self.name, self.n)
+        owner = f"group {self.name!r}"
+        check_positive(owner, "tau_mem", self.tau_mem)
+        check_positive(owner, "tau_syn", self.tau_syn)
+        if not self.v_threshold > 0:
+            raise NetworkError(f"{owner}: v_threshold {self.v_threshold!r} is not positive; use inf for a readout")
+        bias = np.asarray(self.bias, dtype=np.float64)
+        if bias.shape not in ((), (self.n,)) or not np.all(np.isfinite(bias)):
+            raise NetworkError(f"{owner}: bias must be finite, one number or {self.n}; found shape {bias.shape}")
+        object.__setattr__(self, "bias", bias)
+
+
+@dataclass(frozen=True, eq=False)
+class LIF:
+    """Leaky integrate-and-fire neurons in chip integers, with Lava's parameter names.
+
+    Parameters
+    ----------
+    name : str
+    n : int
+        Number of neurons.
+    du, dv : int
+        Decays of current and voltage per step in 1/4096, 0..4095. The chip adds 1 to du (not to dv), so
+        du = 4095 is a current without memory and dv = 0 a voltage without leak.
+    vth : int
+        Threshold mantissa, 0..131071; compared as ``v > vth << 6``.
+    bias_mant : int or (n,) int
+        -4096..4095.
+    bias_exp : int or (n,) int
+        0..7; the bias added to v is ``bias_mant << bias_exp``.
+    """
+
+    name: str
+    n: int
+    du: int = 0
+    dv: int = 0
+    vth: int = 10
+    bias_mant: npt.ArrayLike = 0
+    bias_exp: npt.ArrayLike = 0
+
+    def __post_init__(self) -> None:
+        check_name("group", self.name)
+        check_size("group", self.name, self.n)
+        owner = f"group {self.name!r}"
+        for register in ("du", "dv", "vth"):
+            object.__setattr__(self, register, int(check_register(owner, register, getattr(self, register))))
+        for register in ("bias_mant", "bias_exp"):
+            object.__setattr__(self, register, check_register(owner, register, getattr(self, register), self.n))
+
+    @property
+    def bias(self) -> npt.NDArray[np.int64]:
+        """Bias per step, ``bias_mant << bias_exp``: (n,) int64 in units of v."""
+        mantissa, exponent = np.asarray(self.bias_mant), np.asarray(self.bias_exp)
+        return np.broadcast_to(mantissa << exponent, (self.n,)).astype(np.int64)
+
+
+Group = Input | CubaLIF | LIF

@@ -1,0 +1,172 @@
+"""From votes to weights: unbiased rounding, saturation, residual bits, formats; kernel equals twin."""
+
+import numpy as np
+import pytest
+from random_networks import LearningCase, learning_case
+
+from neurosim.codes import OFFSET
+from neurosim.counters import COLUMN, N_COUNTERS
+from neurosim.kernels.weights import update_weights
+from neurosim.learning.population import learned_weights
+from neurosim.learnplan import initial_weights
+from neurosim.reference.weights import update_weights as twin
+
+KEY = 4242
+
+
+class Updated:
+    """The kernel run on copies."""
+
+    def __init__(self, case: LearningCase, full, votes, step=1, shift=0, key=KEY) -> None:
+        self.arrays = case.program.arrays._replace(dense8=case.program.arrays.dense8.copy())
+        self.plan, self.full = case.plan, np.array(full, np.int32)
+        for c in range(len(self.plan.connections)):  # what the chip holds before
+            self.rows(c)[:] = self.full[self.plan.votes_of(c)] >> self.plan.residual_bits
+        self.counts = np.zeros((len(case.program.rows), N_COUNTERS), np.int64)
+        self.shift = np.broadcast_to(shift, len(self.plan.connections)).astype(np.int64)
+        self.before, self.votes = self.full.astype(np.int64), np.asarray(votes, np.int64)
+        self.step, self.key = step, key
+        with np.errstate(over="ignore"):
+            self.n_saturated = update_weights(
+                self.arrays, self.plan, self.full, self.votes, step, self.shift, np.uint64(key), self.counts
+            )
+        first = len(case.program.group_names)
+        self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]
+
+    def rows(self, c: int) -> np.ndarray:
+        """The mantissas of a plastic connection on the chip."""
+        start, where = int(self.arrays.conn[self.plan.connections[c], OFFSET]), self.plan.votes_of(c)
+        return self.arrays.dense8[start : start + where.stop - where.start]
+
+    def assert_equals_twin(self) -> None:
+        expected = twin(self.plan, self.before, self.votes, self.step, self.shift, self.key)
+        np.testing.assert_array_equal(self.full, expected.full)
+        assert self.n_changed.tolist() == expected.n_changed
+        assert self.n_saturated == expected.n_saturated
+        for c in range(len(self.plan.connections)):
+            np.testing.assert_array_equal(self.rows(c), self.full[self.plan.votes_of(c)] >> self.plan.residual_bits)
+
+
+def full_range(case: LearningCase, c: int) -> tuple[int, int]:
+    limit = 1 << (int(case.plan.plastic[c, 3]) - 1 + case.plan.residual_bits)
+    return -limit, limit - 1
+
+
+def case_with(bits: int = 8, residual_bits: int = 8, layout: str = "two inputs", seed: int = 1) -> LearningCase:
+    case = learning_case(layout, bits=bits, seed=seed)
+    return case._replace(plan=case.plan._replace(residual_bits=residual_bits))
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("residual_bits", [0, 3, 8, 16])
+def test_kernel_equals_twin_and_stays_in_range(bits: int, residual_bits: int) -> None:
+    case = case_with(bits, residual_bits)
+    rng = np.random.default_rng(10 * bits + residual_bits)
+    low, high = full_range(case, 0)
+    for size in (1, 40, 10**6):
+        for shift in (0, 5, rng.integers(-4, 20, len(case.plan.connections))):
+            votes = rng.integers(-size, size + 1, case.plan.n_weights) * rng.integers(0, 2, case.plan.n_weights)
+            full = rng.integers(low, high + 1, case.plan.n_weights)
+            updated = Updated(case, full, votes, int(rng.integers(1, 300)), shift, int(rng.integers(2**62)))
+            updated.assert_equals_twin()
+            assert low <= updated.full.min() and updated.full.max() <= high
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_learned_weights_stay_in_their_format(bits: int) -> None:
+    case = case_with(bits)
+    for sign, edge in ((1, 256 - (1 << (9 - bits))), (-1, -256)):
+        updated = Updated(case, initial_weights(case.program, case.plan), np.full(case.plan.n_weights, sign * 10**9))
+        for weights in learned_weights(case.program, case.plan, updated.full).values():
+            assert np.unique(weights).tolist() == [edge]
+
+
+def test_saturation_is_counted_at_both_ends() -> None:
+    case = case_with()
+    low, high = full_range(case, 0)
+    votes, full = np.zeros(case.plan.n_weights, int), np.zeros(case.plan.n_weights, int)
+    full[:6] = [high, high, high - 1, low, low, low + 1]
+    votes[:6] = [1, -1, 1, -1, 1, -1]
+    updated = Updated(case, full, votes)
+    assert updated.full[:6].tolist() == [high, high - 1, high, low, low + 1, low]
+    assert updated.n_saturated == 2
+    updated.assert_equals_twin()
+
+
+def test_no_votes_leave_everything_untouched() -> None:
+    case = case_with()
+    full = initial_weights(case.program, case.plan)
+    updated = Updated(case, full, np.zeros_like(full), step=9, shift=3)
+    np.testing.assert_array_equal(updated.full, full)
+    assert (updated.n_saturated, updated.counts.any()) == (0, False)
+
+
+def test_step_zero_leaves_everything_untouched() -> None:
+    case = case_with()
+    full = initial_weights(case.program, case.plan)
+    assert not np.any(Updated(case, full, np.ones_like(full), step=0, shift=5).full - full)
+
+
+def test_negative_shift_multiplies_exactly() -> None:
+    case = case_with()
+    votes = np.random.default_rng(1).integers(-5, 6, case.plan.n_weights)
+    updated = Updated(case, np.zeros_like(votes), votes, step=3, shift=-4)
+    np.testing.assert_array_equal(updated.full, votes * 3 * 16)
+
+
+def test_changes_below_one_mantissa_are_kept_in_the_residual() -> None:
+    """255 steps of 1 leave an 8-bit mantissa alone; the 256th moves it by one."""
+    case = case_with(residual_bits=8)
+    votes, full = np.ones(case.plan.n_weights, int), np.zeros(case.plan.n_weights, int)
+    for _ in range(255):
+        full = Updated(case, full, votes).full
+    assert np.unique(full).tolist() == [255]
+    assert not Updated(case, full - 1, votes).n_changed.any()
+    last = Updated(case, full, votes)
+    assert np.unique(last.full >> 8).tolist() == [1]
+    assert last.n_changed.sum() == case.plan.n_weights
+
+
+def test_only_mantissas_that_change_count_as_written() -> None:
+    case = case_with(residual_bits=4)
+    votes = np.random.default_rng(3).integers(-20, 21, case.plan.n_weights)
+    full = np.random.default_rng(4).integers(-500, 500, case.plan.n_weights)
+    updated = Updated(case, full, votes)
+    changed = (updated.full >> 4) != (full >> 4)
+    for c in range(len(case.plan.connections)):
+        assert updated.n_changed[c] == changed[case.plan.votes_of(c)].sum()
+    assert 0 < changed.sum() < len(changed)
+
+
+@pytest.mark.parametrize("vote", [1, -1, 5, -5, 37, -100])
+@pytest.mark.parametrize("shift", [3, 6])
+def test_rounding_is_unbiased(vote: int, shift: int) -> None:
+    """The mean change is vote * 2**-shift: within 5 standard deviations of a sum of independent draws."""
+    case = case_with(layout="wide", residual_bits=8)
+    n, total, n_keys = case.plan.n_weights, 0, 4
+    for key in range(n_keys):
+        total += int(Updated(case, np.zeros(n, int), np.full(n, vote), 1, shift, key).full.sum())
+    fraction = vote % (1 << shift)
+    variance = fraction * ((1 << shift) - fraction)  # of one draw, times 4**shift
+    assert abs((total << shift) - n_keys * n * vote) <= 5 * (n_keys * n * variance) ** 0.5
+
+
+def test_rounding_down_would_fail_the_bound() -> None:
+    n, vote, shift = 1000, 5, 3
+    fraction = vote % (1 << shift)
+    assert abs(n * (vote >> shift << shift) - n * vote) > 5 * (n * fraction * ((1 << shift) - fraction)) ** 0.5
+
+
+def test_rounding_of_neighbours_and_of_generations_is_independent() -> None:
+    case = case_with(layout="wide")
+    n = case.plan.n_weights
+    rounded = np.stack([Updated(case, np.zeros(n, int), np.ones(n, int), 1, 1, key).full for key in range(6)])
+    up = 2 * rounded - 1  # +1 or -1 with equal chance
+    bound = 5 / n**0.5
+    for lag in (0, 1, 64):
+        products = up[:, : n - lag] @ up[:, lag:].T / (n - lag)
+        np.fill_diagonal(products, 0 if lag == 0 else products.diagonal())
+        assert np.abs(products).max() < bound
+    first, second = case.plan.votes_of(0), case.plan.votes_of(1)
+    m = second.stop - second.start
+    assert np.abs((up[:, first][:, :m] * up[:, second]).mean(axis=1)).max() < 5 / m**0.5

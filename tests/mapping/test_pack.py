@@ -1,0 +1,124 @@
+"""Packing keeps every weight, in the narrowest format that holds it, and orders the operations of a step."""
+
+import numpy as np
+import pytest
+from mapping_examples import random_network
+
+from neurosim.codes import (
+    EXPONENT,
+    FORMAT,
+    FORMAT_CSR,
+    FORMAT_DENSE8,
+    FORMAT_DENSE16,
+    MODEL_INPUT,
+    MODEL_LIF,
+    OFFSET,
+    OP_DELIVER,
+    OP_UPDATE,
+    SHIFT,
+    SOURCE,
+    TARGET,
+)
+from neurosim.compile_network import compile
+from neurosim.network import LIF, Dense, Input, Network, Sparse
+from neurosim.program import Program
+from neurosim.reference.deliver import connection_matrices
+
+
+def unpack(program: Program, index: int) -> np.ndarray:
+    """Return the weights (n_post, n_pre) of a connection from the packed arrays alone."""
+    p = program.arrays
+    row = p.conn[index]
+    n_pre, n_post = (int(p.group[g, 1] - p.group[g, 0]) for g in (row[SOURCE], row[TARGET]))
+    if row[FORMAT] == FORMAT_CSR:
+        weights = np.zeros((n_pre, n_post), np.int64)
+        for j in range(n_pre):
+            first, last = p.csr_start[row[OFFSET] + j : row[OFFSET] + j + 2]
+            weights[j, p.csr_target[first:last]] = p.csr_weight[first:last]
+        return weights.T
+    flat = p.dense8 if row[FORMAT] == FORMAT_DENSE8 else p.dense16
+    rows = flat[row[OFFSET] : row[OFFSET] + n_pre * n_post].reshape(n_pre, n_post)
+    return rows.T.astype(np.int64) << row[SHIFT]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_weight_is_found_again(seed: int) -> None:
+    program = compile(random_network(seed), "unlimited")
+    for i, connection in enumerate(program.network.connections):
+        np.testing.assert_array_equal(unpack(program, i), connection_matrices(connection)[0], err_msg=connection.name)
+        assert program.arrays.conn[i, EXPONENT] == connection.weight_exp
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_arrays_hold_nothing_but_the_connections(seed: int) -> None:
+    program = compile(random_network(seed), "unlimited")
+    p = program.arrays
+    dense = sum(c.shape[0] * c.shape[1] for c in program.network.connections if isinstance(c, Dense))
+    synapses = sum(len(c.data) for c in program.network.connections if isinstance(c, Sparse))
+    assert p.dense8.size + p.dense16.size == dense
+    assert p.csr_target.size == p.csr_weight.size == synapses
+
+
+def program_of(weights: object, **how: object) -> Program:
+    n_post, n_pre = np.shape(weights)
+    groups = (Input("in", n_pre), LIF("out", n_post))
+    return compile(Network(groups, (Dense("in", "out", weights, **how),)), "unlimited")
+
+
+@pytest.mark.parametrize(
+    ("weights", "how", "format_and_shift"),
+    [
+        ([[1, 127, 3]], {}, (FORMAT_DENSE8, 0)),
+        ([[1, 128, 3]], {}, (FORMAT_DENSE16, 0)),
+        ([[2, 254, 6]], {}, (FORMAT_DENSE8, 1)),
+        ([[-255, -1, 0]], {}, (FORMAT_DENSE16, 0)),
+        ([[-128, -127, 0]], {}, (FORMAT_DENSE8, 0)),
+        ([[-256, 254, 2]], {}, (FORMAT_DENSE8, 1)),
+        ([[-256, 128, 0]], {}, (FORMAT_DENSE8, 7)),
+        ([[-256, 255, 3]], {}, (FORMAT_DENSE8, 1)),
+        ([[0, 0, 0]], {}, (FORMAT_DENSE8, 0)),
+        ([[-256, 128, 0]], {"plastic": True}, (FORMAT_DENSE8, 1)),
+        ([[-256, 0, 0]], {"plastic": True, "num_weight_bits": 3}, (FORMAT_DENSE8, 6)),
+        ([[0, 0, 0]], {"plastic": True}, (FORMAT_DENSE8, 1)),
+    ],
+)
+def test_narrowest_format_is_chosen(weights: object, how: dict[str, object], format_and_shift: tuple[int, int]) -> None:
+    program = program_of(weights, **how)
+    assert tuple(program.arrays.conn[0, [FORMAT, SHIFT]]) == format_and_shift
+    np.testing.assert_array_equal(unpack(program, 0), connection_matrices(program.network.connections[0])[0])
+
+
+def test_every_weight_of_every_format_is_found_again() -> None:
+    for mode, low, high in (("mixed", -256, 256), ("excitatory", 0, 256), ("inhibitory", -255, 1)):
+        for bits in range(1, 9):
+            program = program_of(np.arange(low, high)[None, :], sign_mode=mode, num_weight_bits=bits)
+            expected = connection_matrices(program.network.connections[0])[0]
+            np.testing.assert_array_equal(unpack(program, 0), expected)
+
+
+def test_group_table_holds_registers_in_units_of_the_state() -> None:
+    network = Network((LIF("a", 3, du=7, dv=9, vth=11, bias_mant=[1, -2, 3], bias_exp=[0, 1, 7]), Input("in", 2)))
+    p = compile(network, "unlimited").arrays
+    assert p.group.tolist() == [[0, 2, MODEL_INPUT, 0, 0, 0, 0], [2, 5, MODEL_LIF, 4088, 4087, 704, 352]]
+    assert p.bias.tolist() == [0, 0, 1, -4, 384]
+
+
+def test_inputs_deliver_first_and_updates_come_last() -> None:
+    groups = (LIF("a", 1), Input("in", 1), LIF("b", 1), Input("in2", 1))
+    one = [[1]]
+    connections = [Dense(*pair, one) for pair in (("a", "b"), ("in", "b"), ("b", "a"), ("in2", "a"), ("a", "a"))]
+    p = compile(Network(groups, connections), "unlimited").arrays
+    assert p.ops.tolist() == [
+        *([OP_DELIVER, c] for c in (1, 3, 0, 2, 4)),
+        *([OP_UPDATE, g] for g in (2, 3)),
+    ]
+
+
+def test_arrays_are_contiguous_and_integer_also_when_empty() -> None:
+    for network in (Network((LIF("a", 2),)), random_network(1)):
+        p = compile(network, "unlimited").arrays
+        assert all(array.flags.c_contiguous and array.dtype.kind == "i" for array in p)
+        assert [array.dtype.name for array in p] == [
+            "int64", "int64", "int64", "int32", "int32", "int8", "int16", "int64", "int32", "int16",
+        ]  # fmt: skip
+        assert (p.group.shape[1], p.conn.shape[1], p.ops.shape[1], p.route.shape[1]) == (7, 6, 2, 4)

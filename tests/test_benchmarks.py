@@ -1,0 +1,176 @@
+"""The benchmarks: they compare programs that compute the same, and their report is written where it belongs."""
+
+import json
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from time import sleep
+
+import numpy as np
+import pytest
+
+pytest.importorskip("benchmarks", reason="benchmarks are not installed: run python -m pytest in the root of a checkout")
+
+from benchmarks import measure, peakmem, time_kernels, time_network, track_digits
+from benchmarks.ceiling import Ceiling, find_compiler, load_ceiling
+from benchmarks.networks import layered, recurrent
+from benchmarks.plain_numpy import NumpyNetwork
+from benchmarks.run import BENCHMARKS, DOCUMENT, main
+from benchmarks.tables import BEGIN, END, in_markdown, shown, write_between_marks
+from benchmarks.time_population import demo_problem, large_problem
+from neurosim.data.digits import load_digits
+
+QUICK = measure.Options(quick=True)
+RESULTS = {
+    "machine": {"processor": "none"},
+    "options": QUICK._asdict(),
+    "benchmarks": {
+        "time_kernels": [measure.Table("Kernels", ("kernel", "1/s"), [["CSR", 1.5e9]], "A note.")._asdict()]
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def ceiling() -> Ceiling:
+    if find_compiler() is None:
+        pytest.skip("no C compiler on this machine")
+    loaded = load_ceiling()
+    assert loaded is not None
+    return loaded
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_gives_tables(name: str) -> None:
+    assert callable(import_module(f"benchmarks.{name}").tables)
+
+
+def test_c_updates_neurons_as_the_kernel_does(ceiling: Ceiling) -> None:
+    case = time_kernels.neuron_case(ceiling, "test", 1_003, seed=3)
+    twins = case.make(1)[0]
+    for _ in range(10):
+        time_kernels.check(case, twins)
+    counts = twins.written[-1][0]
+    assert counts[0] and counts[3], "nothing was active or fired"
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_c_delivers_dense_rows_as_the_kernel_does(ceiling: Ceiling, bits: int) -> None:
+    case = time_kernels.dense_case(ceiling, "test", 40, bits, seed=3)
+    twins = case.make(2)[1]
+    time_kernels.check(case, twins)
+    assert twins.written[0][0].any()
+
+
+def test_c_sums_more_rows_than_16_bits_hold(ceiling: Ceiling) -> None:
+    rows, sources, total = np.full(256, -128, np.int8), np.zeros(300, np.int32), np.zeros(256, np.int32)
+    ceiling("sum_dense8", 1, rows, 256, sources, 1, 300, total)
+    np.testing.assert_array_equal(total, -128 * 300)
+
+
+def test_c_delivers_sparse_synapses_as_the_kernel_does(ceiling: Ceiling) -> None:
+    case = time_kernels.csr_case(ceiling, 200, 2_000, seed=3)
+    time_kernels.check(case, case.make(1)[0])
+
+
+def test_check_finds_a_difference(ceiling: Ceiling) -> None:
+    case = time_kernels.csr_case(ceiling, 200, 2_000, seed=3)
+    twins = case.make(1)[0]
+    with pytest.raises(AssertionError, match="CSR, 200 neurons"):
+        time_kernels.check(case, twins._replace(written=[(np.zeros(1), np.ones(1))]))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_numpy_program_computes_what_the_simulator_does(batch: int) -> None:
+    workload = layered(batch, 15, seed=2)
+    assert time_network.check(workload, NumpyNetwork(workload.program, batch)) > 0
+
+
+def test_numpy_program_computes_sparse_networks_as_the_simulator_does() -> None:
+    workload = recurrent(100, 1_000, 80, seed=2)
+    assert time_network.check(workload, NumpyNetwork(workload.program, 1)) > 0
+
+
+def test_workloads_follow_from_the_seed() -> None:
+    first, again, other = (layered(1, 5, seed) for seed in (1, 1, 2))
+    assert first.program.fingerprint == again.program.fingerprint != other.program.fingerprint
+    np.testing.assert_array_equal(first.events.neuron, again.events.neuron)
+
+
+def test_large_population_has_820_input_spikes_a_sample() -> None:
+    events = large_problem(seed=1).events
+    assert len(events.neuron) / events.n_samples == pytest.approx(820, rel=0.02)
+
+
+def test_perturbation_memory_grows_with_rank_and_weights_do_not() -> None:
+    problem = demo_problem(seed=1)
+    for low, high in zip(peakmem.learner_rows(problem, 1), peakmem.learner_rows(problem, 4), strict=True):
+        assert low[2:6] == high[2:6]
+        assert (4 * low[6], 4 * low[7]) == (high[6], high[7])
+
+
+def test_ordered_task_holds_the_ordered_split() -> None:
+    task = track_digits.ordered_task(augment=False)
+    digits = load_digits("ordered")
+    np.testing.assert_array_equal(task.train_labels, digits.labels[:1347])
+    np.testing.assert_array_equal(task.test_labels, digits.labels[1347:])
+    assert task.train_events.n_samples == 1347
+    np.testing.assert_array_equal(task.images, digits.images[1347:])
+
+
+def test_ordered_task_augments_its_training_images_alone() -> None:
+    task, plain = track_digits.ordered_task(), track_digits.ordered_task(augment=False)
+    n = plain.train_events.n_samples
+    assert task.train_events.n_samples == len(task.train_labels) == 5 * n
+    np.testing.assert_array_equal(task.train_events.take(np.arange(n)).neuron, plain.train_events.neuron)
+    np.testing.assert_array_equal(task.test_events.neuron, plain.test_events.neuron)
+
+
+def test_programs_are_timed_in_turn_by_every_thread() -> None:
+    done: list[str] = []
+
+    def work(name: str, times: int) -> None:
+        done.append(name)
+        sleep(0.001 * times)
+
+    works = {"one": [partial(work, "one")], "two": 2 * [partial(work, "two")]}
+    timings = measure.time_together(works, QUICK)
+    assert all(0.001 <= timing.best_s <= timing.median_s for timing in timings.values())
+    assert done[-3 * QUICK.repeats :] == ["one", "two", "two"] * QUICK.repeats
+
+
+def test_a_failing_process_says_why() -> None:
+    with pytest.raises(RuntimeError, match="no such thing"):
+        measure.run_python(["-c", "raise SystemExit('no such thing')"])
+
+
+def test_cells_show_three_digits_of_what_was_measured() -> None:
+    cells = (2_345_678_901.0, 999_600.0, 0.01234, 1.0, 123.4, 12_345, None, "as is")
+    assert [shown(cell) for cell in cells] == ["2.35 G", "1.00 M", "0.0123", "1.00", "123", "12,345", "-", "as is"]
+
+
+def test_markdown_has_every_row_and_says_quick() -> None:
+    text = in_markdown(RESULTS)
+    assert "| CSR | 1.50 G |" in text and "A note." in text and "Quick run" in text
+
+
+def test_results_replace_only_what_lies_between_the_marks() -> None:
+    once = write_between_marks(f"before\n{BEGIN}\nold\n{END}\nafter\n", "new\n")
+    assert once == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+
+
+@pytest.mark.parametrize("document", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{END}"])
+def test_document_without_both_marks_is_refused(document: str) -> None:
+    with pytest.raises(ValueError, match="need one"):
+        write_between_marks(document, "text")
+
+
+def test_document_of_the_report_has_its_marks() -> None:
+    assert "text" in write_between_marks(DOCUMENT.read_text(encoding="utf-8"), "text")
+
+
+def test_stored_results_are_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored, copy = tmp_path / "results.json", tmp_path / "copy.json"
+    stored.write_text(json.dumps(RESULTS), encoding="utf-8")
+    assert main(["--from", str(stored), "--out", str(copy)]) == 0
+    assert capsys.readouterr().out.strip() == in_markdown(RESULTS).strip()
+    assert json.loads(copy.read_text(encoding="utf-8")) == json.loads(stored.read_text(encoding="utf-8"))

@@ -1,0 +1,62 @@
+"""Programs: names in the order of the arrays, fingerprints that tell programs apart, the state of rest."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from neurosim.compile_network import compile
+from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network
+from neurosim.program import ProgramArrays, rest_state
+from neurosim.scratch import make_scratch
+
+
+def small(weight: int = 5) -> Network:
+    return Network((LIF("out", 2, vth=30), Input("in", 3)), (Dense("in", "out", np.full((2, 3), weight)),))
+
+
+def test_names_follow_the_arrays() -> None:
+    program = compile(small(), "unlimited")
+    assert program.group_names == ("in", "out")
+    assert program.connection_names == ("in->out",)
+    assert program.rows == ("in", "out", "in->out")
+    assert len(program.arrays.group) == 2
+
+
+def test_equal_programs_have_equal_fingerprints() -> None:
+    assert compile(small(), "unlimited").fingerprint == compile(small(), "unlimited").fingerprint
+    assert len(compile(small(), "unlimited").fingerprint) == 64
+
+
+@pytest.mark.parametrize("name", ProgramArrays._fields)
+def test_a_change_of_any_array_changes_the_fingerprint(name: str) -> None:
+    program = compile(random_network(4, 2, 4), "loihi1")
+    array = getattr(program.arrays, name).copy()
+    if array.size == 0:
+        array = np.ones(1, array.dtype)
+    else:
+        array.flat[-1] += 1
+    changed = dataclasses.replace(program, arrays=program.arrays._replace(**{name: array}))
+    assert changed.fingerprint != program.fingerprint
+
+
+def test_rest_is_zero_everywhere() -> None:
+    state = rest_state(compile(small(), "unlimited"), 4)
+    assert [part.shape for part in state] == [(4, 5)] * 3
+    assert not any(part.any() for part in state)
+
+
+def test_scratch_has_room_for_flags_in_words_of_eight() -> None:
+    network = Network((LIF("a", 9), LIF("b", 3)))
+    scratch = make_scratch(compile(network, "unlimited").arrays)
+    assert (len(scratch.fired), len(scratch.fired64)) == (16, 2)
+    assert np.shares_memory(scratch.fired, scratch.fired64)
+
+
+def test_compile_quantises_floats_and_keeps_scales() -> None:
+    network = Network((Input("in", 3), CubaLIF("out", 2)), (Connection("in", "out", np.full((2, 3), 0.25)),))
+    program = compile(network, "loihi1")
+    assert program.network.is_quantized
+    assert program.scales
+    assert network.is_quantized is False
