@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -37,10 +36,12 @@ with get_backend("simulator").open(workload.program, threads=1) as runner:
 """
 
 DEMO = """
+import tempfile
 from neurosim.config import TrainConfig
 from neurosim.experiment import train_model
 from neurosim.runfolder import RunFolder
-train_model(TrainConfig(seed={seed}, epochs={epochs}), RunFolder.create({folder!r}), threads=2)
+with tempfile.TemporaryDirectory() as folder:
+    train_model(TrainConfig(seed={seed}, epochs=1), RunFolder.create(folder + "/run"), threads=2)
 """
 
 
@@ -51,22 +52,21 @@ def tables(options: Options) -> list[Table]:
 
 def _processes(options: Options) -> Table:
     n, n_synapses = (1_000, 20_000) if options.quick else (10_000, 1_000_000)
-    with tempfile.TemporaryDirectory() as folder:
-        large = NETWORK.format(n=n, n_synapses=n_synapses, seed=options.seed)
-        programs = {
-            "python, doing nothing": "",
-            "import neurosim": "import neurosim",
-            "import the kernels": "import neurosim.kernels.run",
-            "run 100 neurons, 1,000 synapses": NETWORK.format(n=100, n_synapses=1_000, seed=options.seed),
-            f"run {n:,} neurons, {n_synapses:,} synapses": large,
-        }
-        if not options.quick:
-            programs["demo, 1 epoch, with report"] = DEMO.format(seed=options.seed, epochs=1, folder=f"{folder}/demo")
-        for program in programs.values():
-            run_python(["-c", program])  # with warm caches, so that no compiler is in the memory
-        rows: list[list[Cell]] = [
-            [what, int(run_python(["-c", program + PEAK])[1].split()[-1]) / 2**20] for what, program in programs.items()
-        ]
+    large = NETWORK.format(n=n, n_synapses=n_synapses, seed=options.seed)
+    programs = {
+        "python, doing nothing": "",
+        "import neurosim": "import neurosim",
+        "import the kernels": "import neurosim.kernels.run",
+        "run 100 neurons, 1,000 synapses": NETWORK.format(n=100, n_synapses=1_000, seed=options.seed),
+        f"run {n:,} neurons, {n_synapses:,} synapses": large,
+    }
+    if not options.quick:
+        programs["demo, 1 epoch, 2 threads, with report"] = DEMO.format(seed=options.seed)
+    for program in programs.values():
+        run_python(["-c", program])  # with warm caches, so that no compiler is in the memory
+    rows: list[list[Cell]] = [
+        [what, int(run_python(["-c", program + PEAK])[1].split()[-1]) / 2**20] for what, program in programs.items()
+    ]
     note = "Largest resident set of a process of its own, kernels compiled before. Building the network is included."
     return Table("Peak memory", ("what", "MiB"), rows, note)
 

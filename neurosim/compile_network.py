@@ -10,7 +10,7 @@ from neurosim.program import Program
 from neurosim.quantize import quantize
 
 
-def compile(network: Network, chip: str | Chip = "loihi1") -> Program:  # noqa: A001 - the field's word
+def compile(network: Network, chip: str | Chip = "loihi1") -> Program:
     """Return the program of a network on a chip.
 
     Parameters

@@ -28,7 +28,7 @@ class NetworkConfig:
     """The network that is trained; keys as in `example_toml`."""
 
     hidden: tuple[int, ...] = with_key(
-        (128,),
+        (256,),
         Key(
             "Neurons of each hidden layer, a list; [] connects inputs and readout directly.",
             1,
@@ -36,7 +36,7 @@ class NetworkConfig:
             max_length=16,
         ),
     )
-    n_steps: int = with_key(16, Key("Time steps of input per sample; the network runs one more per layer.", 1, 1 << 14))
+    n_steps: int = with_key(16, Key("Time steps of input per sample; the network runs on for one more per connection.", 1, 1 << 14))
     tau_mem: float = with_key(8e-3, Key("Membrane time constant.", 0, 100.0, unit="s", positive=True))
     tau_syn: float = with_key(
         0.0, Key("Time constant of the synaptic current; 0: no current filter.", 0.0, 100.0, unit="s")
@@ -97,17 +97,18 @@ class TrainConfig:
     """A whole training run; keys as in `example_toml`."""
 
     task: str = with_key("digits", Key("What to learn: the name of a task."))
+    augment: bool = with_key(True, Key("Learn from changed copies of the training samples as well, as the task makes them."))
     seed: int = with_key(1, Key("Everything random follows from it.", 0, (1 << 63) - 1))
-    epochs: int = with_key(40, Key("Passes over the training samples.", 1, 1_000_000))
-    batch: int = with_key(64, Key("Samples per generation.", 1, 1 << 16))
+    epochs: int = with_key(32, Key("Passes over the training samples.", 1, 1_000_000))
+    batch: int = with_key(32, Key("Samples per generation.", 1, 1 << 16))
     chip: str = with_key("loihi1", Key("Chip preset or .toml file; the list: neurosim chips."))
     backend: str = with_key("simulator", Key("What runs the network; the list: neurosim backends."))
     energy_table: str = with_key("loihi1-davies2018", Key("Energy table or .toml file; docs/energy.md describes each."))
     evaluate_every: int = with_key(
-        50, Key("Test accuracy is measured after every so many generations.", 1, 1_000_000_000)
+        250, Key("Test accuracy is measured after every so many generations.", 1, 1_000_000_000)
     )
     checkpoint_every: int = with_key(
-        100, Key("A checkpoint is written after every so many generations.", 1, 1_000_000_000)
+        500, Key("A checkpoint is written after every so many generations.", 1, 1_000_000_000)
     )
     network: NetworkConfig = field(default_factory=NetworkConfig)
     rule: RuleConfig = field(default_factory=RuleConfig)

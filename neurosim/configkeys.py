@@ -58,10 +58,16 @@ def toml_value(value: str | float | tuple[int, ...]) -> str:
     """Write a value as TOML does."""
     if isinstance(value, str):
         return '"' + value + '"'
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(list(value)) if isinstance(value, tuple) else repr(value)
 
 
 def _check(name: str, value: Any, default: Any, key: Key) -> Any:
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name}: {value!r} is not a truth value; write true or false")
+        return value
     if isinstance(default, str):
         return _check_text(name, value, key)
     if isinstance(default, tuple):

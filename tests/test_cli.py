@@ -158,7 +158,7 @@ def test_train_keeps_an_earlier_run_unless_forced(trained: Path, tmp_path: Path)
 
 
 def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path: Path) -> None:
-    options = ("--set", "epochs=25", "--set", "network.hidden=[8]", "--threads", "1")
+    options = ("--set", "epochs=8", "--set", "network.hidden=[8]", "--threads", "1")
     process = subprocess.Popen(
         command("train", *options, "--out", "cut"),
         stdout=subprocess.PIPE,

@@ -26,7 +26,7 @@ else:
     import tomli as tomllib
 
 SETTABLE = {
-    "task": "letters", "seed": 0, "epochs": 2, "batch": 1, "chip": "loihi2", "backend": "reference",
+    "task": "letters", "augment": False, "seed": 0, "epochs": 2, "batch": 1, "chip": "loihi2", "backend": "reference",
     "energy_table": "loihi2", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
     "network.n_steps": 7, "network.tau_mem": 0.5, "network.tau_syn": 0.25, "network.threshold": 2.5,
     "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
@@ -59,7 +59,7 @@ def test_example_names_every_key_with_its_meaning() -> None:
 
 def test_every_key_can_be_set() -> None:
     assert set(SETTABLE) == set(all_keys())
-    texts = [f"{key}={value}" for key, value in SETTABLE.items()]
+    texts = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()]
     assert values_of(override(TrainConfig(), texts)) == SETTABLE
 
 
@@ -104,7 +104,7 @@ def test_texts_may_be_quoted_or_not() -> None:
         ("rule.pair=2", r"unknown key 'rule.pair'; did you mean 'rule.pairs'"),
         ("pairs=2", "did you mean 'rule.pairs'"),
         ("rule=3", "is a table, set one of its keys: rule.form"),
-        ("zzz=3", "keys are task, seed"),
+        ("zzz=3", "keys are task, augment"),
         ("rule.pairs=x", r"rule.pairs: 'x' is not an integer; give one in 1\.\.4096"),
         ("rule.pairs=0", r"rule.pairs: 0 is out of range; give one in 1\.\.4096"),
         ("rule.pairs=1.0", "1.0 is not an integer"),
@@ -113,7 +113,7 @@ def test_texts_may_be_quoted_or_not() -> None:
         ("rule.form=respons", "did you mean 'response'"),
         ("rule.factor=random", "does not go with rule.form 'response'"),
         ("task=", "task: '' is not a text"),
-        ("network.hidden=256", r"256 is not a list of at most 16 integers; write it like \[128\]"),
+        ("network.hidden=256", r"256 is not a list of at most 16 integers; write it like \[256\]"),
         ("network.hidden=[1, 'a']", "'a' is not an integer"),
         ("network.hidden=[1" + ", 1" * 16 + "]", "not a list of at most 16"),
         ("network.tau_mem=0", "0 is out of range; give one above 0, at most 100 s"),
@@ -121,6 +121,7 @@ def test_texts_may_be_quoted_or_not() -> None:
         ("network.tau_syn=inf", "inf is not a finite number"),
         ("network.dt='a'", "'a' is not a finite number"),
         ("epochs=3\nseed=4", "is not an integer"),
+        ("augment=1", "1 is not a truth value; write true or false"),
     ],
 )
 def test_wrong_assignments_are_refused(assignment: str, words: str) -> None:

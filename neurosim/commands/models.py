@@ -84,6 +84,10 @@ def evaluate(
     show_table(console, report.confusion_table(metrics))
     show_table(console, report.counts_table(metrics))
     show_energy(console, metrics)
+    if found["counts"] is None:
+        show_lines(
+            console, [f"backend {found['backend']} counts no operations; for those and energy: --backend simulator"]
+        )
 
 
 def inspect(model: ModelPath, as_json: Json = False) -> None:

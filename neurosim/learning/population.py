@@ -14,10 +14,9 @@ from neurosim.errors import FeatureError
 from neurosim.events import Events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learnplan import LearnPlan, Scales
+from neurosim.logtables import log_tables
 from neurosim.program import Program
 from neurosim.scratch import make_scratch
-from neurosim.logtables import log_tables
-
 
 
 class Outcome(NamedTuple):

@@ -59,7 +59,9 @@ def test_state_survives_loading_and_storing() -> None:
     program = compile(random_network(3), "unlimited")
     s, rng = make_scratch(program.arrays), np.random.default_rng(3)
     u, v, fired = random_state(rng, program)
+    s.lanes[ACC] = 7  # left by a run that was broken off
     load_state(program.arrays, s, u, v, fired)
+    assert not s.lanes[ACC].any()
     found = np.zeros_like(u), np.zeros_like(v), ~fired
     store_state(program.arrays, s, *found)
     for part, expected in zip(found, (u, v, fired), strict=True):

@@ -1,0 +1,178 @@
+"""The loop around a trainer: learning curve, test accuracy, checkpoints, interrupts."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.arrayfile import pack_arrays, unpack_arrays
+from neurosim.backend import RunResult, get_backend
+from neurosim.compile_network import compile as compile_network
+from neurosim.config import TrainConfig
+from neurosim.errors import ModelFileError
+from neurosim.learning.build import READOUT, run_steps
+from neurosim.learning.trainer import Generation, Trainer
+from neurosim.program import Program
+from neurosim.runfolder import RunFolder
+from neurosim.tasks import Task
+from neurosim.version import VERSION
+
+SMOOTHING = 0.1  # weight of the newest generation in the running means
+HISTORY_POINTS = 100  # a run keeps about so many points of its learning curve
+
+
+class Progress(NamedTuple):
+    """Where a training run stands."""
+
+    generation: int
+    n_generations: int
+    samples: int
+    seconds: float  # since this process started training
+    train_accuracy: float  # running mean over recent generations
+    fitness: float  # running mean of log2 probability of the label
+    test_accuracy: float | None  # the newest one measured
+
+
+class TrainRun:
+    """A trainer at work in a run folder."""
+
+    def __init__(self, config: TrainConfig, folder: RunFolder, task: Task, trainer: Trainer, threads: int) -> None:
+        self.config, self.folder, self.task, self.trainer, self.threads = config, folder, task, trainer, threads
+        self.history: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.accuracy, self.fitness = 0.0, 0.0
+        self.test_accuracy: float | None = None
+
+    def train(self, on_progress: Callable[[Progress], None] | None) -> None:
+        """Run the generations that are left."""
+        trainer, config = self.trainer, self.config
+        every = max(1, trainer.n_generations // HISTORY_POINTS)
+        before, start = self.seconds, time.monotonic()
+        with _deferred_interrupt() as interrupted:
+            while trainer.generation < trainer.n_generations:
+                shown = trainer.step()
+                self._smooth(shown)
+                self.seconds = before + time.monotonic() - start
+                last = trainer.generation == trainer.n_generations
+                measured = trainer.generation % config.evaluate_every == 0 or last
+                if measured:
+                    self.test_accuracy = self._test()
+                if measured or trainer.generation % every == 0:
+                    self.history.append(self._point(shown, measured))
+                if on_progress is not None:
+                    on_progress(self._progress(start))
+                if interrupted() or trainer.generation % config.checkpoint_every == 0 or last:
+                    self.checkpoint()
+                if interrupted():
+                    raise KeyboardInterrupt
+
+    def _smooth(self, shown: Generation) -> None:
+        weight = 1.0 if shown.generation == 1 else SMOOTHING
+        self.accuracy += weight * (shown.correct / shown.n_samples - self.accuracy)
+        self.fitness += weight * (shown.likelihood - self.fitness)
+
+    def _point(self, shown: Generation, measured: bool) -> dict[str, Any]:
+        return {
+            "generation": shown.generation,
+            "samples": shown.generation * self.config.batch,
+            "train_accuracy": round(self.accuracy, 6),
+            "fitness": round(self.fitness, 6),
+            "test_accuracy": self.test_accuracy if measured else None,
+            "rates": {name: round(rate, 6) for name, rate in shown.rates.items()},
+            "moved": round(shown.moved, 6),
+            "saturated": round(shown.saturated, 6),
+        }
+
+    def _progress(self, start: float) -> Progress:
+        generation = self.trainer.generation
+        return Progress(
+            generation, self.trainer.n_generations, generation * self.config.batch, time.monotonic() - start,
+            self.accuracy, self.fitness, self.test_accuracy,
+        )  # fmt: skip
+
+    def _test(self) -> float:
+        program = self.trainer.program
+        with get_backend(self.config.backend).open(program, threads=self.threads) as runner:
+            for name, weights in self.trainer.weights.items():
+                runner.write_weights(name, weights)
+            result = runner.run(self.task.test_events, run_steps(self.config.network))
+        return float(np.mean(predictions(result) == self.task.test_labels))
+
+    def trained_program(self) -> Program:
+        """Return the program with the learned weights, mapped anew."""
+        program = self.trainer.program
+        return compile_network(program.network.with_weights(self.trainer.weights), program.chip)
+
+    def checkpoint(self) -> None:
+        """Write everything that training needs to continue."""
+        header, arrays = self.trainer.state()
+        header |= {
+            "kind": "checkpoint",
+            "neurosim": VERSION,
+            "config": self.config.to_dict(),
+            "history": self.history,
+            "seconds": self.seconds,
+            "accuracy": self.accuracy,
+            "fitness": self.fitness,
+            "test_accuracy": self.test_accuracy,
+        }
+        self.folder.write_checkpoint(self.trainer.generation, pack_arrays(header, arrays))
+
+    def restore(self) -> None:
+        """Continue from the newest checkpoint of the folder, if there is one."""
+        path = self.folder.latest_checkpoint()
+        if path is None:
+            return
+        header, arrays = unpack_arrays(path.read_bytes(), path)
+        if header.get("kind") != "checkpoint":
+            raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
+        self.trainer.restore(header, arrays, str(path))
+        self.history, self.seconds = header["history"], header["seconds"]
+        self.accuracy, self.fitness, self.test_accuracy = header["accuracy"], header["fitness"], header["test_accuracy"]
+
+
+def checkpoint_config(folder: RunFolder) -> TrainConfig:
+    """Return the configuration of an interrupted run, from its newest checkpoint.
+
+    Raises
+    ------
+    ModelFileError
+        If the folder has no checkpoint.
+    """
+    path = folder.latest_checkpoint()
+    if path is None:
+        raise ModelFileError(f"run folder {str(folder.path)!r}: has no checkpoint; train it anew with --force")
+    header, _ = unpack_arrays(path.read_bytes(), path)
+    return TrainConfig.from_dict(header["config"], str(path))
+
+
+def predictions(result: RunResult) -> npt.NDArray[np.int64]:
+    """Return the class with the largest readout voltage after the last step, (n_samples,)."""
+    return np.asarray(np.argmax(result.states[READOUT, "v"][:, -1, :], axis=1), dtype=np.int64)
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let a first Ctrl-C finish the generation; a second one stops at once."""
+    received: list[int] = []
+
+    def remember(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    if current_thread() is not main_thread():
+        yield lambda: False
+        return
+    previous = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGINT, previous)
