@@ -6,45 +6,17 @@ import tempfile
 from dataclasses import replace
 from statistics import mean, stdev
 
-import numpy as np
-
 from benchmarks.measure import Cell, Options, Table
 from neurosim.config import TrainConfig
-from neurosim.data.augment import half_shifts
-from neurosim.data.digits import LEVELS, load_digits
-from neurosim.data.encode import rate_code
 from neurosim.experiment import train_model
 from neurosim.runfolder import RunFolder
-from neurosim.tasks import TASKS, Task, digits_task
 
 ORDERED = "digits-ordered"
 EPOCHS_QUICK = 1
 
 
-def ordered_task(n_steps: int | None = None, augment: bool = True) -> Task:
-    """Return the digits with the split by position in the file: mostly other writers in the test."""
-    steps = LEVELS if n_steps is None else n_steps
-    digits = load_digits("ordered")
-    train, test = digits.images[digits.train], digits.images[digits.test]
-    labels = digits.labels.astype(np.int64)
-    train_labels = labels[digits.train]
-    if augment:
-        train = np.concatenate([train, half_shifts(train)])
-        train_labels = np.tile(train_labels, len(train) // len(train_labels))
-    return replace(
-        digits_task(n_steps, augment),
-        name=ORDERED,
-        train_events=rate_code(train.reshape(len(train), -1), steps, LEVELS),
-        train_labels=train_labels,
-        test_events=rate_code(test.reshape(len(test), -1), steps, LEVELS),
-        test_labels=labels[digits.test],
-        images=test,
-    )
-
-
 def tables(options: Options) -> list[Table]:
     """Train with every seed on every split."""
-    TASKS.setdefault(ORDERED, ordered_task)
     config = TrainConfig(epochs=EPOCHS_QUICK) if options.quick else TrainConfig()
     seeds = options.seeds[:2] if options.quick else options.seeds
     rows: list[list[Cell]] = []

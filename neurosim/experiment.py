@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 
 from neurosim.backend import RunResult, get_backend
 from neurosim.compile_network import compile as compile_network
-from neurosim.config import TrainConfig
+from neurosim.config import TrainConfig, assignments
 from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
@@ -104,7 +105,8 @@ def train_model(
         model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
         test = evaluate_model(model, task, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
-    metrics |= {"command": f"neurosim train {task.name} --seed {config.seed}", "next_steps": next_steps(config, folder)}
+    settings = "".join(f" --set {shlex.quote(text)}" for text in assignments(config))
+    metrics |= {"command": f"neurosim train{settings}", "next_steps": next_steps(config, folder)}
     save_model(folder.model_path, model)
     folder.write_metrics(metrics)
     save_plots(metrics, folder.plots)

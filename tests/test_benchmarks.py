@@ -9,8 +9,6 @@ from time import sleep
 import numpy as np
 import pytest
 
-pytest.importorskip("benchmarks", reason="benchmarks are not installed: run python -m pytest in the root of a checkout")
-
 from benchmarks import measure, peakmem, time_kernels, time_network, track_digits
 from benchmarks.ceiling import Ceiling, find_compiler, load_ceiling
 from benchmarks.networks import layered, recurrent

@@ -33,6 +33,7 @@ SETTABLE = {
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,
     "rule.memory": 6, "rule.warmup": 0,
 }  # fmt: skip
+SETTABLE_TEXTS = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()]
 
 
 def values_of(config: TrainConfig) -> dict[str, object]:
@@ -59,12 +60,11 @@ def test_example_names_every_key_with_its_meaning() -> None:
 
 def test_every_key_can_be_set() -> None:
     assert set(SETTABLE) == set(all_keys())
-    texts = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()]
-    assert values_of(override(TrainConfig(), texts)) == SETTABLE
+    assert values_of(override(TrainConfig(), SETTABLE_TEXTS)) == SETTABLE
 
 
 def test_assignments_make_the_same_configuration_again() -> None:
-    config = override(TrainConfig(), [f"{key}={value}" for key, value in SETTABLE.items()])
+    config = override(TrainConfig(), SETTABLE_TEXTS)
     assert override(TrainConfig(), assignments(config)) == config
     assert assignments(TrainConfig()) == []
 

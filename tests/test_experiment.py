@@ -35,10 +35,11 @@ from neurosim.tasks import load_task
 
 CONFIG = override(
     TrainConfig(),
-    ["epochs=1", "network.hidden=[16]", "network.n_steps=4", "rule.warmup=3", "evaluate_every=7", "checkpoint_every=5"],
-)
+    ["epochs=1", "batch=64", "augment=false", "network.hidden=[16]", "network.n_steps=4", "rule.warmup=3",
+     "evaluate_every=7", "checkpoint_every=5"],
+)  # fmt: skip
 N_GENERATIONS = 1437 // 64
-TASK = load_task("digits", n_steps=4)
+TASK = load_task("digits", n_steps=4, augment=False)
 
 
 class Run(NamedTuple):

@@ -25,8 +25,9 @@ from neurosim.runfolder import RunFolder
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no POSIX signals between processes")
 CONFIG = override(
     TrainConfig(),
-    ["epochs=1", "network.hidden=[16]", "network.n_steps=4", "rule.warmup=3", "evaluate_every=7", "checkpoint_every=5"],
-)
+    ["epochs=1", "batch=64", "augment=false", "network.hidden=[16]", "network.n_steps=4", "rule.warmup=3",
+     "evaluate_every=7", "checkpoint_every=5"],
+)  # fmt: skip
 N_GENERATIONS = 1437 // 64
 STOP = 13  # not a generation with a checkpoint
 

@@ -36,9 +36,9 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def run() -> Run:
     lines = ["network.hidden=[18]", "network.n_steps=4", f"batch={BATCH}", f"rule.pairs={PAIRS}", "rule.warmup=2",
-             f"energy_table={TABLE}", "seed=3"]  # fmt: skip
+             f"energy_table={TABLE}", "seed=3", "augment=false"]  # fmt: skip
     config = override(TrainConfig(), lines)
-    task = load_task("digits", n_steps=4)
+    task = load_task("digits", n_steps=4, augment=False)
     program, notes = prepare_program(config, task)
     with Trainer(
         program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),

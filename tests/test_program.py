@@ -41,6 +41,13 @@ def test_a_change_of_any_array_changes_the_fingerprint(name: str) -> None:
     assert changed.fingerprint != program.fingerprint
 
 
+def test_same_bytes_in_another_shape_or_type_change_the_fingerprint() -> None:
+    program = compile(small(), "unlimited")
+    for bias in (program.arrays.bias.reshape(1, -1), program.arrays.bias.view(np.uint32)):
+        changed = dataclasses.replace(program, arrays=program.arrays._replace(bias=bias))
+        assert changed.fingerprint != program.fingerprint
+
+
 def test_rest_is_zero_everywhere() -> None:
     state = rest_state(compile(small(), "unlimited"), 4)
     assert [part.shape for part in state] == [(4, 5)] * 3

@@ -31,9 +31,9 @@ def test_digit_pixels_are_spike_counts() -> None:
 
 
 def test_unknown_task_names_the_closest() -> None:
-    with pytest.raises(DataError, match="unknown task 'digit'; tasks are digits; did you mean 'digits'"):
+    with pytest.raises(DataError, match="unknown task 'digit'; tasks are digits, digits-ordered; did you mean 'digits'"):
         load_task("digit")
-    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits$"):
+    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, digits-ordered$"):
         load_task("zzz")
 
 

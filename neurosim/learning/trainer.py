@@ -8,10 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.codes import CORRECT, LIKELIHOOD, STAT_SPIKES, STAT_TOTALS
+from neurosim.codes import (
+    CORRECT,
+    CREDIT_LIMIT,
+    FACTOR_TRACE,
+    FITNESS_LIMIT,
+    FORM_RESPONSE,
+    LIKELIHOOD,
+    STAT_SPIKES,
+    STAT_TOTALS,
+)
 from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
-from neurosim.errors import ModelFileError
+from neurosim.errors import ConfigError, ModelFileError
 from neurosim.events import Events
 from neurosim.learning.calibrate import (
     calibrate_fitness,
@@ -29,6 +38,22 @@ from neurosim.program import Program
 FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
 STATE_VERSION = 1  # of what a checkpoint holds
+
+
+def check_votes(plan: LearnPlan, batch: int) -> None:
+    """Refuse a batch whose votes could leave 32 bits.
+
+    A vote is a sum over the samples of a pre factor (at most the number of steps) times a local vote.
+    """
+    largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
+    if plan.factor != FACTOR_TRACE:
+        largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
+    limit = (2**31 - 1) // (plan.n_steps * largest)
+    if batch > limit:
+        raise ConfigError(
+            f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
+            "lower batch, rule.pairs or network.n_steps"
+        )
 
 
 class Generation(NamedTuple):
@@ -75,6 +100,7 @@ class Trainer:
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
             error_bits=rule.error_bits, residual_bits=rule.residual_bits,
         )  # fmt: skip
+        check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
         self.generation = 0
         self.full = initial_weights(program, self.plan)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,12 @@ import pytest
 from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.backend import get_backend
 from neurosim.config import RuleConfig, TrainConfig, override
-from neurosim.errors import FeatureError, ModelFileError
+from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.population import LEARNERS, Outcome
-from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer
-from neurosim.learnplan import FACTORS, FORMS, Scales
+from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
+from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program
 from neurosim.tasks import Task, load_task
 
@@ -28,7 +29,7 @@ INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 @functools.cache
 def digits(n_steps: int) -> Task:
-    return load_task("digits", n_steps=n_steps)
+    return load_task("digits", n_steps=n_steps, augment=False)
 
 
 @functools.cache
@@ -407,3 +408,18 @@ def test_nothing_is_learned_from_shuffled_labels() -> None:
     task = digits(8)
     mixed = np.random.default_rng(1).permutation(task.train_labels)
     assert learned_accuracy(RuleConfig(), 1, 2, mixed) < 0.20  # measured with five orders: 6 to 11 %
+
+
+def plan_of(form: int, factor: int, rank: int) -> LearnPlan:
+    """The parts of a plan that bound a vote."""
+    parts = SimpleNamespace(form=form, factor=factor, rank=rank, n_steps=18, n_pairs=1, error_bits=7)
+    return cast(LearnPlan, parts)
+
+
+def test_batches_whose_votes_could_leave_32_bits_are_refused() -> None:
+    check_votes(plan_of(form=0, factor=0, rank=1), 29134)  # 2**31 / (18 * 4095)
+    with pytest.raises(ConfigError, match="batch: 29135 samples of 18 steps could bring a vote beyond 32 bits"):
+        check_votes(plan_of(form=0, factor=0, rank=1), 29135)
+    check_votes(plan_of(form=1, factor=1, rank=2), 7_000_000)
+    with pytest.raises(ConfigError, match="lower batch, rule.pairs"):
+        check_votes(plan_of(form=1, factor=1, rank=2), 8_500_000)
