@@ -105,7 +105,9 @@ class Runner(Protocol):
 
     def __enter__(self) -> Runner: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Status(NamedTuple):
@@ -169,7 +171,9 @@ def backend_status() -> dict[str, Status]:
         try:
             states[name] = load_backend_class(name).status()
         except ImportError as error:
-            states[name] = Status(False, f"cannot be imported: {error}", "python -m pip install --force-reinstall neurosim-hal")
+            states[name] = Status(
+                False, f"cannot be imported: {error}", "python -m pip install --force-reinstall neurosim-hal"
+            )
     return states
 
 

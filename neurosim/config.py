@@ -36,7 +36,9 @@ class NetworkConfig:
             max_length=16,
         ),
     )
-    n_steps: int = with_key(16, Key("Time steps of input per sample; the network runs on for one more per connection.", 1, 1 << 14))
+    n_steps: int = with_key(
+        16, Key("Time steps of input per sample; the network runs on for one more per connection.", 1, 1 << 14)
+    )
     tau_mem: float = with_key(8e-3, Key("Membrane time constant.", 0, 100.0, unit="s", positive=True))
     tau_syn: float = with_key(
         0.0, Key("Time constant of the synaptic current; 0: no current filter.", 0.0, 100.0, unit="s")
@@ -97,7 +99,9 @@ class TrainConfig:
     """A whole training run; keys as in `example_toml`."""
 
     task: str = with_key("digits", Key("What to learn: the name of a task."))
-    augment: bool = with_key(True, Key("Learn from changed copies of the training samples as well, as the task makes them."))
+    augment: bool = with_key(
+        True, Key("Learn from changed copies of the training samples as well, as the task makes them.")
+    )
     seed: int = with_key(1, Key("Everything random follows from it.", 0, (1 << 63) - 1))
     epochs: int = with_key(32, Key("Passes over the training samples.", 1, 1_000_000))
     batch: int = with_key(32, Key("Samples per generation.", 1, 1 << 16))

@@ -39,15 +39,19 @@ class Connection:
         owner = f"connection {self.name!r}"
         weights = np.asarray(self.weights)
         if weights.dtype.kind not in "fiu" or weights.ndim != 2:
-            raise NetworkError(f"{owner}: weights must be numbers of shape (n_post, n_pre); found {weights.dtype} of shape {weights.shape}")
+            raise NetworkError(
+                f"{owner}: weights must be numbers of shape (n_post, n_pre); found {weights.dtype} of shape {weights.shape}"
+            )
         if not np.all(np.isfinite(weights)):
-            raise NetworkError(f"{owner}: {int(np.count_nonzero(~np.isfinite(weights)))} weights are NaN or infinite; replace them")
+            raise NetworkError(
+                f"{owner}: {int(np.count_nonzero(~np.isfinite(weights)))} weights are NaN or infinite; replace them"
+            )
         check_register(owner, "num_weight_bits", self.num_weight_bits)
         object.__setattr__(self, "weights", weights.astype(np.float64))
 
     @property
     def name(self) -> str:
-        """"source->target"."""
+        """ "source->target"."""
         return f"{self.source}->{self.target}"
 
     @property
@@ -57,9 +61,13 @@ class Connection:
         return n_post, n_pre
 
 
-def _check_integer_weights(owner: str, weights: npt.NDArray[Any], bits: int, mode: str | None) -> tuple[npt.NDArray[np.int64], str]:
+def _check_integer_weights(
+    owner: str, weights: npt.NDArray[Any], bits: int, mode: str | None
+) -> tuple[npt.NDArray[np.int64], str]:
     if weights.dtype.kind not in "iu":
-        raise NetworkError(f"{owner}: weights are {weights.dtype}, chip weights are integers; use Connection for float weights")
+        raise NetworkError(
+            f"{owner}: weights are {weights.dtype}, chip weights are integers; use Connection for float weights"
+        )
     if mode is not None and mode not in SIGN_MODES:
         raise NetworkError(f"{owner}: unknown sign_mode {mode!r}; choose one of {', '.join(SIGN_MODES)} or None")
     wide = weights.astype(np.int64)
@@ -114,13 +122,15 @@ class Dense:
         mode = "mixed" if self.plastic and self.sign_mode is None else self.sign_mode
         wide, mode = _check_integer_weights(owner, weights, bits, mode)
         if self.plastic and mode != "mixed":
-            raise NetworkError(f"{owner}: plastic weights need sign_mode 'mixed', found {mode!r}; learning must be free to change signs")
+            raise NetworkError(
+                f"{owner}: plastic weights need sign_mode 'mixed', found {mode!r}; learning must be free to change signs"
+            )
         for key, value in {"weights": wide, "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode}.items():
             object.__setattr__(self, key, value)
 
     @property
     def name(self) -> str:
-        """"source->target"."""
+        """ "source->target"."""
         return f"{self.source}->{self.target}"
 
     @property
@@ -166,16 +176,22 @@ class Sparse:
         row, col, data = np.asarray(self.row), np.asarray(self.col), np.asarray(self.data)
         for label, index, limit in (("row", row, n_post), ("col", col, n_pre)):
             if index.ndim != 1 or index.shape != data.shape or (index.size and index.dtype.kind not in "iu"):
-                raise NetworkError(f"{owner}: {label} must be integers, one per weight; found {index.dtype} of shape {index.shape} for {data.shape} weights")
+                raise NetworkError(
+                    f"{owner}: {label} must be integers, one per weight; found {index.dtype} of shape {index.shape} for {data.shape} weights"
+                )
             if index.size and (int(index.min()) < 0 or int(index.max()) >= limit):
-                raise NetworkError(f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {self.shape}")
+                raise NetworkError(
+                    f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {self.shape}"
+                )
         row, col = row.astype(np.int64), col.astype(np.int64)
         order = np.lexsort((row, col))  # by pre, then post: the order in which spikes read them
         row, col, data = row[order], col[order], data[order]
         same = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
         if np.any(same):
             i = int(np.argmax(same))
-            raise NetworkError(f"{owner}: synapse post {int(row[i])}, pre {int(col[i])} is given twice; add the weights first")
+            raise NetworkError(
+                f"{owner}: synapse post {int(row[i])}, pre {int(col[i])} is given twice; add the weights first"
+            )
         bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
         exponent = int(check_register(owner, "weight_exp", self.weight_exp))
         wide, mode = _check_integer_weights(owner, data if data.size else data.astype(np.int64), bits, self.sign_mode)
@@ -188,7 +204,7 @@ class Sparse:
 
     @property
     def name(self) -> str:
-        """"source->target"."""
+        """ "source->target"."""
         return f"{self.source}->{self.target}"
 
 

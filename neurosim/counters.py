@@ -99,4 +99,6 @@ class OpCounts:
     def __add__(self, other: OpCounts) -> OpCounts:
         """Add two counts of the same program."""
         assert self.rows == other.rows
-        return OpCounts(self.rows, self.matrix + other.matrix, self.n_samples + other.n_samples, self.n_steps + other.n_steps)
+        return OpCounts(
+            self.rows, self.matrix + other.matrix, self.n_samples + other.n_samples, self.n_steps + other.n_steps
+        )

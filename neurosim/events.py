@@ -60,7 +60,9 @@ def events_from_dense(spikes: npt.ArrayLike) -> Events:
     if dense.ndim != 3:
         raise DataError(f"events: need shape (n_samples, n_steps, n_inputs), found {dense.shape}; add the missing axes")
     if dense.dtype != np.bool_ and not np.isin(dense, (0, 1)).all():
-        raise DataError(f"events: spikes are 0 or 1, found {dense.dtype} values up to {dense.max()}; binarise the input")
+        raise DataError(
+            f"events: spikes are 0 or 1, found {dense.dtype} values up to {dense.max()}; binarise the input"
+        )
     n_samples, n_steps, n_inputs = dense.shape
     flat = dense.reshape(n_samples * n_steps, n_inputs) != 0
     start = np.concatenate([[0], np.cumsum(flat.sum(axis=1))]).astype(np.int64)
@@ -74,11 +76,15 @@ def check_events(events: Events, n_inputs: int) -> Events:
     if neuron.ndim != 1 or neuron.dtype.kind not in "iu":
         raise DataError(f"events: neuron must be a list of integers, found {neuron.dtype} of shape {neuron.shape}")
     if start.shape != (events.n_samples * events.n_steps + 1,):
-        raise DataError(f"events: start has shape {start.shape}, need ({events.n_samples} * {events.n_steps} + 1,); rebuild it")
+        raise DataError(
+            f"events: start has shape {start.shape}, need ({events.n_samples} * {events.n_steps} + 1,); rebuild it"
+        )
     if start[0] != 0 or start[-1] != len(neuron) or np.any(np.diff(start) < 0):
         raise DataError(f"events: start must rise from 0 to {len(neuron)} events; rebuild it")
     if events.n_inputs != n_inputs:
-        raise DataError(f"events: made for {events.n_inputs} input lines, the network has {n_inputs}; encode the data for this network")
+        raise DataError(
+            f"events: made for {events.n_inputs} input lines, the network has {n_inputs}; encode the data for this network"
+        )
     if len(neuron) and (int(neuron.min()) < 0 or int(neuron.max()) >= n_inputs):
         raise DataError(f"events: input line {int(neuron.max())} is outside 0..{n_inputs - 1}; check the encoder")
     step = np.repeat(np.arange(len(start) - 1), np.diff(start))

@@ -109,6 +109,7 @@ def train_model(
     metrics |= {"command": f"neurosim train{settings}", "next_steps": next_steps(config, folder)}
     save_model(folder.model_path, model)
     folder.write_metrics(metrics)
+    folder.plots.mkdir(exist_ok=True)
     save_plots(metrics, folder.plots)
     write_report(metrics, folder.report_path)
     return metrics
@@ -140,7 +141,9 @@ def _metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
 def _with_readout_probe(network: Network) -> Network:
     names = [group.name for group in network.groups]
     if READOUT not in names:
-        raise ConfigError(f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}")
+        raise ConfigError(
+            f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}"
+        )
     return network.with_probes([Probe(READOUT, "v")])
 
 
@@ -169,6 +172,12 @@ def evaluate_model(
     n = len(task.test_labels) if limit is None else min(limit, len(task.test_labels))
     labels = task.test_labels[:n]
     n_steps = int(model.metadata.get("n_steps", task.n_steps_input + 2))
+    trained_steps = model.metadata.get("n_steps_input", task.n_steps_input)
+    if trained_steps != task.n_steps_input:
+        raise DataError(
+            f"model {model.network.name!r}: trained on {trained_steps} steps of input, task {task.name!r} has "
+            f"{task.n_steps_input}; load the task with n_steps={trained_steps}"
+        )
     network = _with_readout_probe(model.network)
     if network.group(READOUT).n != task.n_classes:
         raise DataError(

@@ -17,7 +17,7 @@ from neurosim.codes import (
 )
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import lost_weight_bits
-from neurosim.network import Dense
+from neurosim.network import LIF, Dense
 from neurosim.program import Program
 
 FORMS = {"response": FORM_RESPONSE, "scalar": FORM_SCALAR}
@@ -90,6 +90,8 @@ def make_plan(
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")
     if readout not in names:
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
+    if not isinstance(program.network.group(readout), LIF):
+        raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
     plastic = [i for i, c in enumerate(program.network.connections) if c.plastic]
     if not plastic:
         raise ConfigError(f"network {program.network.name!r}: no plastic connection; set plastic=True on one to learn")
@@ -134,5 +136,3 @@ def initial_weights(program: Program, plan: LearnPlan) -> npt.NDArray[np.int32]:
         rows.append(mantissa.T.ravel())
     middle = (1 << plan.residual_bits) >> 1
     return ((np.concatenate(rows) << plan.residual_bits) + middle).astype(np.int32)
-
-

@@ -44,16 +44,17 @@ def training_metrics(
     """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.plots` read."""
     learning = trainer.op_counts
     table = load_energy_table(config.energy_table)
+    described = describe_program(program)
     return {
         "neurosim": VERSION,
         "task": task.name,
         "seed": config.seed,
         "backend": config.backend,
         "threads": threads,
-        "chip": program.chip.name,
+        "chip": described["chip"],
         "energy_table": config.energy_table,
         "config": config.to_dict(),
-        "network": _network(program.network, run_steps(config.network)),
+        "network": described["network"] | {"n_steps": run_steps(config.network)},
         "data": {
             "name": task.name,
             "n_train": len(task.train_labels),
@@ -76,7 +77,7 @@ def training_metrics(
             "per_inference": test["energy"],
             "per_learning_step": energy(learning, table, per=max(1, learning.n_samples)).to_dict(),
         },
-        "utilisation": _utilisation(program),
+        "utilisation": described["utilisation"],
         "quantization": [
             {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes
         ],
@@ -86,30 +87,33 @@ def training_metrics(
     }
 
 
-def _network(network: Network, n_steps: int) -> dict[str, Any]:
+def describe_program(program: Program) -> dict[str, Any]:
+    """Return what a program is in plain values: the metrics "network", "chip" and "utilisation"."""
     groups: list[dict[str, Any]] = []
-    for group in network.ordered_groups:
+    for group in program.network.ordered_groups:
         entry: dict[str, Any] = {"name": group.name, "n": group.n, "kind": "input"}
         if isinstance(group, LIF):
             entry |= {"kind": "lif", "du": group.du, "dv": group.dv, "vth": group.vth}
         groups.append(entry)
-    connections = []
-    for c in network.connections:
+    connections: list[dict[str, Any]] = []
+    for c in program.network.connections:
+        assert isinstance(c, (Dense, Sparse))
         n_post, n_pre = c.shape
-        exponent = c.weight_exp if isinstance(c, (Dense, Sparse)) else None
-        connections.append(
-            {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits, "exp": exponent, "plastic": c.plastic}
-        )
-    return {"name": network.name, "n_steps": n_steps, "groups": groups, "connections": connections}
+        entry = {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits}
+        connections.append(entry | {"exp": c.weight_exp, "plastic": c.plastic})
+    return {
+        "network": {"name": program.network.name, "groups": groups, "connections": connections},
+        "chip": program.chip.name,
+        "utilisation": _utilisation(program),
+    }
 
 
 def _utilisation(program: Program) -> list[dict[str, Any]]:
     """Return one entry per core, with what it uses of each resource."""
     cores: dict[int, dict[str, Any]] = {}
     for row in utilisation_rows(program.mapping):
-        core = cores.setdefault(
-            row["core"], {"core": row["core"], "tile": list(row["tile"]), "groups": list(row["groups"]), "resources": {}}
-        )
+        entry = {"core": row["core"], "tile": list(row["tile"]), "groups": list(row["groups"]), "resources": {}}
+        core = cores.setdefault(row["core"], entry)
         core["resources"][row["resource"]] = {key: row[key] for key in ("used", "limit", "share")}
     return list(cores.values())
 

@@ -32,7 +32,9 @@ class Probe:
 
     def __post_init__(self) -> None:
         if self.what not in PROBED:
-            raise NetworkError(f"probe of {self.group!r}: unknown quantity {self.what!r}; choose one of {', '.join(PROBED)}")
+            raise NetworkError(
+                f"probe of {self.group!r}: unknown quantity {self.what!r}; choose one of {', '.join(PROBED)}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +97,17 @@ class Network:
                 raise NetworkError(f"{owner}: unknown group {end!r}; groups are {', '.join(index)}")
         source, target = groups[index[connection.source]], groups[index[connection.target]]
         if isinstance(target, Input):
-            raise NetworkError(f"{owner}: {target.name!r} is an input and cannot receive spikes; connect to a neuron group")
+            raise NetworkError(
+                f"{owner}: {target.name!r} is an input and cannot receive spikes; connect to a neuron group"
+            )
         if tuple(connection.shape) != (target.n, source.n):
             raise NetworkError(
                 f"{owner}: weights have shape {tuple(connection.shape)}, need (n_post, n_pre) = ({target.n}, {source.n})"
             )
         if source.n > MAX_FAN_IN:
-            raise NetworkError(f"{owner}: {source.n} presynaptic neurons exceed the limit of {MAX_FAN_IN}; split the source")
+            raise NetworkError(
+                f"{owner}: {source.n} presynaptic neurons exceed the limit of {MAX_FAN_IN}; split the source"
+            )
 
     def group(self, name: str) -> Group:
         """Return the group of that name."""
@@ -114,7 +120,9 @@ class Network:
         for connection in self.connections:
             if connection.name == name:
                 return connection
-        raise NetworkError(f"unknown connection {name!r}; connections are {', '.join(c.name for c in self.connections)}")
+        raise NetworkError(
+            f"unknown connection {name!r}; connections are {', '.join(c.name for c in self.connections)}"
+        )
 
     def with_weights(self, weights: Mapping[str, npt.ArrayLike]) -> Network:
         """Return the network with the integer weights (n_post, n_pre) of some dense connections replaced."""

@@ -86,7 +86,8 @@ def quantize(network: Network, headroom: float = 4.0, *, decay: Decay = "exact")
     ----------
     network : Network
     headroom : float
-        How many times its largest initial weight a plastic connection can hold, at least 1.
+        How many times its largest initial weight a plastic connection can hold, at least 1; less where a format has
+        fewer steps.
     decay : {"exact", "euler"}
         Decay per step from a time constant: ``1 - exp(-dt / tau)`` or ``dt / tau``.
 

@@ -144,7 +144,7 @@ class RunFolder:
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the metrics with sorted keys; NaN and types that JSON lacks are refused."""
         try:
-            text = json.dumps(dict(metrics), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(dict(metrics), indent=1, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise RunFolderError(
                 f"file {str(self.metrics_path)!r}: metrics cannot be JSON: {error}; use plain finite numbers"

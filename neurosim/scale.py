@@ -39,9 +39,13 @@ def largest_weight(connection: Connection) -> int:
 
 
 def peak_weight(connection: Connection, headroom: float) -> float:
-    """Largest magnitude to make room for, in float units."""
-    weights = np.asarray(connection.weights)
-    return float(np.abs(weights).max(initial=0.0)) * (headroom if connection.plastic else 1.0)
+    """Largest magnitude to make room for, in float units.
+
+    A format of few bits has no room for all of the headroom: the largest weight must stay at least one step.
+    """
+    levels = (1 << (connection.num_weight_bits - 1)) - 1  # positive mantissas
+    room = min(headroom, max(1, levels)) if connection.plastic else 1.0
+    return float(np.abs(np.asarray(connection.weights)).max(initial=0.0)) * room
 
 
 def choose_scale(group: CubaLIF, incoming: list[Connection], factor: float, headroom: float) -> float:

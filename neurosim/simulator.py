@@ -22,7 +22,7 @@ from neurosim.codes import FORMAT, FORMAT_DENSE8, OFFSET, PROBE_SPIKES, PROBE_U,
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, check_events
-from neurosim.fixedpoint import truncate_weights
+from neurosim.fixedpoint import STATE_MAX, STATE_WRAP, truncate_weights
 from neurosim.mapping.pack import mantissa_shift, pack
 from neurosim.network import Dense
 from neurosim.program import Program, State, rest_state
@@ -30,6 +30,8 @@ from neurosim.scratch import make_scratch
 from neurosim.version import VERSION
 
 PROBE_CODES = {"spikes": PROBE_SPIKES, "u": PROBE_U, "v": PROBE_V}
+#: What u and v of a run can hold: u after one correction of a 32-bit sum, v after saturation.
+STATE_LIMITS = {"u": 2**31 - STATE_WRAP, "v": STATE_MAX}
 FIRST_CAPACITY = 1024  # probed spikes per sample for which room is made at first
 
 
@@ -96,11 +98,18 @@ class _Runner:
         raise NotImplementedError
 
     def _check_state(self, state: State, events: Events) -> State:
+        """Return the state in the kernels' types, or say what no run can have left behind."""
         shape = (events.n_samples, self.program.network.n_neurons)
-        for name, part in zip(state._fields, state, strict=True):
+        parts = {name: np.asarray(part) for name, part in zip(State._fields, state, strict=True)}
+        for name, part in parts.items():
             if part.shape != shape:
                 raise ConfigError(f"state: {name} has shape {part.shape}, need (n_samples, n_neurons) = {shape}")
-        return State(state.u.astype(np.int32), state.v.astype(np.int32), state.fired.astype(np.bool_))
+            if part.dtype.kind not in ("b" if name == "fired" else "iu"):
+                raise ConfigError(f"state: {name} is {part.dtype}; take the state that a run returned")
+            limit = STATE_LIMITS.get(name)
+            if limit is not None and part.size and int(np.abs(part.astype(np.int64)).max()) > limit:
+                raise ConfigError(f"state: {name} leaves -{limit}..{limit}, which no run does; take the state of a run")
+        return State(parts["u"].astype(np.int32), parts["v"].astype(np.int32), parts["fired"].astype(np.bool_))
 
     def _check_overflow(self, counts: OpCounts) -> None:
         if not self.strict or not counts.overflows():
@@ -198,7 +207,13 @@ class SimulatorRunner(_Runner):
         return counts, np.concatenate([empty, *(part[1] for part in done)])
 
     def _run_block(
-        self, events: Events, n_steps: int, block: tuple[int, int], state: State, trace: npt.NDArray[np.int32], number: int
+        self,
+        events: Events,
+        n_steps: int,
+        block: tuple[int, int],
+        state: State,
+        trace: npt.NDArray[np.int32],
+        number: int,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Run samples of one thread; again with more room if more spikes were probed than expected."""
         from neurosim.kernels.run import run_samples

@@ -52,7 +52,9 @@ class Task:
     images: npt.NDArray[np.uint8] | None = None
 
 
-def digits_task(n_steps: int | None = None, augment: bool = True, split: Literal["random", "ordered"] = "random") -> Task:
+def digits_task(
+    n_steps: int | None = None, augment: bool = True, split: Literal["random", "ordered"] = "random"
+) -> Task:
     """Return the 8 x 8 digits as 64 rate-coded inputs; in the default 16 steps a pixel fires as often as its value.
 
     With `augment` the training images are followed by four copies, moved by half a pixel each. The split "ordered" tests on the

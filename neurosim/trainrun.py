@@ -16,7 +16,7 @@ from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.backend import RunResult, get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
-from neurosim.errors import ModelFileError
+from neurosim.errors import ConfigError, ModelFileError
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Generation, Trainer
 from neurosim.program import Program
@@ -133,9 +133,23 @@ class TrainRun:
         header, arrays = unpack_arrays(path.read_bytes(), path)
         if header.get("kind") != "checkpoint":
             raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
+        _check_same_config(header["config"], self.config.to_dict(), str(path))
         self.trainer.restore(header, arrays, str(path))
         self.history, self.seconds = header["history"], header["seconds"]
         self.accuracy, self.fitness, self.test_accuracy = header["accuracy"], header["fitness"], header["test_accuracy"]
+
+
+def _check_same_config(saved: dict[str, Any], given: dict[str, Any], where: str, prefix: str = "") -> None:
+    """Refuse to go on with other settings: the result would belong to neither configuration."""
+    for key in sorted(saved.keys() | given.keys()):
+        old, new = saved.get(key), given.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            _check_same_config(old, new, where, f"{prefix}{key}.")
+        elif old != new:
+            raise ConfigError(
+                f"{where}: trained with {prefix}{key} = {old!r}, now {new!r}; resume with the same configuration, "
+                "or train anew in another folder"
+            )
 
 
 def checkpoint_config(folder: RunFolder) -> TrainConfig:

@@ -9,14 +9,13 @@ from time import sleep
 import numpy as np
 import pytest
 
-from benchmarks import measure, peakmem, time_kernels, time_network, track_digits
+from benchmarks import measure, peakmem, time_kernels, time_network
 from benchmarks.ceiling import Ceiling, find_compiler, load_ceiling
 from benchmarks.networks import layered, recurrent
 from benchmarks.plain_numpy import NumpyNetwork
 from benchmarks.run import BENCHMARKS, DOCUMENT, main
 from benchmarks.tables import BEGIN, END, in_markdown, shown, write_between_marks
 from benchmarks.time_population import demo_problem, large_problem
-from neurosim.data.digits import load_digits
 
 QUICK = measure.Options(quick=True)
 RESULTS = {
@@ -104,23 +103,6 @@ def test_perturbation_memory_grows_with_rank_and_weights_do_not() -> None:
     for low, high in zip(peakmem.learner_rows(problem, 1), peakmem.learner_rows(problem, 4), strict=True):
         assert low[2:6] == high[2:6]
         assert (4 * low[6], 4 * low[7]) == (high[6], high[7])
-
-
-def test_ordered_task_holds_the_ordered_split() -> None:
-    task = track_digits.ordered_task(augment=False)
-    digits = load_digits("ordered")
-    np.testing.assert_array_equal(task.train_labels, digits.labels[:1347])
-    np.testing.assert_array_equal(task.test_labels, digits.labels[1347:])
-    assert task.train_events.n_samples == 1347
-    np.testing.assert_array_equal(task.images, digits.images[1347:])
-
-
-def test_ordered_task_augments_its_training_images_alone() -> None:
-    task, plain = track_digits.ordered_task(), track_digits.ordered_task(augment=False)
-    n = plain.train_events.n_samples
-    assert task.train_events.n_samples == len(task.train_labels) == 5 * n
-    np.testing.assert_array_equal(task.train_events.take(np.arange(n)).neuron, plain.train_events.neuron)
-    np.testing.assert_array_equal(task.test_events.neuron, plain.test_events.neuron)
 
 
 def test_programs_are_timed_in_turn_by_every_thread() -> None:

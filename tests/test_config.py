@@ -33,7 +33,9 @@ SETTABLE = {
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,
     "rule.memory": 6, "rule.warmup": 0,
 }  # fmt: skip
-SETTABLE_TEXTS = [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()]
+SETTABLE_TEXTS = [
+    f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()
+]
 
 
 def values_of(config: TrainConfig) -> dict[str, object]:

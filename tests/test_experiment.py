@@ -212,7 +212,7 @@ def test_resume_in_an_empty_folder_starts_anew(tmp_path: Path) -> None:
 
 def test_resume_refuses_the_checkpoint_of_another_seed(run: Run, tmp_path: Path) -> None:
     folder = copy_of(run, tmp_path / "other")
-    with pytest.raises(ModelFileError, match=r"gen-000022\.npz: made for another network, chip or seed"):
+    with pytest.raises(ConfigError, match=r"gen-000022\.npz: trained with seed = 1, now 2"):
         train_model(override(CONFIG, ["seed=2"]), folder, resume=True)
 
 
@@ -349,3 +349,23 @@ def test_the_prepared_program_carries_its_scales_and_notes() -> None:
     assert list(program.network.probes) == [Probe(READOUT, "v")]
     described = build_network(CONFIG.network, 64, 10, 1, "digits-1")
     assert [group.name for group in program.network.groups] == [group.name for group in described.groups]
+
+
+def test_formats_of_two_bits_can_be_trained_too() -> None:
+    for bits in range(2, 9):
+        config = override(TrainConfig(), [f"network.weight_bits={bits}"])
+        program, _ = prepare_program(config, load_task("digits", augment=False))
+        assert all(np.count_nonzero(connection.weights) for connection in program.network.connections)
+
+
+@pytest.mark.parametrize("change", ["rule.step=0.25", "batch=7", "epochs=9", "augment=true", "rule.rank=2"])
+def test_resume_refuses_another_configuration_and_names_the_key(run: Run, tmp_path: Path, change: str) -> None:
+    folder = RunFolder.open(shutil.copytree(run.folder.path, tmp_path / "copy"))
+    with pytest.raises(ConfigError, match=rf"trained with {change.split('=')[0]} = .*resume with the same"):
+        train_model(override(CONFIG, [change]), folder, resume=True)
+
+
+def test_evaluation_refuses_a_task_of_other_steps(run: Run) -> None:
+    model = load_model(run.folder.model_path)
+    with pytest.raises(DataError, match="steps of input, task 'digits' has 9; load the task with n_steps="):
+        evaluate_model(model, load_task("digits", n_steps=9, augment=False))

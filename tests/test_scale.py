@@ -61,7 +61,8 @@ def test_any_network_fits_or_is_refused() -> None:
             assert np.abs(np.asarray(after.weights) - exact).max() <= half_step * (1 + 1e-9)
             if before.plastic:
                 assert after.weight_exp >= 0
-                assert np.abs(exact).max() * 4 <= 256 + half_step
+                room = min(4, max(1, (1 << (before.num_weight_bits - 1)) - 1))  # fewer bits, fewer steps to grow into
+                assert np.abs(exact).max() * room <= 256 + half_step
     assert fitted > 200
 
 

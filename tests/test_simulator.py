@@ -359,3 +359,19 @@ def test_everything_that_is_returned_is_integer(backend: Callable[[], object]) -
     assert {part.dtype for train in result.spikes.values() for part in train} == {np.dtype(np.int32)}
     assert result.counts.matrix.dtype == np.int64
     assert [part.dtype for part in result.final] == [np.int32, np.int32, np.bool_]
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("u", 0.5, "state: u is float64"),
+        ("fired", 2, "state: fired is int64"),
+        ("v", 1 << 23, "state: v leaves -8388607..8388607"),
+        ("u", 1 << 40, "state: u leaves"),
+    ],
+)
+def test_states_that_no_run_returns_are_refused(part: str, value: float, words: str) -> None:
+    program = compile(Network([Input("in", 1), LIF("out", 2)], [Dense("in", "out", [[1], [2]])]), "unlimited")
+    state = rest_state(program, 1)._replace(**{part: np.full((1, 3), value)})
+    with SimulatorBackend().open(program) as runner, pytest.raises(ConfigError, match=words):
+        runner.run(events_from_dense(np.zeros((1, 2, 1), int)), state=state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neurosim.data.digits import load_digits
 from neurosim.errors import DataError
 from neurosim.events import check_events
 from neurosim.tasks import TASKS, load_task
@@ -31,7 +32,9 @@ def test_digit_pixels_are_spike_counts() -> None:
 
 
 def test_unknown_task_names_the_closest() -> None:
-    with pytest.raises(DataError, match="unknown task 'digit'; tasks are digits, digits-ordered; did you mean 'digits'"):
+    with pytest.raises(
+        DataError, match="unknown task 'digit'; tasks are digits, digits-ordered; did you mean 'digits'"
+    ):
         load_task("digit")
     with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, digits-ordered$"):
         load_task("zzz")
@@ -44,3 +47,11 @@ def test_augmentation_adds_four_half_shifts_to_the_training_images_only() -> Non
     np.testing.assert_array_equal(augmented.train_labels, np.tile(plain.train_labels, 5))
     np.testing.assert_array_equal(augmented.train_events.take(range(n)).neuron, plain.train_events.neuron)
     np.testing.assert_array_equal(augmented.test_events.neuron, plain.test_events.neuron)
+
+
+def test_ordered_split_tests_on_the_end_of_the_file() -> None:
+    task, digits = load_task("digits-ordered", augment=False), load_digits("ordered")
+    np.testing.assert_array_equal(task.train_labels, digits.labels[:1347])
+    np.testing.assert_array_equal(task.test_labels, digits.labels[1347:])
+    np.testing.assert_array_equal(task.images, digits.images[1347:])
+    assert task.train_events.n_samples == 1347

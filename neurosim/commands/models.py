@@ -93,9 +93,9 @@ def evaluate(
 def inspect(model: ModelPath, as_json: Json = False) -> None:
     """Show what a model file holds and how the network lies on its chip."""
     from neurosim import report
-    from neurosim.commands.describe import describe_program
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
     from neurosim.compile_network import compile
+    from neurosim.metrics import describe_program
 
     loaded = _load(model)
     program = compile(loaded.network, loaded.chip)

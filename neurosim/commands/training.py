@@ -133,8 +133,8 @@ def interrupted_line(folder: RunFolder) -> str:
 def _show_start(console: Console, start: TrainingStart) -> None:
     """Show the sections before training: data and network."""
     from neurosim import report
-    from neurosim.commands.describe import describe_program
     from neurosim.commands.show import show_heading, show_lines, show_table
+    from neurosim.metrics import describe_program
 
     task, config = start.task, start.config
     show_heading(console, "Data")

@@ -100,7 +100,9 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
                 draw_post_factors(p, w, plan, pair_key, counts)
                 draw_pre_factors(p, w, plan, pair_key, counts)
                 share_drive(p, w, plan, event_start, event_neuron, first_row, n_event_steps)
-            run_member(p, s, w, plan, scales, sign, event_start, event_neuron, first_row, n_event_steps, statistics, counts)
+            run_member(
+                p, s, w, plan, scales, sign, event_start, event_neuron, first_row, n_event_steps, statistics, counts
+            )
             fitness = log_softmax(z, label, scales.temperature, plan.error_bits, exp2_table, log2_table, w.classes)
             if sign == 0:
                 predictions[i] = predict(z)
@@ -144,7 +146,7 @@ def run_member(p, s, w, plan, scales, sign, event_start, event_neuron, first_row
         if p.ops[i, 0] == OP_DELIVER:
             n_delivers += 1
             n_shared += np.int64(p.group[p.conn[p.ops[i, 1], SOURCE], MODEL] == MODEL_INPUT)
-    first_neuron = p.group[0, STOP]
+    first_neuron = np.int64(0)
     for group in range(len(p.group)):
         if p.group[group, MODEL] == MODEL_INPUT:
             first_neuron = p.group[group, STOP]

@@ -121,5 +121,3 @@ def calibrate_steps(
         wanted = (step_256 << plan.residual_bits) >> 8
         shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
     return scales._replace(step_shift=shifts)
-
-

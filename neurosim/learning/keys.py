@@ -44,8 +44,9 @@ def permutation(key: int, n: int) -> npt.NDArray[np.int64]:
 
 
 def uniform_integers(key: int, n: int, limit: int) -> npt.NDArray[np.int64]:
-    """Return n integers in -limit..limit, (n,) int64; from the upper 32 bits of each word, so the bias is below 2**-20."""
+    """Return n integers in -limit..limit, (n,) int64.
+
+    Made from the upper 32 bits of each word, so the probability of a value is off by at most 2**-32.
+    """
     high = (uniform_bits(key, n) >> np.uint64(32)).astype(np.int64)
     return (high * (2 * limit + 1) >> 32) - limit
-
-

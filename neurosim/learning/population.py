@@ -8,10 +8,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.backend import check_threads
 from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, WEIGHT_BITS
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import FeatureError
-from neurosim.events import Events
+from neurosim.errors import DataError, FeatureError
+from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.logtables import log_tables
@@ -106,6 +107,7 @@ class SimulatorLearner:
         """Run the population; see `Learner.evaluate`."""
         from neurosim.kernels.learn import learn_samples
 
+        check_batch(ids, response, self.plan, self.program, self.events)
         bounds = np.linspace(0, len(ids), len(self.work) + 1).astype(int)
         predictions, table = np.zeros(len(ids), np.int64), log_tables()
         ids = np.ascontiguousarray(ids, np.int64)
@@ -142,9 +144,7 @@ class SimulatorLearner:
 
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
         with np.errstate(over="ignore"):
-            n_saturated = update_weights(
-                self.arrays, self.plan, full, votes, step, step_shift, np.uint64(key), counts
-            )
+            n_saturated = update_weights(self.arrays, self.plan, full, votes, step, step_shift, np.uint64(key), counts)
         return counts, int(n_saturated)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
@@ -165,7 +165,7 @@ class ReferenceLearner:
     def __init__(
         self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
     ) -> None:
-        self.program, self.plan, self.labels = program, plan, labels
+        self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self.inputs = events.to_dense()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -175,6 +175,7 @@ class ReferenceLearner:
         """Run the population; see `Learner.evaluate`."""
         from neurosim.reference.learn import Learner as Twin
 
+        check_batch(ids, response, self.plan, self.program, self.events)
         twin = Twin(self.program, self.plan, scales, self.weights)
         return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
 
@@ -213,12 +214,32 @@ def open_learner(
     """Load a program for learning on a backend."""
     if backend not in LEARNERS:
         raise FeatureError(f"backend {backend!r} lacks: learning; choose one of {', '.join(LEARNERS)}")
-    return LEARNERS[backend](program, plan, events, labels, threads)
+    events = check_events(events, program.network.n_inputs)
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):
+        raise DataError(
+            f"labels: {labels.dtype} of shape {labels.shape}; give one integer for each of {events.n_samples} samples"
+        )
+    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= plan.n_classes):
+        worst = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
+        raise DataError(
+            f"labels: {worst} is outside 0..{plan.n_classes - 1}, the readout's neurons; use those as labels"
+        )
+    return LEARNERS[backend](program, plan, events, labels.astype(np.int64), check_threads(threads))
 
 
-def learned_weights(
-    program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]
-) -> dict[str, npt.NDArray[np.int64]]:
+def check_batch(
+    ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], plan: LearnPlan, program: Program, events: Events
+) -> None:
+    """Refuse samples that do not exist and responses of another shape; kernels trust both."""
+    if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= events.n_samples):
+        raise DataError(f"samples: {int(ids.max())} is outside 0..{events.n_samples - 1}; choose others")
+    shape = (plan.rank, plan.n_classes, program.network.n_neurons)
+    if response.shape != shape or response.dtype != np.int32:
+        raise DataError(f"response: {response.dtype} of shape {response.shape}, need int32 of shape {shape}")
+
+
+def learned_weights(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.int64]]:
     """Return the chip weights (n_post, n_pre) of each plastic connection."""
     weights = {}
     for c, index in enumerate(plan.connections):

@@ -134,7 +134,11 @@ class Trainer:
         self._accumulate(outcome)
         remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
         update_counts, n_saturated = self.learner.update(
-            self.full, outcome.votes, max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g)
+            self.full,
+            outcome.votes,
+            max(1, remaining),
+            self.scales.step_shift,
+            stream_key(self.seed, STREAM_ROUNDING, g),
         )
         self.counts += update_counts
         if (g + 1) % RECALIBRATE_EVERY == 0:
@@ -210,11 +214,11 @@ class Trainer:
             "fitness_shift": self.scales.fitness_shift,
         }
         arrays: dict[str, npt.NDArray[Any]] = {
-            "full": self.full,
-            "accumulated": self.accumulated,
+            "full": self.full.copy(),
+            "accumulated": self.accumulated.copy(),
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
-            "counts": self.counts,
+            "counts": self.counts.copy(),
         }
         return header, arrays
 
@@ -231,6 +235,10 @@ class Trainer:
             raise ModelFileError(f"{where}: state version {found!r}, this neurosim reads {STATE_VERSION}; train anew")
         if header["fingerprint"] != self.program.fingerprint:
             raise ModelFileError(f"{where}: made for another network, chip or seed; resume with the same configuration")
+        present = self.state()[1]
+        for name, array in present.items():
+            if name not in arrays or arrays[name].shape != array.shape:
+                raise ModelFileError(f"{where}: {name} does not fit this rule; resume with the same configuration")
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)

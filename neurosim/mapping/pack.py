@@ -71,7 +71,15 @@ def _group_row(group: Group, start: int) -> tuple[int, ...]:
     if not isinstance(group, LIF):
         return start, start + group.n, MODEL_INPUT, 0, 0, 0, 0
     threshold = group.vth << INPUT_SHIFT
-    return start, start + group.n, MODEL_LIF, DECAY_ONE - (group.du + 1), DECAY_ONE - group.dv, threshold, threshold // 2
+    return (
+        start,
+        start + group.n,
+        MODEL_LIF,
+        DECAY_ONE - (group.du + 1),
+        DECAY_ONE - group.dv,
+        threshold,
+        threshold // 2,
+    )
 
 
 class _Parts:

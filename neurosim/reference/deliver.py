@@ -17,9 +17,7 @@ def connection_matrices(connection: AnyConnection) -> tuple[npt.NDArray[np.int64
         return weights, np.ones_like(weights)
     weights, stored = np.zeros(connection.shape, np.int64), np.zeros(connection.shape, np.int64)
     post, pre = np.asarray(connection.row, np.int64), np.asarray(connection.col, np.int64)
-    weights[post, pre] = truncate_weights(
-        connection.data, connection.num_weight_bits, connection.sign_mode
-    )
+    weights[post, pre] = truncate_weights(connection.data, connection.num_weight_bits, connection.sign_mode)
     stored[post, pre] = 1
     return weights, stored
 

@@ -10,7 +10,7 @@ from random_networks import LAYOUTS, RULES, LearningCase, learning_case
 from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN
-from neurosim.errors import FeatureError
+from neurosim.errors import ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
 from neurosim.learning.population import LEARNERS, Outcome, learned_weights, make_learn_scratch, open_learner
 from neurosim.learnplan import Scales, initial_weights, make_plan
@@ -308,3 +308,28 @@ def test_backends_that_cannot_learn_are_refused() -> None:
     case = learning_case("one hidden")
     with pytest.raises(FeatureError, match="'lava' lacks: learning; choose one of simulator, reference"):
         open_learner("lava", case.program, case.plan, case.events, case.labels, 1)
+
+
+@pytest.mark.parametrize("backend", sorted(LEARNERS))
+def test_labels_samples_and_responses_are_checked_at_the_border(backend: str) -> None:
+    case = learning_case("one hidden", "response", "trace", 1)
+
+    def opened(labels: object, threads: int = 1) -> object:
+        return open_learner(backend, case.program, case.plan, case.events, np.asarray(labels), threads)
+
+    n, n_classes = case.events.n_samples, case.plan.n_classes
+    for worst in (-1, n_classes):
+        with pytest.raises(DataError, match=rf"labels: {worst} is outside 0..{n_classes - 1}"):
+            opened([worst] + [0] * (n - 1))
+    with pytest.raises(DataError, match=f"give one integer for each of {n} samples"):
+        opened([0] * (n + 1))
+    with pytest.raises(DataError, match="labels: float64"):
+        opened([0.5] * n)
+    with pytest.raises(ConfigError, match="threads: 0 is not in"):
+        opened([0] * n, threads=0)
+    learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 1)
+    with pytest.raises(DataError, match=rf"samples: {n} is outside 0..{n - 1}"):
+        learner.evaluate(np.array([0, n]), case.response, case.scales, KEY)
+    with pytest.raises(DataError, match="response: int64 of shape"):
+        learner.evaluate(np.array([0]), case.response.astype(np.int64), case.scales, KEY)
+    learner.close()
