@@ -20,6 +20,7 @@ class Scratch(NamedTuple):
     fired: npt.NDArray[np.uint8]  # (largest group, padded to 8,) flags of the group being updated
     fired64: npt.NDArray[np.uint64]  # the same memory, eight flags to a word
     n_spikes: npt.NDArray[np.int64]  # (G,) length of each group's list in lane SPIKES
+    sent: npt.NDArray[np.int64]  # (N,) spikes noted since counts were last made
 
 
 def make_scratch(arrays: ProgramArrays) -> Scratch:
@@ -34,4 +35,5 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
         fired=fired,
         fired64=fired.view(np.uint64),
         n_spikes=np.zeros(len(arrays.group), np.int64),
+        sent=np.zeros(n, np.int64),
     )

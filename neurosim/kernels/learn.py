@@ -56,7 +56,7 @@ from neurosim.kernels.arith import copy_into, shift_signed
 from neurosim.kernels.fitness import log_softmax, predict, spread
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits, fill_signs, fold
-from neurosim.kernels.step import deliver_all, load_inputs, update_all
+from neurosim.kernels.step import count_spikes, deliver_all, load_inputs, update_all
 
 
 @jit
@@ -88,6 +88,7 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
         Added to.
     """
     w.shared_counts[:] = 0
+    s.sent[:] = 0
     z = s.lanes[V, p.group[plan.readout, START] : p.group[plan.readout, STOP]]
     for i in range(first, last):
         label = labels[ids[i]]
@@ -121,7 +122,8 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
                 reward(p, w, plan, scales, fitness_plus - fitness, statistics, counts)
             if member == 2 * plan.n_pairs or (sign == -1 and plan.factor != FACTOR_TRACE):
                 vote(p, w, plan, counts)  # traces are the sample's own: the votes of its pairs are merged
-    runs = 1 + 2 * plan.n_pairs  # what inputs deliver is computed once here; on the chip every run does it
+    runs = 1 + 2 * plan.n_pairs  # what inputs send is computed once here; on the chip every run does it
+    count_spikes(p, s, runs, counts)
     for row in range(counts.shape[0]):
         for column in range(counts.shape[1]):
             counts[row, column] += runs * w.shared_counts[row, column]
@@ -173,7 +175,7 @@ def run_member(p, s, w, plan, scales, sign, event_start, event_neuron, first_row
             row = first_row + t
             first_event = event_start[row] if t < n_event_steps else 0
             last_event = event_start[row + 1] if t < n_event_steps else 0
-            load_inputs(p, s, event_neuron, first_event, last_event, w.shared_counts)
+            load_inputs(p, s, event_neuron, first_event, last_event)
         update_all(p, s, counts)
         if sign == 0:
             here = window(t, plan)

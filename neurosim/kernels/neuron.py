@@ -14,13 +14,13 @@ INPUT_LIMIT = 1 << 25  # |sum| at the port that still fits 32 bits after the shi
 @jit
 def scale_input(acc, noise, current):
     """Write ``i32(acc << 6) + noise`` (int32, wraps) to `current`, zero `acc`, return how many sums left 32 bits."""
-    n_over = 0
+    n_over = np.int32(0)
     for k in range(len(acc)):
         a = acc[k]
-        n_over += np.int64(a >= INPUT_LIMIT) + np.int64(a < -INPUT_LIMIT)
+        n_over = np.int32(np.int64(n_over) + np.int64(a >= INPUT_LIMIT) + np.int64(a < -INPUT_LIMIT))
         current[k] = np.int32(np.int64(np.int32(np.int64(a) << 6)) + np.int64(noise[k]))
         acc[k] = 0
-    return n_over
+    return np.int64(n_over)
 
 
 @jit
@@ -48,40 +48,48 @@ def update_lif(current, u, v, bias, keep_u, keep_v, threshold, half, fired, near
     """
     keep_u, keep_v = np.int32(keep_u), np.int32(keep_v)
     threshold, half = np.int32(threshold), np.int32(half)
-    n_active = 0
-    n_corrected = 0
-    n_saturated = 0
-    n_fired = 0
+    n_active = np.int32(0)  # 32 bits, so that the counters share the lanes of the state
+    n_corrected = np.int32(0)
+    n_saturated = np.int32(0)
+    n_fired = np.int32(0)
     for k in range(len(u)):
         x = current[k]
         b = bias[k]
-        n_active += np.int64((u[k] | v[k] | x | b) != 0)
+        n_active = np.int32(np.int64(n_active) + np.int64((u[k] | v[k] | x | b) != 0))
         un = np.int32(np.int64(scale_toward_zero(u[k], keep_u)) + np.int64(x))
         high = un > STATE_LIMIT
         low = un <= -STATE_LIMIT
-        n_corrected += np.int64(high) + np.int64(low)
+        n_corrected = np.int32(np.int64(n_corrected) + np.int64(high) + np.int64(low))
         un = np.int32(np.int64(un) - STATE_WRAP) if high else (np.int32(np.int64(un) + STATE_WRAP) if low else un)
         vn = np.int32(np.int64(scale_toward_zero(v[k], keep_v)) + np.int64(un) + np.int64(b))
-        n_saturated += np.int64(vn > STATE_MAX) + np.int64(vn < -STATE_MAX)
+        n_saturated = np.int32(np.int64(n_saturated) + np.int64(vn > STATE_MAX) + np.int64(vn < -STATE_MAX))
         vn = np.int32(min(max(vn, -STATE_MAX), STATE_MAX))
         spike = vn > threshold
         near[k] |= np.uint8(vn > half)
         fired[k] = np.uint8(spike)
-        n_fired += np.int64(spike)
+        n_fired = np.int32(np.int64(n_fired) + np.int64(spike))
         u[k] = un
         v[k] = np.int32(0) if spike else vn
-    return n_active, n_corrected, n_saturated, n_fired
+    return np.int64(n_active), np.int64(n_corrected), np.int64(n_saturated), np.int64(n_fired)
 
 
 @jit
 def list_fired(fired64, fired, n, n_fired, sources):
-    """Write the indices of the neurons that fired to ``sources``, eight flags at a look."""
-    found = 0
+    """Write the indices of the neurons that fired to ``sources``, eight flags at a look.
+
+    Within eight flags every index is written and only the count depends on the flag: no branch to mispredict. The position
+    never passes the neuron's own index, so it stays within the list; it is unsigned, so that no index can mean "from the end".
+    """
+    found = np.uint64(0)
+    last = np.uint64(n_fired)
+    n_words = n // 8
     word = 0
-    while found < n_fired:
+    while found < last and word < n_words:
         if fired64[word] != 0:
-            for k in range(8 * word, min(n, 8 * word + 8)):
-                if fired[k] != 0:
-                    sources[found] = k
-                    found += 1
+            for k in range(8 * word, 8 * word + 8):
+                sources[found] = k
+                found += np.uint64(fired[k])
         word += 1
+    for k in range(8 * n_words, n):
+        sources[found] = k
+        found += np.uint64(fired[k])

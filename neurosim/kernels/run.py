@@ -3,7 +3,7 @@
 from neurosim.codes import ACC, OP_DELIVER, PROBE_SPIKES, PROBE_U, SPIKES, START, STOP, U, V
 from neurosim.kernels.arith import copy_into
 from neurosim.kernels.jit import jit
-from neurosim.kernels.step import deliver_all, load_inputs, update_all
+from neurosim.kernels.step import count_spikes, deliver_all, load_inputs, update_all
 
 
 @jit
@@ -41,6 +41,7 @@ def run_samples(
     while n_delivers < len(p.ops) and p.ops[n_delivers, 0] == OP_DELIVER:
         n_delivers += 1
     recorded = 0
+    s.sent[:] = 0
     for sample in range(first_sample, last_sample):
         load_state(p, s, state_u[sample], state_v[sample], state_fired[sample])
         for t in range(n_steps):
@@ -48,7 +49,7 @@ def run_samples(
             row = sample * n_event_steps + t
             first_event = event_start[row] if t < n_event_steps else 0
             last_event = event_start[row + 1] if t < n_event_steps else 0
-            load_inputs(p, s, event_neuron, first_event, last_event, counts)
+            load_inputs(p, s, event_neuron, first_event, last_event)
             update_all(p, s, counts)
             for i in range(len(probes)):
                 group, column = probes[i, 0], probes[i, 2]
@@ -64,6 +65,7 @@ def run_samples(
                     lane = U if probes[i, 1] == PROBE_U else V
                     copy_into(trace[sample, t, column : column + last - first], s.lanes[lane, first:last])
         store_state(p, s, state_u[sample], state_v[sample], state_fired[sample])
+    count_spikes(p, s, 1, counts)
     return recorded
 
 

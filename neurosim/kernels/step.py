@@ -1,5 +1,7 @@
 """One time step: walk the program's operations over one sample's state."""
 
+import numpy as np
+
 from neurosim.codes import (
     ACC,
     CURRENT,
@@ -87,11 +89,11 @@ def update_all(p, s, counts):
         counts[group, OVERFLOW_ACCUMULATOR] += n_over
         counts[group, OVERFLOW_U] += n_corrected
         counts[group, SATURATION_V] += n_saturated
-        count_spikes(p, s, group, counts)
+        note_spikes(p, s, group)
 
 
 @jit
-def load_inputs(p, s, neuron, first_event, last_event, counts):
+def load_inputs(p, s, neuron, first_event, last_event):
     """List the input spikes of a step for each input group; events ascend over all inputs."""
     event = first_event
     for group in range(len(p.group)):
@@ -104,16 +106,32 @@ def load_inputs(p, s, neuron, first_event, last_event, counts):
             found += 1
             event += 1
         s.n_spikes[group] = found
-        count_spikes(p, s, group, counts)
+        note_spikes(p, s, group)
 
 
 @jit
-def count_spikes(p, s, group, counts):
-    """Count the spikes of a group and what each of them sends to other cores."""
+def note_spikes(p, s, group):
+    """Remember who fired; `count_spikes` turns it into counts when the run is over."""
     first = p.group[group, START]
-    n_spikes = s.n_spikes[group]
-    counts[group, N_FIRED] += n_spikes
-    for i in range(n_spikes):
-        neuron = first + s.lanes[SPIKES, first + i]
-        for column in range(N_ROUTE):
-            counts[group, MESSAGES + column] += p.route[neuron, column]
+    for i in range(s.n_spikes[group]):
+        s.sent[first + s.lanes[SPIKES, first + i]] += 1
+
+
+@jit
+def count_spikes(p, s, runs_of_inputs, counts):
+    """Count all spikes noted so far, and what they sent to cores; then forget them.
+
+    Parameters
+    ----------
+    runs_of_inputs : int
+        Runs that shared each noted input spike.
+    """
+    for group in range(len(p.group)):
+        runs = runs_of_inputs if p.group[group, MODEL] == MODEL_INPUT else 1
+        for neuron in range(p.group[group, START], p.group[group, STOP]):
+            n_spikes = runs * s.sent[neuron]
+            if n_spikes != 0:
+                counts[group, N_FIRED] += n_spikes
+                for column in range(N_ROUTE):
+                    counts[group, MESSAGES + column] += n_spikes * np.int64(p.route[neuron, column])
+    s.sent[:] = 0

@@ -133,8 +133,8 @@ def test_list_holds_exactly_who_fired(n: int) -> None:
     for rate in (0.0, 0.05, 0.5, 1.0):
         fired = np.ones(-(-n // 8) * 8 + 16, np.uint8)  # flags behind the group's end are another group's
         fired[:n] = rng.random(n) < rate
-        sources = np.full(n, -1, np.int32)
+        sources = np.full(n + 8, -1, np.int32)  # what lies behind n belongs to the next group's list
         expected = np.nonzero(fired[:n])[0]
         list_fired(fired.view(np.uint64), fired, n, len(expected), sources)
         assert sources[: len(expected)].tolist() == expected.tolist()
-        assert (sources[len(expected) :] == -1).all()
+        assert (sources[n:] == -1).all()

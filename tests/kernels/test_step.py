@@ -6,9 +6,9 @@ from random_networks import random_network
 
 from neurosim.codes import ACC, OP_DELIVER, SPIKES, U, V
 from neurosim.compile_network import compile
-from neurosim.counters import N_COUNTERS
+from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.run import load_state, store_state
-from neurosim.kernels.step import deliver_all, load_inputs, update_all
+from neurosim.kernels.step import count_spikes, deliver_all, load_inputs, update_all
 from neurosim.program import Program
 from neurosim.reference.run import Chip
 from neurosim.scratch import make_scratch
@@ -45,8 +45,9 @@ def test_a_step_from_any_state_equals_the_twin(seed: int) -> None:
         chip.step(inputs)
         load_state(p, s, u, v, fired)
         deliver_all(p, s, 0, n_delivers, counts)
-        load_inputs(p, s, events, 0, len(events), counts)
+        load_inputs(p, s, events, 0, len(events))
         update_all(p, s, counts)
+        count_spikes(p, s, 1, counts)
         store_state(p, s, u, v, fired)
         np.testing.assert_array_equal(u, chip.u)
         np.testing.assert_array_equal(v, chip.v)
@@ -90,10 +91,25 @@ def test_delivering_in_parts_equals_delivering_at_once() -> None:
 def test_input_events_are_split_over_input_groups() -> None:
     program = compile(random_network(5, 3, 1), "unlimited")
     network, p = program.network, program.arrays
-    s, counts = make_scratch(p), np.zeros((len(program.rows), N_COUNTERS), np.int64)
+    s = make_scratch(p)
     events = np.arange(0, network.n_inputs, 2, dtype=np.int32)
-    load_inputs(p, s, np.concatenate([[99], events, [0]]).astype(np.int32), 1, 1 + len(events), counts)
+    load_inputs(p, s, np.concatenate([[99], events, [0]]).astype(np.int32), 1, 1 + len(events))
     for i, group in enumerate(network.ordered_groups[:3]):
         first = network.offsets[group.name]
         listed = s.lanes[SPIKES, first : first + s.n_spikes[i]] + first
         assert listed.tolist() == [e for e in events.tolist() if first <= e < first + group.n]
+
+
+def test_noted_spikes_are_counted_once_and_those_of_inputs_for_every_run_that_shares_them() -> None:
+    program = compile(random_network(7, 1, 2), "loihi1")
+    p = program.arrays
+    s, counts = make_scratch(p), np.zeros((len(program.rows), N_COUNTERS), np.int64)
+    s.sent[:] = np.arange(len(s.sent)) % 3
+    noted = s.sent.copy()
+    count_spikes(p, s, 5, counts)
+    for i, (start, stop) in enumerate(p.group[:, :2]):
+        runs = 5 if i == 0 else 1
+        assert counts[i, COLUMN["spikes"]] == runs * noted[start:stop].sum()
+        sent = (noted[start:stop, None] * p.route[start:stop]).sum(axis=0)
+        np.testing.assert_array_equal(counts[i, COLUMN["messages"] : COLUMN["messages"] + 4], runs * sent)
+    assert not s.sent.any()
