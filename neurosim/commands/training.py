@@ -150,6 +150,15 @@ def _show_start(console: Console, start: TrainingStart) -> None:
     show_lines(console, [f"rule {rule.form}, factor {rule.factor}, rank {rule.rank}, {rule.pairs} antithetic "
                          f"pair{'s' * (rule.pairs > 1)} per sample; {start.n_generations:,} generations of "
                          f"{config.batch} samples; seed {config.seed}"])  # fmt: skip
+    if config.backend == "simulator" and not _kernels_are_compiled():
+        show_lines(console, ["compiling the kernels first, once on this machine: about 20 s"])
+
+
+def _kernels_are_compiled() -> bool:
+    """Whether the folder of this version's compiled kernels holds any."""
+    from neurosim.kernels.jit import cache_folder
+
+    return any(cache_folder().rglob("*.nbc"))
 
 
 def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -> None:
