@@ -13,8 +13,20 @@ from neurosim.errors import NetworkError
 from neurosim.fixedpoint import SIGN_MODES, resolve_sign_mode, weight_range
 
 
+class _BetweenGroups:
+    """What all connections share: a name made of their ends."""
+
+    source: str
+    target: str
+
+    @property
+    def name(self) -> str:
+        """ "source->target"."""
+        return f"{self.source}->{self.target}"
+
+
 @dataclass(frozen=True, eq=False)
-class Connection:
+class Connection(_BetweenGroups):
     """Float weights between two groups; `quantize` turns them into `Dense`.
 
     Parameters
@@ -84,7 +96,7 @@ def _check_integer_weights(
 
 
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(_BetweenGroups):
     """Integer weights between all neurons of two groups, with Lava's parameter names.
 
     Parameters
@@ -141,7 +153,7 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse:
+class Sparse(_BetweenGroups):
     """Integer weights between chosen pairs of neurons; arithmetic as `Dense`.
 
     Parameters

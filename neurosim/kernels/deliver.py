@@ -71,13 +71,29 @@ def _add_eight(rows, offset, n_post, sources, first, sum16):
 
 @jit
 def sum_dense16(rows, offset, n_post, sources, n_spikes, total):
-    """Set ``total[:n_post]`` (int32) to the sum of the int16 rows of the given sources."""
+    """Set ``total[:n_post]`` (int32) to the sum of the int16 rows of the given sources, four rows to a pass."""
     total[:n_post] = 0
-    for i in range(n_spikes):
-        start = offset + sources[i] * n_post
+    done = 0
+    while done + 4 <= n_spikes:
+        s0 = offset + sources[done] * n_post
+        s1 = offset + sources[done + 1] * n_post
+        s2 = offset + sources[done + 2] * n_post
+        s3 = offset + sources[done + 3] * n_post
+        r0 = rows[s0 : s0 + n_post]
+        r1 = rows[s1 : s1 + n_post]
+        r2 = rows[s2 : s2 + n_post]
+        r3 = rows[s3 : s3 + n_post]
+        for k in range(n_post):
+            pair0 = np.int32(np.int64(r0[k]) + r1[k])
+            pair1 = np.int32(np.int64(r2[k]) + r3[k])
+            total[k] = np.int32(np.int64(total[k]) + pair0 + pair1)
+        done += 4
+    while done < n_spikes:
+        start = offset + sources[done] * n_post
         row = rows[start : start + n_post]
         for k in range(n_post):
             total[k] = np.int32(np.int64(total[k]) + row[k])
+        done += 1
 
 
 @jit

@@ -99,12 +99,15 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
             if sign == 1:
                 pair_key = fold(fold(key, i), member // 2)
                 draw_post_factors(p, w, plan, pair_key, counts)
-                draw_pre_factors(p, w, plan, pair_key, counts)
-                share_drive(p, w, plan, event_start, event_neuron, first_row, n_event_steps)
+                if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
+                    draw_pre_factors(p, w, plan, pair_key, counts)
+                    share_drive(p, w, plan, event_start, event_neuron, first_row, n_event_steps)
             run_member(
                 p, s, w, plan, scales, sign, event_start, event_neuron, first_row, n_event_steps, statistics, counts
             )
-            fitness = log_softmax(z, label, scales.temperature, plan.error_bits, exp2_table, log2_table, w.classes)
+            fitness = np.int64(0)
+            if sign == 0 or plan.form != FORM_RESPONSE:
+                fitness = log_softmax(z, label, scales.temperature, plan.error_bits, exp2_table, log2_table, w.classes)
             if sign == 0:
                 predictions[i] = predict(z)
                 statistics[STAT_TOTALS, CORRECT] += np.int64(predictions[i] == label)
@@ -121,7 +124,7 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
             else:
                 reward(p, w, plan, scales, fitness_plus - fitness, statistics, counts)
             if member == 2 * plan.n_pairs or (sign == -1 and plan.factor != FACTOR_TRACE):
-                vote(p, w, plan, counts)  # traces are the sample's own: the votes of its pairs are merged
+                vote(p, w, plan, counts)  # with traces the votes of a sample's pairs are merged
     runs = 1 + 2 * plan.n_pairs  # what inputs send is computed once here; on the chip every run does it
     count_spikes(p, s, runs, counts)
     for row in range(counts.shape[0]):
@@ -152,25 +155,23 @@ def run_member(p, s, w, plan, scales, sign, event_start, event_neuron, first_row
     for group in range(len(p.group)):
         if p.group[group, MODEL] == MODEL_INPUT:
             first_neuron = p.group[group, STOP]
-    s.lanes[U, :] = 0
-    s.lanes[V, :] = 0
-    s.lanes[ACC, :] = 0
-    s.lanes[NOISE, :] = 0
-    s.near[:] = 0
+    for lane in (U, V, ACC, NOISE):
+        s.lanes[lane, first_neuron:] = 0
     s.n_spikes[:] = 0
     if sign == 0:
+        s.near[:] = 0
         w.trace[:] = 0
         w.near[:] = 0
     for t in range(plan.n_steps):
         if sign != 0:
-            copy_into(s.lanes[ACC], w.base[t])
+            copy_into(s.lanes[ACC, first_neuron:], w.base[t, first_neuron:])
             perturb(p, s, w, plan, scales, t, sign, statistics, counts)
         for phase in range(2):  # deliver from inputs, then from neurons
             if phase == 1 or sign == 0:
                 target = counts if phase == 1 else w.shared_counts
                 deliver_all(p, s, phase * n_shared, n_delivers if phase == 1 else n_shared, target)
             if phase == 0 and sign == 0:
-                copy_into(w.base[t], s.lanes[ACC])
+                copy_into(w.base[t, first_neuron:], s.lanes[ACC, first_neuron:])
         if sign == 0:
             row = first_row + t
             first_event = event_start[row] if t < n_event_steps else 0
@@ -195,13 +196,13 @@ def perturb(p, s, w, plan, scales, t, sign, statistics, counts):
     """Set the noise of every perturbed group: pre factors of the sources that fired, times the post factors."""
     first_rank = window(t, plan) if plan.factor == FACTOR_TRACE else 0
     last_rank = first_rank + 1 if plan.factor == FACTOR_TRACE else plan.rank
-    s.lanes[NOISE, :] = 0
     for group in range(len(p.group)):
         if not plan.group[group, PERTURBED]:
             continue
         first, last = p.group[group, START], p.group[group, STOP]
         counts[group, PERTURBATIONS] += last - first
         noise = s.lanes[NOISE, first:last]
+        noise[:] = 0
         for rank in range(first_rank, last_rank):
             drive = w.drive[rank, t, group]
             for c in range(len(plan.plastic) - 1):
@@ -286,7 +287,7 @@ def measure(p, w, plan, z, counts):
                     difference = w.classes[PLUS, o] - np.int64(z[o])
                     measured = w.measured[rank, o, first:last]
                     for k in range(last - first):
-                        measured[k] += difference * np.int64(factor[k])
+                        measured[k] += difference if factor[k] > 0 else -difference
             counts[group, RESPONSE_UPDATES] += plan.rank * plan.n_classes * (last - first)
             counts[group, REWARD_BROADCASTS] += plan.n_classes
 
