@@ -12,11 +12,13 @@ from neurosim.fixedpoint import RANGES
 
 
 def check_name(kind: str, name: str) -> None:
+    """Refuse names that could not be told apart in "source->target" or in a file."""
     if not isinstance(name, str) or not name or "->" in name or "/" in name:
         raise NetworkError(f"{kind} {name!r}: a name is a non-empty string without '->' or '/'; rename it")
 
 
 def check_size(kind: str, name: str, n: int) -> None:
+    """Refuse a number of neurons that is not a positive integer."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise NetworkError(f"{kind} {name!r}: size {n!r} is not a positive integer; give the number of neurons")
 
@@ -38,5 +40,6 @@ def check_register(owner: str, register: str, value: Any, size: int | None = Non
 
 
 def check_positive(owner: str, quantity: str, value: float | None) -> None:
+    """Refuse a quantity that is given and not positive and finite."""
     if value is not None and not (np.isfinite(value) and value > 0):
         raise NetworkError(f"{owner}: {quantity} {value!r} is not a positive finite number")
