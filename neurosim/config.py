@@ -81,7 +81,12 @@ class RuleConfig:
     error_bits: int = with_key(7, Key("Bits of the readout's error, which is broadcast.", 2, 12))
     residual_bits: int = with_key(8, Key("Bits kept below a weight, where small votes add up.", 0, 16))
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
-    step: float = with_key(0.5, Key("Typical weight change in the first generation, in weight steps.", 1 / 256, 64.0))
+    step: float = with_key(
+        0.5,
+        Key(
+            "Typical weight change in the first generation, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0
+        ),
+    )
     memory: int = with_key(5, Key("The response is averaged over about 2**memory generations.", 0, 30))
     warmup: int = with_key(16, Key("Generations measured before weights move.", 0, 1_000_000))
 

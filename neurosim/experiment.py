@@ -122,8 +122,8 @@ def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
         f"neurosim inspect {model}   # what is on the chip, core by core",
         f"neurosim run {model} --task {config.task} --sample 0   # one sample, spike by spike",
         f"neurosim evaluate {model} --backend reference --limit 20   # the same numbers from the plain numpy twin",
-        f"neurosim train {config.task} --set rule.form=scalar --set rule.pairs=32   # one reward per pair and nothing else",
-        f"neurosim train {config.task} --set network.weight_bits=4   # coarser weights",
+        f"neurosim train {config.task} --set rule.form=scalar --set rule.pairs=16 --set epochs=8   # a reward per pair is all",
+        f"neurosim train {config.task} --set network.weight_bits=2   # weights of four values",
         "neurosim train --example > my.toml   # every setting, with its meaning; then: neurosim train my.toml",
     ]
 

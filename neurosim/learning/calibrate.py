@@ -19,6 +19,7 @@ from neurosim.codes import (
     STAT_TOTALS,
     STOP,
     THRESHOLD,
+    WEIGHT_BITS,
 )
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.program import ProgramArrays
@@ -110,7 +111,7 @@ def calibrate_steps(
     votes : (W,) int64
         Votes of one generation.
     step_256 : int
-        Wanted mean change of the weights that change at all, in 1/256 of a weight step.
+        Wanted mean change of the weights that change at all, in 1/256 of an 8-bit weight step (of 1/256 of the range).
     full_step : int
         The step's value before it decays.
     """
@@ -118,6 +119,7 @@ def calibrate_steps(
     for c in range(len(plan.connections)):
         part = np.abs(votes[plan.votes_of(c)])
         mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
-        wanted = (step_256 << plan.residual_bits) >> 8
+        # in steps of an 8-bit weight, whatever the format: the same change moves the network as much
+        wanted = (step_256 << plan.residual_bits) >> (16 - int(plan.plastic[c, WEIGHT_BITS]))
         shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
     return scales._replace(step_shift=shifts)

@@ -52,8 +52,8 @@ class Case(NamedTuple):
     scales: Scales
 
 
-def make_case(form: str, rank: int = 1, residual_bits: int = 8, error_bits: int = 7) -> Case:
-    network = build_network(NetworkConfig(hidden=(9, 6), n_steps=4), 8, 3, 1, "net")
+def make_case(form: str, rank: int = 1, residual_bits: int = 8, error_bits: int = 7, weight_bits: int = 8) -> Case:
+    network = build_network(NetworkConfig(hidden=(9, 6), n_steps=4, weight_bits=weight_bits), 8, 3, 1, "net")
     program = compile_network(quantize(network).network, "loihi1")
     plan = make_plan(
         program, READOUT, form=form, factor="trace", rank=rank, n_pairs=1, n_steps=7,
@@ -201,6 +201,14 @@ def test_step_shift_gives_the_wanted_mean_change_within_a_factor_of_two(residual
             mean = Fraction(int(part.sum()) // max(1, int(np.count_nonzero(part))))
             change = mean * 256 / Fraction(2) ** int(scales.step_shift[c])
             assert wanted <= change < 2 * wanted
+
+
+@pytest.mark.parametrize("weight_bits", [2, 4, 7])
+def test_coarse_weights_move_as_far_as_weights_of_8_bits(weight_bits: int) -> None:
+    fine, coarse = make_case("response"), make_case("response", weight_bits=weight_bits)
+    votes = np.random.default_rng(4).integers(-2000, 2001, fine.plan.n_weights)
+    shifts = [calibrate_steps(c.scales, c.plan, votes, 128, 256).step_shift for c in (fine, coarse)]
+    np.testing.assert_array_equal(shifts[1] - shifts[0], 8 - weight_bits)  # a step of theirs is so many times larger
 
 
 def test_the_first_update_moves_weights_by_the_wanted_mean() -> None:
