@@ -68,7 +68,7 @@ def test_headline_and_sections_say_what_was_found(html):
         "Digits, learned in chip integers", "266 spiking neurons and 18,944 integer weights for chip loihi1",
         "96.9 % accuracy",
         "≥ 2.33 µJ energy per inference", "82,250 synaptic operations per inference", "2 cores", "8 taken for 1 3×",
-        "How it learned", "What the network sees", "8 → 3", "The work, counted", "Davies 2018, Table 2",
+        "How it learned", "What the network sees", "mistakes come first", "8 → 3", "The work, counted", "Davies 2018, Table 2",
         "simulated", "assumed",
         "Not in the sum", "our rule; no chip has published such an operation", "How far to trust it", "static power",
         "seed 1", "population 64", "neurosim run runs/digits-001", "CC BY 4.0",
@@ -104,7 +104,7 @@ def test_empty_metrics_still_say_how_to_repeat():
 
 def test_examples_without_labels_show_the_answer_only(metrics):
     page = make_report({"examples": [{"image": [[0, 16]], "label": None, "prediction": 7}]})
-    assert ">7</li>" in page and "errors are framed" not in page
+    assert ">7</li>" in page and "mistakes come first" not in page
 
 
 def test_names_from_outside_cannot_inject_html(metrics, monkeypatch):
