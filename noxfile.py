@@ -24,7 +24,9 @@ def tests(session: nox.Session) -> None:
 def tests_nojit(session: nox.Session) -> None:
     """Run the kernels as plain Python: the same answers, without the compiler."""
     session.install(".[test]")
-    session.run("pytest", *NOT_COMPILED, *session.posargs, env={"NUMBA_DISABLE_JIT": "1"})
+    # What is compiled cannot be traced: this is the run that shows which lines of the kernels no test reaches.
+    session.run("pytest", "--cov", "--cov-report=", *NOT_COMPILED, *session.posargs, env={"NUMBA_DISABLE_JIT": "1"})
+    session.run("coverage", "report", "--include=*/neurosim/kernels/*")
 
 
 @nox.session
