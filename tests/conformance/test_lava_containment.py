@@ -132,10 +132,23 @@ def test_nothing_is_left_after_a_time_out(lava_runner: Callable[..., Any], monke
     assert runner.run(few_events()).backend == "lava", "the runner starts a new worker"
 
 
-def test_start_that_takes_too_long_is_ended(lava_runner: Callable[..., Any]) -> None:
-    runner = lava_runner(NETWORK, patience=1e-6)
-    with pytest.raises(BackendError, match="network 'contained': Lava did not finish 'start'"):
+def test_start_that_takes_too_long_is_ended(lava_runner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def start_and_stop(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*args, **options)
+        os.kill(process.pid, signal.SIGSTOP)  # it cannot report, however fast the machine
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", start_and_stop)
+    runner = lava_runner(NETWORK, patience=0.01)
+    with pytest.raises(BackendError, match=r"network 'contained': Lava did not finish 'start' within 0\.6 s"):
         runner.run(few_events())
+    assert len(started) == 1
+    with pytest.raises(ProcessLookupError):
+        os.killpg(started[0], 0)
 
 
 @pytest.mark.parametrize(
