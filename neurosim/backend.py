@@ -201,6 +201,13 @@ def check_threads(threads: int) -> int:
     return int(threads)
 
 
+def check_steps(n_steps: int) -> int:
+    """Return the number of steps to run, or say why it cannot be."""
+    if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or int(n_steps) < 1:
+        raise ConfigError(f"n_steps: {n_steps!r} is not a positive integer; give the number of steps to run")
+    return int(n_steps)
+
+
 def needed_features(program: Program) -> frozenset[str]:
     """Return the features that a program needs from a backend."""
     network = program.network

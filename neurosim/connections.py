@@ -62,11 +62,6 @@ class Connection(_BetweenGroups):
         object.__setattr__(self, "weights", weights.astype(np.float64))
 
     @property
-    def name(self) -> str:
-        """ "source->target"."""
-        return f"{self.source}->{self.target}"
-
-    @property
     def shape(self) -> tuple[int, int]:
         """(n_post, n_pre)."""
         n_post, n_pre = np.asarray(self.weights).shape
@@ -141,11 +136,6 @@ class Dense(_BetweenGroups):
             object.__setattr__(self, key, value)
 
     @property
-    def name(self) -> str:
-        """ "source->target"."""
-        return f"{self.source}->{self.target}"
-
-    @property
     def shape(self) -> tuple[int, int]:
         """(n_post, n_pre)."""
         n_post, n_pre = np.asarray(self.weights).shape
@@ -213,11 +203,6 @@ class Sparse(_BetweenGroups):
                    "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode}  # fmt: skip
         for key, value in checked.items():
             object.__setattr__(self, key, value)
-
-    @property
-    def name(self) -> str:
-        """ "source->target"."""
-        return f"{self.source}->{self.target}"
 
 
 AnyConnection = Connection | Dense | Sparse

@@ -15,6 +15,7 @@ from neurosim.backend import (
     SpikeTrain,
     Status,
     check_features,
+    check_steps,
     check_threads,
     needed_features,
 )
@@ -57,10 +58,6 @@ def _probe_table(program: Program) -> _Probes:
     return _Probes(np.array(rows, np.int64).reshape(-1, 3), columns, n_columns, tuple(spiking))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
-
-
 class _Runner:
     """What the two built-in runners share: borders, probes, results, weights."""
 
@@ -73,14 +70,12 @@ class _Runner:
     def run(self, events: Events, n_steps: int | None = None, state: State | None = None) -> RunResult:
         """Run a batch of samples; see `neurosim.backend.Runner.run`."""
         events = check_events(events, self.program.network.n_inputs)
-        steps = events.n_steps if n_steps is None else n_steps
-        if not _is_count(steps):
-            raise ConfigError(f"n_steps: {n_steps!r} is not a positive integer; give the number of steps to run")
+        steps = check_steps(events.n_steps if n_steps is None else n_steps)
         start = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
         final = State(start.u.copy(), start.v.copy(), start.fired.copy())
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
-        counts, spikes = self._run(events, int(steps), final, trace)
-        ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * int(steps))
+        counts, spikes = self._run(events, steps, final, trace)
+        ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * steps)
         self._check_overflow(ops)
         return RunResult(
             spikes={name: self._train(spikes, name) for name in self._probes.spiking},

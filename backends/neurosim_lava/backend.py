@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from types import TracebackType
 
-import numpy as np
 import numpy.typing as npt
 
-from neurosim.backend import RunResult, Status, check_features, check_threads, needed_features
-from neurosim.errors import BackendError, ConfigError, NetworkError
+from neurosim.backend import RunResult, Status, check_features, check_steps, check_threads, needed_features
+from neurosim.errors import BackendError, NetworkError
 from neurosim.events import Events, check_events
 from neurosim.network import LIF, Dense, Network
 from neurosim.program import Program, State
@@ -92,10 +91,7 @@ class LavaRunner:
         if state is not None:
             check_features(LavaBackend.name, LavaBackend.features, frozenset({"resume"}))
         events = check_events(events, network.n_inputs)
-        steps = events.n_steps if n_steps is None else n_steps
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-            raise ConfigError(f"n_steps: {n_steps!r} is not a positive integer; give the number of steps to run")
-        steps = int(steps)
+        steps = check_steps(events.n_steps if n_steps is None else n_steps)
         if events.n_samples and any(isinstance(group, LIF) for group in network.groups):
             header, arrays = translate.request(network, events, steps)
             found = self._open_session().request(header, arrays, self._limits(steps * events.n_samples))
