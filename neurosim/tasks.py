@@ -57,7 +57,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "nmnist": TaskEntry(
         "neurosim.data.nmnist:nmnist_task", "digits seen by an event camera, 34 x 34 x 2",
-        ("augment=false", "network.n_steps=12"),
+        ("network.n_steps=12",),
         {"split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL},
     ),
     "nmnist-saccades": TaskEntry(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.data.augment import DIRECTIONS
 from neurosim.data.collect import EventCollector
 from neurosim.data.folder import DataSet, find_data, read_bytes
 from neurosim.data.split import disjoint_tests
@@ -122,6 +123,13 @@ def bin_recordings(recordings: list[Recording], n_steps: int, pool: int = 1) -> 
     return collected.events()
 
 
+def moved(recording: Recording, rows: int, columns: int) -> Recording:
+    """Return a recording moved by whole pixels; events that leave the field are gone."""
+    x, y = recording.x + columns, recording.y + rows
+    inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
+    return Recording(x[inside], y[inside], recording.polarity[inside], recording.time[inside])
+
+
 def pictures(recordings: list[Recording]) -> npt.NDArray[np.uint8]:
     """Return how many events each pixel had, (n, 34, 34), scaled to 0..255 of the pixel with most."""
     counts = np.array([np.bincount(r.y * SIDE + r.x, minlength=SIDE * SIDE) for r in recordings], np.int64)
@@ -179,25 +187,30 @@ def read_recordings(files: list[Path]) -> list[Recording]:
 def nmnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
     """Return the recordings as binary events in `n_steps` steps (12); of 900 recordings, 100 are for testing.
 
-    There are no changed copies: `augment` must be False. Options: "split" 1..5, which share no test recording; "pool".
+    With `augment` the training recordings are followed by four copies, moved by one pixel each. Options: "split" 1..5,
+    which share no test recording; "pool".
     """
-    if augment:
-        raise DataError("task 'nmnist': has no way to make more recordings; set augment=false, or take nmnist-saccades")
     steps, pool = N_STEPS if n_steps is None else n_steps, options["pool"]
     n_inputs = n_pooled(pool)
     listing = list_recordings(find_data(NMNIST))
     train, test = listing.split(options["split"])
+    recordings = read_recordings([listing.files[i] for i in train])
     test_recordings = read_recordings([listing.files[i] for i in test])
+    train_labels, more = listing.labels[train], ""
+    if augment:
+        recordings += [moved(recording, *direction) for direction in DIRECTIONS for recording in recordings]
+        train_labels = np.tile(train_labels, 1 + len(DIRECTIONS))
+        more = "; training recordings also moved by one pixel in four directions"
     return Task(
         name="nmnist",
-        train_events=bin_recordings(read_recordings([listing.files[i] for i in train]), steps, pool),
-        train_labels=listing.labels[train],
+        train_events=bin_recordings(recordings, steps, pool),
+        train_labels=train_labels,
         test_events=bin_recordings(test_recordings, steps, pool),
         test_labels=listing.labels[test],
         n_classes=N_CLASSES,
         n_inputs=n_inputs,
         n_steps_input=steps,
-        description=f"digits recorded by an event camera in three saccades, {n_inputs} inputs, {steps} steps",
+        description=f"digits recorded by an event camera in three saccades, {n_inputs} inputs, {steps} steps{more}",
         source=SOURCE,
         licence=LICENCE,
         attribution=ATTRIBUTION,
