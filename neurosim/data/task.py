@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.errors import DataError
 from neurosim.events import Events
 
 
@@ -42,3 +43,9 @@ class Task:
     licence: str
     attribution: str
     images: npt.NDArray[np.uint8] | None = None
+
+
+def refuse_copies(name: str, augment: bool) -> None:
+    """Say that a task has no changed copies of its training samples, if they are asked for."""
+    if augment:
+        raise DataError(f"task {name!r}: has no changed copies of its training samples; set augment=false")
