@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.data.collect import EventCollector
 from neurosim.errors import DataError
-from neurosim.events import Events
 from neurosim.logtables import log_tables
 
 SIDE = 34  # pixels of the sensor
@@ -21,7 +20,6 @@ MARGIN = 2  # dark points around a scene; beyond them it is as dark
 LEVELS = 255 * 16 + 1  # of brightness, 1/16 of a grey level apart
 LAG_BITS = 8  # the receptor keeps so many bits below a level
 OCTAVE = 256  # levels of an octave of light
-BLOCK = 256  # scenes looked at together: bounds the memory
 
 
 class Camera(NamedTuple):
@@ -67,6 +65,7 @@ def positions(camera: Camera) -> npt.NDArray[np.int64]:
     return place
 
 
+@cache
 def light_levels(dark: int) -> npt.NDArray[np.int32]:
     """Return ``floor(256 log2(1 + brightness / dark))`` of every brightness, up to the steps of the table of logarithms."""
     table = log_tables().log2

@@ -56,7 +56,7 @@ def loudness(strength: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         exponent += np.where(x >> exponent >> bits > 0, bits, 0)
     mantissa = np.where(exponent >= 8, x >> np.maximum(exponent - 8, 0), x << np.maximum(8 - exponent, 0))
     level = exponent * OCTAVE + log2[mantissa - 256]
-    return np.maximum(level - level.max(axis=(1, 2), keepdims=True) + RANGE, 0)
+    return np.asarray(np.maximum(level - level.max(axis=(1, 2), keepdims=True) + RANGE, 0), np.int64)
 
 
 def overflow_spikes(loud: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

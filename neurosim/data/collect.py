@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,9 +26,9 @@ class EventCollector:
 
     def __init__(self, n_steps: int, n_inputs: int) -> None:
         self.n_steps, self.n_inputs, self.n_samples = n_steps, n_inputs, 0
-        self._narrow = np.uint16 if n_inputs <= 1 << 16 else np.int32
+        self._narrow = np.dtype(np.uint16 if n_inputs <= 1 << 16 else np.int32)
         self._per_step: list[npt.NDArray[np.int64]] = []
-        self._neurons: list[npt.NDArray[np.uint16] | npt.NDArray[np.int32]] = []
+        self._neurons: list[npt.NDArray[Any]] = []
 
     def add(self, spikes: npt.NDArray[np.bool_]) -> None:
         """Add samples, (n, n_steps, n_inputs) bool."""

@@ -59,13 +59,17 @@ def parse_readings(content: bytes, where: str) -> Readings:
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         if LINE.fullmatch(line) is None:
-            raise DataError(f"file {where!r}: line {number} is {line[:60]!r}, need eight whole numbers and a label; get it anew")
+            raise DataError(
+                f"file {where!r}: line {number} is {line[:60]!r}, need eight whole numbers and a label; get it anew"
+            )
     table = np.fromstring(",".join(lines), np.int64, sep=",").reshape(len(lines), N_CHANNELS + 1)
     values, labels = table[:, :N_CHANNELS], table[:, N_CHANNELS]
     for what, array, low, high in (("value", values, -128, 127), ("label", labels, 0, N_CLASSES - 1)):
         wrong = np.flatnonzero(((array < low) | (array > high)).reshape(len(lines), -1).any(axis=1))
         if len(wrong):
-            raise DataError(f"file {where!r}: a {what} of line {wrong[0] + 1} is outside {low}..{high}; get the file anew")
+            raise DataError(
+                f"file {where!r}: a {what} of line {wrong[0] + 1} is outside {low}..{high}; get the file anew"
+            )
     return Readings(values, labels)
 
 
@@ -77,13 +81,16 @@ def windows(readings: Readings, n_steps: int, stride: int) -> tuple[npt.NDArray[
     changes = np.flatnonzero(np.diff(readings.labels)) + 1
     bounds = [0, *changes.tolist(), len(readings.labels)]
     firsts = [
-        np.arange(first + SETTLE, last - n_steps + 1, stride) for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+        np.arange(first + SETTLE, last - n_steps + 1, stride)
+        for first, last in zip(bounds[:-1], bounds[1:], strict=True)
     ]
     first = np.concatenate(firsts).astype(np.int64)
     return readings.values[first[:, None] + np.arange(n_steps)], readings.labels[first]
 
 
-def load_windows(folder: Path, session: int, n_steps: int, stride: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def load_windows(
+    folder: Path, session: int, n_steps: int, stride: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the windows of one session of every participant.
 
     Rest comes from the file of rest (0.txt) only: in the other files it is what lies between two gestures, and there would be

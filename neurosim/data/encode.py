@@ -15,7 +15,7 @@ from neurosim.events import Events
 MAX_CELLS = 1 << 22  # sample x step x input cells looked at together: bounds the memory
 GOLDEN = 2654435769  # 2**32 / golden ratio: multiples of it spread evenly modulo 2**32
 
-_Integers = npt.NDArray[np.signedinteger[Any]]
+_Integers = npt.NDArray[Any]  # int32 or int64
 _Rule = Callable[[_Integers], npt.NDArray[np.bool_]]
 
 
@@ -42,9 +42,10 @@ def rate_code(values: npt.ArrayLike, n_steps: int, levels: int, *, stagger: bool
     [[0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]
     """
     table = _check(values, n_steps, levels)
-    t = np.arange(n_steps, dtype=_width(n_steps, levels))[:, None]
+    times = np.arange(n_steps, dtype=np.int64)[:, None]
     if stagger:
-        t = (t - _shifts(table.shape[1], n_steps).astype(t.dtype)) % t.dtype.type(n_steps)
+        times = (times - _shifts(table.shape[1], n_steps)) % n_steps
+    t = _narrow(times, n_steps, levels)
 
     def fires(block: _Integers) -> npt.NDArray[np.bool_]:
         x = block[:, None, :]
@@ -64,7 +65,7 @@ def latency_code(values: npt.ArrayLike, n_steps: int, levels: int) -> Events:
     [[0, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
     """
     table = _check(values, n_steps, levels)
-    t = np.arange(n_steps, dtype=_width(n_steps, levels))[:, None]
+    t = _narrow(np.arange(n_steps, dtype=np.int64)[:, None], n_steps, levels)
 
     def fires(block: _Integers) -> npt.NDArray[np.bool_]:
         x = block[:, None, :]
@@ -73,12 +74,12 @@ def latency_code(values: npt.ArrayLike, n_steps: int, levels: int) -> Events:
     return _encode(table, n_steps, t.dtype, fires)
 
 
-def _width(n_steps: int, levels: int) -> type[np.int32] | type[np.int64]:
-    """Return the integers that hold every product: narrow ones are twice as fast."""
-    return np.int32 if (n_steps + 1) * levels < 1 << 31 else np.int64
+def _narrow(t: npt.NDArray[np.int64], n_steps: int, levels: int) -> _Integers:
+    """Return steps in 32 bits where every product fits, which is twice as fast."""
+    return t.astype(np.int32) if (n_steps + 1) * levels < 1 << 31 else t
 
 
-def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[np.integer[Any]]:
+def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[Any]:
     table = np.asarray(values)
     if table.ndim != 2 or table.dtype.kind not in "iu":
         raise DataError(
@@ -100,9 +101,7 @@ def _shifts(n_inputs: int, n_steps: int) -> npt.NDArray[np.int64]:
     return np.asarray((spread * np.uint64(n_steps)) >> np.uint64(32), dtype=np.int64)
 
 
-def _encode(
-    table: npt.NDArray[np.integer[Any]], n_steps: int, width: np.dtype[Any], fires: _Rule
-) -> Events:
+def _encode(table: npt.NDArray[Any], n_steps: int, width: np.dtype[Any], fires: _Rule) -> Events:
     """Collect the spikes of blocks of samples; `fires` maps (n, n_inputs) to (n, n_steps, n_inputs)."""
     n_samples, n_inputs = table.shape
     collected = EventCollector(n_steps, n_inputs)

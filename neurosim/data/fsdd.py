@@ -28,7 +28,9 @@ FSDD = DataSet(
     "Z. Jackson, https://github.com/Jakobovski/free-spoken-digit-dataset",
 )
 LICENCE = "CC BY-SA 4.0"
-ATTRIBUTION = "Z. Jackson and others. Free Spoken Digit Dataset. https://github.com/Jakobovski/free-spoken-digit-dataset"
+ATTRIBUTION = (
+    "Z. Jackson and others. Free Spoken Digit Dataset. https://github.com/Jakobovski/free-spoken-digit-dataset"
+)
 
 
 class Spoken(NamedTuple):
@@ -37,7 +39,7 @@ class Spoken(NamedTuple):
     path: Path
     digit: int
     speaker: str
-    index: int
+    take: int
 
 
 def list_spoken(folder: Path) -> list[Spoken]:
@@ -54,7 +56,7 @@ def list_spoken(folder: Path) -> list[Spoken]:
         if match is None:
             raise DataError(f"file {str(path)!r}: its name is not DIGIT_SPEAKER_INDEX.wav; rename or remove it")
         found.append(Spoken(path, int(match[1]), match[2], int(match[3])))
-    return sorted(found, key=lambda spoken: (spoken.digit, spoken.speaker, spoken.index))
+    return sorted(found, key=lambda spoken: (spoken.digit, spoken.speaker, spoken.take))
 
 
 def parse_wav(content: bytes, where: str) -> npt.NDArray[np.int16]:
@@ -85,11 +87,15 @@ def split_spoken(spoken: list[Spoken]) -> tuple[list[Spoken], list[Spoken], str]
 
     The official test set is index 0 to 4 of each speaker and digit. Where none of them is there, index 5 to 9 takes its place.
     """
-    first = 0 if any(each.index < N_TEST for each in spoken) else N_TEST
+    first = 0 if any(each.take < N_TEST for each in spoken) else N_TEST
     bound = first + N_TEST
-    test = [each for each in spoken if each.index < bound]
-    train = [each for each in spoken if each.index >= bound]
-    words = "the official split" if first == 0 else f"index {first} to {bound - 1} for testing, as the official 0 to 4 are missing"
+    test = [each for each in spoken if each.take < bound]
+    train = [each for each in spoken if each.take >= bound]
+    words = (
+        "the official split"
+        if first == 0
+        else f"index {first} to {bound - 1} for testing, as the official 0 to 4 are missing"
+    )
     return train, test, words
 
 
@@ -99,8 +105,12 @@ def fsdd_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) ->
     refuse_copies("fsdd", augment)
     train, test, words = split_spoken(list_spoken(find_data(FSDD)))
     if not train or not test:
-        raise DataError(f"data set 'fsdd': {len(train)} recordings to learn from, {len(test)} to test with; get the full set")
-    parts = [cochlea_events([parse_wav(read_bytes(s.path), str(s.path)) for s in part], steps) for part in (train, test)]
+        raise DataError(
+            f"data set 'fsdd': {len(train)} recordings to learn from, {len(test)} to test with; get the full set"
+        )
+    parts = [
+        cochlea_events([parse_wav(read_bytes(s.path), str(s.path)) for s in part], steps) for part in (train, test)
+    ]
     return Task(
         name="fsdd",
         train_events=parts[0],

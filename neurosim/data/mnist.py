@@ -76,7 +76,9 @@ def read_idx(path: Path, kind: str) -> npt.NDArray[np.uint8]:
         raise DataError(f"file {str(path)!r}: {len(content)} bytes cannot hold the header of {header}; get it anew")
     found, *shape = (int(word) for word in np.frombuffer(content, ">u4", 1 + n_axes))
     if found != magic:
-        raise DataError(f"file {str(path)!r}: magic number {found} is not the {magic} of idx {kind}; check which file it is")
+        raise DataError(
+            f"file {str(path)!r}: magic number {found} is not the {magic} of idx {kind}; check which file it is"
+        )
     expected = int(np.prod(shape, dtype=object))
     if len(content) - header != expected:
         raise DataError(
@@ -98,7 +100,9 @@ def load_mnist(part: str, folder: Path | None = None) -> Images:
     folder = find_data(MNIST) if folder is None else folder
     images, labels = (read_idx(_existing(folder, FILES[part, kind]), kind) for kind in ("images", "labels"))
     if len(images) != len(labels):
-        raise DataError(f"{folder}: {len(images)} {part} images have {len(labels)} labels; get both files from one source")
+        raise DataError(
+            f"{folder}: {len(images)} {part} images have {len(labels)} labels; get both files from one source"
+        )
     if len(labels) and int(labels.max()) >= N_CLASSES:
         raise DataError(f"{folder}: label {int(labels.max())} of the {part} images is outside 0..9; get the file anew")
     return Images(images, labels.astype(np.int64))
@@ -151,4 +155,6 @@ def _existing(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
-    raise DataError(f"data set 'mnist': {folder} has neither {name} nor {name}.gz; get the missing file from {MNIST.origin}")
+    raise DataError(
+        f"data set 'mnist': {folder} has neither {name} nor {name}.gz; get the missing file from {MNIST.origin}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,12 +115,17 @@ def n_pooled(pool: int) -> int:
     return 2 * (SIDE // pool) ** 2
 
 
-def bin_recordings(recordings: list[Recording], n_steps: int, pool: int = 1) -> Events:
+def bin_recordings(recordings: Iterable[Recording], n_steps: int, pool: int = 1) -> Events:
     """Make binary events of recordings: an input fires in a step if it has at least one event in it."""
     collected = EventCollector(n_steps, n_pooled(pool))
-    for recording in recordings:
-        collected.add(bin_recording(recording, n_steps, pool)[None] > 0)
+    add_recordings(collected, recordings, pool)
     return collected.events()
+
+
+def add_recordings(collected: EventCollector, recordings: Iterable[Recording], pool: int) -> None:
+    """Add recordings as `bin_recordings` does."""
+    for recording in recordings:
+        collected.add(bin_recording(recording, collected.n_steps, pool)[None] > 0)
 
 
 def moved(recording: Recording, rows: int, columns: int) -> Recording:
@@ -134,7 +139,7 @@ def pictures(recordings: list[Recording]) -> npt.NDArray[np.uint8]:
     """Return how many events each pixel had, (n, 34, 34), scaled to 0..255 of the pixel with most."""
     counts = np.array([np.bincount(r.y * SIDE + r.x, minlength=SIDE * SIDE) for r in recordings], np.int64)
     most = np.maximum(counts.max(axis=1, keepdims=True), 1)
-    return (counts * 255 // most).astype(np.uint8).reshape(len(recordings), SIDE, SIDE)
+    return np.asarray((counts * 255 // most).reshape(len(recordings), SIDE, SIDE), np.uint8)
 
 
 class Listing(NamedTuple):
@@ -163,7 +168,9 @@ def list_recordings(folder: Path) -> Listing:
     if (folder / "Train").is_dir():
         parts = [sorted((folder / part).glob("[0-9]/*.bin")) for part in ("Train", "Test")]
         if not all(parts):
-            raise DataError(f"data set 'nmnist': {folder} needs files Train/LABEL/*.bin and Test/LABEL/*.bin; unpack both")
+            raise DataError(
+                f"data set 'nmnist': {folder} needs files Train/LABEL/*.bin and Test/LABEL/*.bin; unpack both"
+            )
         files = parts[0] + parts[1]
         is_test = np.arange(len(files)) >= len(parts[0])
         return Listing(files, np.array([int(path.parent.name) for path in files], np.int64), is_test)
@@ -177,6 +184,11 @@ def list_recordings(folder: Path) -> Listing:
                 "not the head 'file,label' or a file and its digit; get it anew"
             )
     return Listing([folder / row[0] for row in rows[1:]], np.array([int(row[1]) for row in rows[1:]], np.int64), None)
+
+
+def image_number(path: Path) -> int:
+    """Return which MNIST image a recording shows, counted from 0: the files are numbered from 1."""
+    return int(path.stem) - 1
 
 
 def read_recordings(files: list[Path]) -> list[Recording]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +67,10 @@ def load_yinyang(part: str, folder: Path | None = None) -> Points:
         )
     if len(labels) and not (0 <= labels.min() and labels.max() < N_CLASSES):
         raise DataError(f"{folder}: {part} labels reach {labels.min()}..{labels.max()}, need 0..2; get the file anew")
-    if not ((samples >= 0) & (samples <= 1)).all():
-        raise DataError(f"{folder}: {part} coordinates leave 0..1; get the file anew")
+    if samples.dtype.kind not in "fiu" or not ((samples >= 0) & (samples <= 1)).all():
+        raise DataError(
+            f"{folder}: {part} coordinates ({samples.dtype}) are not all numbers in 0..1; get the file anew"
+        )
     return Points(np.rint(samples * ONE).astype(np.int64), labels.astype(np.int64))
 
 
@@ -128,9 +130,9 @@ def _task(name: str, train: Points, test: Points, train_events: Events, test_eve
     )
 
 
-def _read_npy(path: Path) -> npt.NDArray[np.generic]:
+def _read_npy(path: Path) -> npt.NDArray[Any]:
     try:
-        array: npt.NDArray[np.generic] = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise DataError(f"file {str(path)!r}: not an array of numbers ({error}); get it anew") from error
     return array
