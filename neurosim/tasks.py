@@ -122,7 +122,7 @@ def task_settings(name: str) -> tuple[str, ...]:
     return TASKS[parse_task(name)[0]].settings
 
 
-def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = None) -> Task:
+def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = None, test_only: bool = False) -> Task:
     """Return the task of that name.
 
     Parameters
@@ -134,11 +134,15 @@ def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = N
     augment : bool, optional
         Add changed copies of the training samples, as the task describes them; test samples stay as they are. None
         does so where the task's settings do.
+    test_only : bool
+        The training samples are not needed: load as few as the task's options allow.
     """
     base, values = parse_task(name)
     entry = TASKS[base]
     if augment is None:
         augment = "augment=false" not in entry.settings
-    task: Task = pkgutil.resolve_name(entry.loader)(n_steps, augment, values)
+    fewest = {"limit": 1, "share": 0}.items() if test_only else ()
+    loaded = values | {key: value for key, value in fewest if key in values}
+    task: Task = pkgutil.resolve_name(entry.loader)(n_steps, augment, loaded)
     given = [f"{key}={value}" for key, value in values.items() if value != entry.options[key].default]
     return replace(task, name=":".join([base, ",".join(given)]) if given else base)

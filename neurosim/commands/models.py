@@ -12,6 +12,7 @@ from neurosim.commands.options import BackendName, Json, ModelPath, Threads, mod
 
 if TYPE_CHECKING:
     from neurosim.backend import RunResult
+    from neurosim.data.task import Task
     from neurosim.events import Events
     from neurosim.modelfile import Model
     from neurosim.network import Network
@@ -64,12 +65,11 @@ def evaluate(
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, show_energy, show_heading, show_lines, show_table, write_json
     from neurosim.experiment import evaluate_model
-    from neurosim.tasks import load_task
 
     get_backend(backend)
     loaded = _load(model)
-    found = evaluate_model(loaded, load_task(_task_of(loaded, task)), backend=backend,
-                           threads=usable_threads(threads), limit=limit)  # fmt: skip
+    found = evaluate_model(loaded, _test_task(loaded, task), backend=backend, threads=usable_threads(threads),
+                           limit=limit)  # fmt: skip
     if as_json:
         write_json(found)
         return
@@ -150,15 +150,21 @@ def _task_of(model: Model, task: str | None) -> str:
     return str(name)
 
 
+def _test_task(model: Model, task: str | None) -> Task:
+    """Return the task in as many steps as the model was trained with, for its test samples."""
+    from neurosim.tasks import load_task
+
+    return load_task(_task_of(model, task), n_steps=model.metadata.get("n_steps_input"), augment=False, test_only=True)
+
+
 def _events_of(model: Model, source: Path | None, task: str | None, sample: int) -> tuple[Events, list[int] | None]:
     """Return the input and, for the sample of a task, its label."""
     from neurosim.commands.eventfile import load_events
     from neurosim.errors import DataError
-    from neurosim.tasks import load_task
 
     if source is not None:
         return load_events(source), None
-    found = load_task(_task_of(model, task))
+    found = _test_task(model, task)
     if sample >= found.test_events.n_samples:
         raise DataError(
             f"task {found.name!r}: no test sample {sample}; give --sample 0..{found.test_events.n_samples - 1}"

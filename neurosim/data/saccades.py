@@ -23,12 +23,12 @@ BLOCK = 128  # pictures looked at together: bounds the memory
 
 #: Fitted to 100 recordings that no split tests with: the mean correlation of events per pixel, polarity and 15 ms, by random search.
 CAMERA = Camera(
-    corners=((-50, 305), (508, 1863), (1555, 314), (69, 323)),
-    middles=(41606, 144157, 252188),
-    halves=(36058, 38719, 35700),
-    scale=257,
-    dark=1725,
-    threshold=85,
+    corners=((-16, 349), (515, 1894), (1563, 350), (56, 332)),
+    middles=(42565, 143685, 253010),
+    halves=(38012, 39019, 36880),
+    scale=258,
+    dark=1872,
+    threshold=81,
     lag=256,
 )
 
