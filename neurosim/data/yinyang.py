@@ -17,8 +17,9 @@ from neurosim.errors import DataError
 from neurosim.events import Events
 
 N_CLASSES = 3
-ONE = 1 << 16  # a coordinate of 1
 N_TUNED = 16  # neurons per coordinate of the population code
+SPACING = 1 << 12  # between their best places
+ONE = (N_TUNED - 1) * SPACING  # a coordinate of 1
 N_STEPS = 16
 N_STEPS_LATENCY = 32
 FILES = ("train_samples.npy", "train_labels.npy", "validation_samples.npy", "validation_labels.npy")
@@ -40,7 +41,7 @@ class Points(NamedTuple):
     Attributes
     ----------
     coordinates : (n, 4) int64
-        x, y, 1 - x, 1 - y in units of 2**-16, rounded.
+        x, y, 1 - x, 1 - y in units of 1 / 61440, rounded.
     labels : (n,) int64
         0: yin, 1: yang, 2: dot.
     """
@@ -79,8 +80,8 @@ def population_spikes(points: Points, n_steps: int) -> Events:
 
     The rate of a neuron falls in a straight line to 0 at two neurons' distance.
     """
-    best = np.arange(N_TUNED, dtype=np.int64) * ONE // (N_TUNED - 1)
-    width = 2 * ONE // (N_TUNED - 1)
+    best = np.arange(N_TUNED, dtype=np.int64) * SPACING
+    width = 2 * SPACING
     distance = np.abs(points.coordinates[:, :2, None] - best)
     return rate_code(np.maximum(width - distance, 0).reshape(len(points.labels), 2 * N_TUNED), n_steps, width)
 
@@ -90,7 +91,7 @@ def latency_spikes(points: Points, n_steps: int) -> Events:
 
     The form of the publication: spike times rise with the coordinate, and a bias spike marks the start.
     """
-    early = ONE - points.coordinates * (ONE - 1) // ONE  # 1..2**16; `latency_code` lets large values fire early
+    early = np.maximum(ONE - points.coordinates, 1)  # `latency_code` lets large values fire early, and 0 never
     bias = np.full((len(early), 1), ONE, np.int64)
     return latency_code(np.concatenate([early, bias], axis=1), n_steps, ONE)
 
