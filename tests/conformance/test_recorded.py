@@ -127,5 +127,7 @@ def test_oxford_ground_truth() -> None:
 
 def test_absent_data_are_a_skip_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
-    with pytest.raises(pytest.skip.Exception, match="recorded data are absent: nir-models/.* is not in .*NEUROSIM_DATA"):
+    with pytest.raises(
+        pytest.skip.Exception, match="recorded data are absent: nir-models/.* is not in .*NEUROSIM_DATA"
+    ):
         lava_trace()
