@@ -14,14 +14,13 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.errors import ConfigError
 from neurosim.events import Events
 from neurosim.modelfile import Model
-from neurosim.network import Input, Network, Probe
+from neurosim.network import Network, Probe
 
 SPIKES = "spikes"
-STATES = ("u", "v")  # in the order in which a step computes them; spikes follow from them
 
 
 class Difference(NamedTuple):
-    """One number that two results do not share; steps count from 0, a spike is 1 and no spike is 0."""
+    """One number that two results do not share; steps count from 0, a spike is 1 or its value, no spike is 0."""
 
     group: str
     quantity: str
@@ -49,9 +48,9 @@ class Comparison:
     backends : (str, str)
         Which backends made them.
     compared : tuple of Compared
-        In the order of the first result: spikes, u and v of each group.
+        In the order of the first result: spikes and states of each group.
     first : Difference or None
-        The earliest difference: the smallest step over all samples, in it the first group, u before v before spikes.
+        The earliest difference: the smallest step over all samples, in it the first group, its states before its spikes.
     one_sided : tuple of (str, str)
         (group, quantity) that only one of the two results has.
     """
@@ -100,7 +99,7 @@ def compare_results(a: RunResult, b: RunResult) -> Comparison:
     found = [(group, SPIKES) for group in a.spikes] + list(a.states)
     other = [(group, SPIKES) for group in b.spikes] + list(b.states)
     groups = list(dict.fromkeys(group for group, _ in found))
-    order = {what: i for i, what in enumerate((*STATES, SPIKES))}
+    order = {key: i for i, key in enumerate([*a.states, *((group, SPIKES) for group in groups)])}
     rows: list[Compared] = []
     firsts: list[Difference] = []
     for group, what in sorted((key for key in found if key in other), key=lambda key: groups.index(key[0])):
@@ -113,7 +112,7 @@ def compare_results(a: RunResult, b: RunResult) -> Comparison:
             i = int(np.lexsort((where[:, 2], where[:, 0], where[:, 1]))[0])
             sample, step, neuron = where[i].tolist()
             firsts.append(Difference(group, what, sample, step, neuron, (int(values[i, 0]), int(values[i, 1]))))
-    first = min(firsts, key=lambda d: (d.step, groups.index(d.group), order[d.quantity]), default=None)
+    first = min(firsts, key=lambda d: (d.step, groups.index(d.group), order[d.group, d.quantity]), default=None)
     one_sided = tuple(sorted(set(found) ^ set(other)))
     return Comparison((a.backend, b.backend), tuple(rows), first, one_sided)
 
@@ -139,8 +138,8 @@ def _spike_differences(a: SpikeTrain, b: SpikeTrain) -> tuple[int, npt.NDArray[n
     left, right = (np.ravel_multi_index([part.astype(np.int64) for part in train[:3]], limits) for train in (a, b))
     union = np.union1d(left, right)
     values = np.zeros((len(union), 2), np.int64)
-    values[np.searchsorted(union, left), 0] = 1
-    values[np.searchsorted(union, right), 1] = 1
+    for column, (keys, train) in enumerate(((left, a), (right, b))):
+        values[np.searchsorted(union, keys), column] = 1 if train.value is None else train.value
     differ = values[:, 0] != values[:, 1]
     where = np.stack(np.unravel_index(union[differ], limits), axis=1).astype(np.int64)
     return len(union), where, values[differ]
@@ -165,8 +164,8 @@ def compare_backends(
     Returns
     -------
     tuple of Comparison
-        One for each backend after the first. Spikes of all groups are compared, and u and v where both backends
-        have the feature "probe_state".
+        One for each backend after the first. Spikes of all groups with their values are compared, and their states
+        (u, v and so on) where both backends have the feature "probe_state".
 
     Raises
     ------
@@ -188,9 +187,7 @@ def probe_everything(network: Network, states: bool) -> Network:
     """Return the network with probes on the spikes of all groups, and on the states of all neurons if asked for."""
     probes = [Probe(group.name) for group in network.groups]
     if states:
-        probes += [
-            Probe(group.name, what) for group in network.groups if not isinstance(group, Input) for what in STATES
-        ]
+        probes += [Probe(group.name, what) for group in network.groups for what in group.states]
     return network.with_probes(probes)
 
 

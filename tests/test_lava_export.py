@@ -134,7 +134,7 @@ class Unknown:
 
 def test_what_lava_does_not_have_is_refused_by_name() -> None:
     with pytest.raises(FeatureError, match="group 'strange': Lava has no fixed-point Unknown; .* LIF"):
-        emit.emit(Unknown(), "strange", emit.Store())
+        emit.emit_neurons(Unknown(), "strange", emit.Store())
 
 
 @pytest.mark.parametrize(

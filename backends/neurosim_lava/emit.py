@@ -1,20 +1,34 @@
-"""One piece of Lava source text for each neuron model and each kind of connection that Lava has.
+"""One piece of Lava source text for each neuron model that Lava has; `emit_links` holds those of connections.
 
-`NEURONS` and `CONNECTIONS` are the tables; a model that is in neither has no counterpart in Lava. Nothing here needs Lava.
+`NEURONS` is the table; a model that is not in it has no counterpart in Lava. Nothing here needs Lava.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.errors import FeatureError
-from neurosim.network import LIF, Dense, Sparse
+from neurosim.groups import LIF
+from neurosim.neurons import (
+    ATRLIF,
+    RF,
+    Delta,
+    GradedVec,
+    LIFReset,
+    ProdNeuron,
+    RFIzhikevich,
+    Sigma,
+    SigmaDelta,
+    TernaryLIF,
+)
 
 LINE = 100  # columns up to which a call stays on one line
+DECAY_ONE = 4096  # 1.0 in units of the decay registers
 
 
 class Code(NamedTuple):
@@ -26,13 +40,16 @@ class Code(NamedTuple):
         Lines of the script that import what `call` names.
     call : str
         The expression that makes the Process, written as for an indent of four.
-    states : tuple of str
-        Names of the Vars of a neuron group that are read at the end of a sample.
+    after : tuple of str
+        Statements that follow, "{}" standing for the name of the Process.
+    shaped : bool
+        The ports of a connection have more than one dimension.
     """
 
     imports: tuple[str, ...]
     call: str
-    states: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    shaped: bool = False
 
 
 class Store:
@@ -54,7 +71,8 @@ class Store:
         return self.put(name, array)
 
 
-def _call(name: str, **arguments: object) -> str:
+def call(name: str, **arguments: object) -> str:
+    """Return a call as source text, on one line or with one line for each argument."""
     parts = [f"{key}={value}" for key, value in arguments.items()]
     line = f"{name}({', '.join(parts)})"
     if len(line) <= LINE:
@@ -62,55 +80,123 @@ def _call(name: str, **arguments: object) -> str:
     return f"{name}(\n" + "".join(f"        {part},\n" for part in parts) + "    )"
 
 
+def _one_number(group: Any, *registers: str) -> dict[str, object]:
+    """Return registers of which Lava's models hold one for the whole group."""
+    for register in registers:
+        if np.ndim(getattr(group, register)):
+            raise FeatureError(
+                f"group {group.name!r}: {register} is given for each neuron, Lava's models take one for a group; "
+                "make a group of each value"
+            )
+    return {register: int(getattr(group, register)) for register in registers}
+
+
+def _bias(group: Any, name: str, store: Store) -> dict[str, object]:
+    return {key: store.number(f"{name}_{key}", getattr(group, key)) for key in ("bias_mant", "bias_exp")}
+
+
+def _shape(group: Any) -> str:
+    return f"({group.n},)"
+
+
 def _lif(group: LIF, name: str, store: Store) -> Code:
-    call = _call(
-        "LIF", shape=f"({group.n},)", du=group.du, dv=group.dv, vth=group.vth,
-        bias_mant=store.number(f"{name}_bias_mant", group.bias_mant),
-        bias_exp=store.number(f"{name}_bias_exp", group.bias_exp),
+    numbers = _one_number(group, "du", "dv", "vth")
+    text = call("LIF", shape=_shape(group), **numbers, **_bias(group, name, store))
+    return Code(("from lava.proc.lif.process import LIF",), text)
+
+
+def _lif_reset(group: LIFReset, name: str, store: Store) -> Code:
+    numbers = _one_number(group, "du", "dv", "vth", "reset_interval", "reset_offset")
+    text = call("LIFReset", shape=_shape(group), **numbers, **_bias(group, name, store))
+    return Code(("from lava.proc.lif.process import LIFReset",), text)
+
+
+def _lif_ternary(group: TernaryLIF, name: str, store: Store) -> Code:
+    numbers = _one_number(group, "du", "dv", "vth_hi", "vth_lo")
+    if int(group.vth_lo) > int(group.vth_hi):  # Lava refuses that, but only as plain numbers
+        numbers |= {key: f"np.array([{numbers[key]}])" for key in ("vth_hi", "vth_lo")}
+    text = call("TernaryLIF", shape=_shape(group), **numbers, **_bias(group, name, store))
+    return Code(("from lava.proc.lif.process import TernaryLIF",), text)
+
+
+def _sigma(group: Sigma, name: str, store: Store) -> Code:
+    return Code(("from lava.proc.sdn.process import Sigma",), call("Sigma", shape=_shape(group)))
+
+
+def _delta(group: Delta, name: str, store: Store) -> Code:
+    text = call("Delta", shape=_shape(group), vth=group.vth, **_encoding(group))
+    return Code(("from lava.proc.sdn.process import Delta",), text)
+
+
+def _sigma_delta(group: SigmaDelta, name: str, store: Store) -> Code:
+    text = call(
+        "SigmaDelta", shape=_shape(group), vth=group.vth, bias=store.number(f"{name}_bias", group.bias),
+        act_mode=f"ActivationMode.{group.act_mode.upper()}", **_encoding(group),
     )  # fmt: skip
-    return Code(("from lava.proc.lif.process import LIF",), call, ("u", "v"))
+    return Code(("from lava.proc.sdn.process import ActivationMode, SigmaDelta",), text)
 
 
-def _weight_format(connection: Dense | Sparse) -> dict[str, object]:
-    mode = "excitatory" if connection.sign_mode == "null" else str(connection.sign_mode)
-    return {
-        "weight_exp": connection.weight_exp,
-        "num_weight_bits": connection.num_weight_bits,
-        "sign_mode": f"SignMode.{mode.upper()}",
-    }
+def _encoding(group: Delta | SigmaDelta) -> Mapping[str, object]:
+    return {"cum_error": bool(group.cum_error), "spike_exp": group.spike_exp, "state_exp": group.state_exp}
 
 
-SIGN_MODE = "from lava.utils.weightutils import SignMode"
+def _product(group: ProdNeuron, name: str, store: Store) -> Code:
+    text = call("ProdNeuron", shape=_shape(group), vth=group.vth, exp=group.exp)
+    return Code(("from lava.proc.prodneuron.process import ProdNeuron",), text)
 
 
-def _dense(connection: Dense, name: str, store: Store) -> Code:
-    call = _call("Dense", weights=store.put(f"{name}_weights", connection.weights), **_weight_format(connection))
-    return Code(("from lava.proc.dense.process import Dense", SIGN_MODE), call)
+def _graded(group: GradedVec, name: str, store: Store) -> Code:
+    kind = "GradedReluVec" if group.relu else "GradedVec"
+    return Code((f"from lava.proc.graded.process import {kind}",), call(kind, shape=_shape(group), vth=group.vth))
 
 
-def _sparse(connection: Sparse, name: str, store: Store) -> Code:
-    data, row, col = (store.put(f"{name}_{key}", getattr(connection, key)) for key in ("data", "row", "col"))
-    matrix = f"csr_matrix(({data}, ({row}, {col})), shape={tuple(connection.shape)})"
-    imports = ("from lava.proc.sparse.process import Sparse", "from scipy.sparse import csr_matrix", SIGN_MODE)
-    return Code(imports, _call("Sparse", weights=matrix, **_weight_format(connection)))
+def _resonate(group: RF, name: str, store: Store) -> Code:
+    """Lava computes the rotation from a period and a damping; the integers are set behind that, to be exact."""
+    kind, module = ("RF_IZ", "rf_iz") if type(group) is RFIzhikevich else ("RF", "rf")
+    one = 1 << group.decay_bits
+    angle = math.atan2(group.sin_decay, group.cos_decay) or 2 * math.pi
+    text = call(
+        kind, shape=_shape(group), period=f"{2 * math.pi / angle:.6g}",
+        alpha=f"{1 - math.hypot(group.sin_decay, group.cos_decay) / one:.6g}", state_exp=group.state_exp,
+        decay_bits=group.decay_bits, vth=group.vth,
+    )  # fmt: skip
+    after = (f"{{}}.sin_decay.init, {{}}.cos_decay.init = {group.sin_decay}, {group.cos_decay}  # in 1/{one}",)
+    return Code((f"from lava.proc.{module}.process import {kind}",), text, after)
+
+
+def _atrlif(group: ATRLIF, name: str, store: Store) -> Code:
+    decays = {key: f"{getattr(group, key)} / {DECAY_ONE}" for key in ("delta_i", "delta_v", "delta_theta", "delta_r")}
+    text = call(
+        "ATRLIF", shape=_shape(group), **decays, theta=group.theta_0, theta_0=group.theta_0,
+        theta_step=group.theta_step, **_bias(group, name, store),
+    )  # fmt: skip
+    return Code(("from lava.proc.atrlif.process import ATRLIF",), text)
 
 
 Emitter = Callable[[Any, str, Store], Code]
 
 #: Neuron models that Lava has in fixed point.
-NEURONS: dict[type, Emitter] = {LIF: _lif}
+NEURONS: dict[type, Emitter] = {
+    LIF: _lif,
+    LIFReset: _lif_reset,
+    TernaryLIF: _lif_ternary,
+    Sigma: _sigma,
+    Delta: _delta,
+    SigmaDelta: _sigma_delta,
+    ProdNeuron: _product,
+    GradedVec: _graded,
+    RF: _resonate,
+    RFIzhikevich: _resonate,
+    ATRLIF: _atrlif,
+}
 
-#: Connections that Lava has in fixed point.
-CONNECTIONS: dict[type, Emitter] = {Dense: _dense, Sparse: _sparse}
 
-
-def emit(part: Any, name: str, store: Store) -> Code:
-    """Return the code of a neuron group or a connection.
+def emit_neurons(group: Any, name: str, store: Store) -> Code:
+    """Return the code of a neuron group.
 
     Parameters
     ----------
-    part
-        A group or connection in chip integers.
+    group : a neuron model in chip integers
     name : str
         Its name in the script; arrays are named after it.
     store : Store
@@ -121,12 +207,10 @@ def emit(part: Any, name: str, store: Store) -> Code:
     FeatureError
         If Lava has nothing that computes the same.
     """
-    emitter = (NEURONS | CONNECTIONS).get(type(part))
+    emitter = NEURONS.get(type(group))
     if emitter is None:
-        kind = "connection" if hasattr(part, "source") else "group"
-        known = NEURONS if kind == "group" else CONNECTIONS
         raise FeatureError(
-            f"{kind} {part.name!r}: Lava has no fixed-point {type(part).__name__}; what can be exported is "
-            f"{', '.join(each.__name__ for each in known)}"
+            f"group {group.name!r}: Lava has no fixed-point {type(group).__name__}; what can be exported is "
+            f"{', '.join(model.__name__ for model in NEURONS)}"
         )
-    return emitter(part, name, store)
+    return emitter(group, name, store)

@@ -19,7 +19,8 @@ from neurosim.events import Events, check_events
 from neurosim.modelfile import Model
 from neurosim.network import AnyConnection, Group, Input, Network, Sparse
 from neurosim.version import VERSION
-from neurosim_lava.emit import Code, Store, emit
+from neurosim_lava.emit import Code, Store, emit_neurons
+from neurosim_lava.emit_links import emit_link
 from neurosim_lava.place import LAVA_VERSION
 from neurosim_lava.script import HEAD, RUN, SHIM
 
@@ -79,11 +80,12 @@ def write_script(model: Model, events: Events, n_steps: int, beside: str) -> tup
         raise ConfigError(f"network {network.name!r}: it has no neurons; nothing is left for Lava to run")
     events = check_events(events, network.n_inputs)
     connections = [c for c in network.connections if not (isinstance(c, Sparse) and not np.size(c.data))]
-    names = _identifiers([*(g.name for g in network.groups), *(c.name.replace("->", "_to_") for c in connections)])
+    links = [c.name.replace("->", "_to_").replace(".", "_") for c in connections]
+    names = _identifiers([*(g.name for g in network.groups), *links])
     of_group = dict(zip((g.name for g in network.groups), names, strict=False))
-    groups = {g.name: _Named(of_group[g.name], emit(g, of_group[g.name], store)) for g in neurons}
+    groups = {g.name: _Named(of_group[g.name], emit_neurons(g, of_group[g.name], store)) for g in neurons}
     joined = [
-        (c, _Named(name, emit(c, name, store)))
+        (c, _Named(name, emit_link(c, name, store)))
         for c, name in zip(connections, names[len(network.groups) :], strict=True)
     ]
     parts = _parts(neurons, connections)
@@ -93,11 +95,11 @@ def write_script(model: Model, events: Events, n_steps: int, beside: str) -> tup
     head = HEAD.format(
         network=_quoted(network.name), version=VERSION, lava=LAVA_VERSION, beside=beside, shim=SHIM, n_steps=n_steps,
         n_samples=events.n_samples, parts=_table(parts), npz=_quoted(beside),
-        states=_table({name: named.code.states for name, named in groups.items()}),
+        states=_table({group.name: group.states for group in neurons}),
         readout=_readout(model),
         imports="\n".join(_imports([*groups.values(), *(named for _, named in joined)], bool(inputs))),
     )  # fmt: skip
-    text = head + "\n".join(_build(of_group, inputs, groups, joined)) + RUN
+    text = head + "\n".join(_build(network, of_group, inputs, groups, joined)) + RUN
     return text, pack_arrays({"kind": "lava-export", "network": network.name, "neurosim": VERSION}, store.arrays)
 
 
@@ -129,19 +131,21 @@ def _parts(neurons: Sequence[Group], connections: list[AnyConnection]) -> dict[s
 
 def _put_inputs(network: Network, events: Events, n_steps: int, names: Mapping[str, str], store: Store) -> None:
     """Keep the spikes of each input as (n_samples, n, n_steps), as Lava's ring buffer wants them."""
-    dense = events.to_dense()[:, :n_steps]
-    dense = np.pad(dense, ((0, 0), (0, n_steps - dense.shape[1]), (0, 0)))
+    kind = np.int8 if events.value is None else np.int32
+    dense = np.zeros((events.n_samples, n_steps, events.n_inputs), kind)
+    dense[:, : events.n_steps] = events.to_values()[:, :n_steps]
     for group in network.groups:
         if isinstance(group, Input):
             first = network.offsets[group.name]
             lines = dense[:, :, first : first + group.n]
-            store.put(f"{names[group.name]}_spikes", np.ascontiguousarray(lines.transpose(0, 2, 1)), np.bool_)
+            store.put(f"{names[group.name]}_spikes", np.ascontiguousarray(lines.transpose(0, 2, 1)), kind)
 
 
 def _readout(model: Model) -> str:
     """Return the group that gives the answer as source text."""
     name = model.metadata.get("readout")
-    return _quoted(str(name)) if name in {group.name for group in model.network.groups} else "None"
+    with_voltage = {group.name for group in model.network.groups if "v" in group.states}
+    return _quoted(str(name)) if name in with_voltage else "None"
 
 
 def _imports(emitted: list[_Named], with_source: bool) -> list[str]:
@@ -168,6 +172,7 @@ def _quoted(text: str) -> str:
 
 
 def _build(
+    network: Network,
     names: Mapping[str, str],
     inputs: list[str],
     groups: Mapping[str, _Named],
@@ -180,15 +185,20 @@ def _build(
         lines += [f'    {name} = Source(data=ARRAYS["{name}_spikes"][sample].astype(np.int32))' for name in inputs]
         lines.append("")
     lines.append("    # Neurons.")
-    lines += [f"    {named.name} = {named.code.call}" for named in groups.values()]
+    for named in groups.values():
+        lines.append(f"    {named.name} = {named.code.call}")
+        lines += [f"    {line.replace('{}', named.name)}" for line in named.code.after]
     if joined:
         lines += ["", "    # Connections: a spike takes one step through each."]
     for connection, named in joined:
-        source, target = names[connection.source], names[connection.target]
+        port = connection.port or network.group(connection.target).ports[0]
+        start, end = f"{names[connection.source]}.s_out", f"{names[connection.target]}.{port}"
+        flat = f".reshape({end}.shape)" if named.code.shaped else ""
+        shaped = f".reshape({named.name}.s_in.shape)" if named.code.shaped else ""
         lines += [
             f"    {named.name} = {named.code.call}",
-            f"    {source}.s_out.connect({named.name}.s_in)",
-            f"    {named.name}.a_out.connect({target}.a_in)",
+            f"    {start}{shaped}.connect({named.name}.s_in)",
+            f"    {named.name}.a_out{flat}.connect({end})",
         ]
     pairs = [f"{_quoted(name)}: {named.name}" for name, named in groups.items()]
     lines += ["", "    neurons = {", *(f"        {pair}," for pair in pairs), "    }"]

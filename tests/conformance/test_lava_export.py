@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conformance_cases import CASES, Case
+from model_networks import LAVA_MODELS, conv_network, model_network, random_values
 from random_networks import random_events, random_network
 
 from neurosim.backend import get_backend
@@ -51,7 +52,7 @@ def simulated(network: Network, events: Events, n_steps: int) -> dict[str, npt.N
         if not isinstance(group, Input):
             raster = np.zeros((events.n_samples, n_steps, group.n), np.int32)
             train = result.spikes[group.name]
-            raster[train.sample, train.step, train.neuron] = 1
+            raster[train.sample, train.step, train.neuron] = 1 if train.value is None else train.value
             found[f"{group.name}.spikes"] = raster
     return found
 
@@ -77,3 +78,22 @@ def test_exported_script_gives_the_simulators_integers(lava: Any, tmp_path: Path
 def test_exported_random_network_gives_the_simulators_integers(lava: Any, tmp_path: Path, seed: int) -> None:
     network = random_network(seed, n_inputs=2, n_groups=4, largest=7)
     check(network, random_events(seed, 2, 15, network.n_inputs), 15, tmp_path)
+
+
+@pytest.mark.parametrize("model", LAVA_MODELS)
+def test_every_exported_model_gives_the_simulators_integers(lava: Any, tmp_path: Path, model: str) -> None:
+    """Two groups of the model, driven by values over all kinds of connections, with and without delays."""
+    network = model_network(LAVA_MODELS.index(model), (model,), n_groups=2)
+    check(network, random_values(7, 2, 20, network.n_inputs), 20, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(200, 204))
+def test_exported_mixed_network_gives_the_simulators_integers(lava: Any, tmp_path: Path, seed: int) -> None:
+    network = model_network(seed, LAVA_MODELS, n_groups=4)
+    check(network, random_values(seed, 2, 15, network.n_inputs), 15, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_exported_convolution_gives_the_simulators_integers(lava: Any, tmp_path: Path, seed: int) -> None:
+    network = conv_network(seed)
+    check(network, random_values(seed, 2, 6, network.n_inputs), 6, tmp_path)
