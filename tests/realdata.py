@@ -156,7 +156,7 @@ class ConvCase(NamedTuple):
     """One of Lava's convolution references: floats in 0..1, integer weights, the result of another framework."""
 
     image: npt.NDArray[np.float64]  # (width, height, channels)
-    weights: Ints  # (out, kx, ky, in / groups), not flipped
+    weights: Ints  # (out, kx, ky, in / groups), as `Conv` takes them
     settings: dict[str, Any]  # stride, padding, dilation: (x, y); groups
     result: npt.NDArray[np.float32]  # (width, height, out)
 
