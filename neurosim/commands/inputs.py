@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from neurosim.modelfile import Model
 
 InputFile = Annotated[Path | None, typer.Option("--input", metavar="EVENTS.npz", help="A file with an array 'spikes' "
-                      "of shape (n_samples, n_steps, n_inputs), zeros and ones.")]  # fmt: skip
+                      "of shape (n_samples, n_steps, n_inputs): zeros and ones, or integers as messages with values.")]  # fmt: skip
 TaskName = Annotated[str | None, typer.Option(help="Take the samples of this task; by default that of the model.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Time steps to run.")]
 

@@ -137,24 +137,27 @@ def _readout(model: Model) -> str:
 
 def _probed(network: Network) -> Network:
     """Return the network with probes on all spikes and voltages, beside those it has."""
-    from neurosim.network import Input, Probe
+    from neurosim.network import Probe
 
     spikes = [Probe(group.name) for group in network.groups]
-    voltages = [Probe(group.name, "v") for group in network.groups if not isinstance(group, Input)]
+    voltages = [Probe(group.name, "v") for group in network.groups if "v" in group.states]
     return replace(network, probes=tuple(dict.fromkeys([*network.probes, *spikes, *voltages])))
 
 
 def _describe_run(result: RunResult, model: Model, labels: list[int] | None) -> dict[str, Any]:
     """Return a run in types that JSON can hold: spikes as lists, the answer, counts."""
     name = _readout(model)
-    final = result.states[name, "v"][:, -1]
+    readout: dict[str, Any] | None = None
+    if "v" in model.network.group(name).states:
+        final = result.states[name, "v"][:, -1]
+        readout = {"group": name, "v": final.tolist(), "answer": final.argmax(axis=1).tolist(), "label": labels}
     return {
         "backend": result.backend,
         "version": result.version,
         "spikes": {group: {key: column.tolist() for key, column in train._asdict().items() if column is not None}
                    for group, train in result.spikes.items()},
         "sizes": {group.name: group.n for group in model.network.groups},
-        "readout": {"group": name, "v": final.tolist(), "answer": final.argmax(axis=1).tolist(), "label": labels},
+        "readout": readout,
         "counts": None if result.counts is None else
         {"samples": result.counts.n_samples, "totals": result.counts.totals(), "by_row": result.counts.by_row()},
     }  # fmt: skip
@@ -164,6 +167,8 @@ def _answers(found: dict[str, Any]) -> Table:
     from neurosim.tables import Table
 
     readout = found["readout"]
+    if readout is None:  # a model without voltages gives no answer of this kind
+        return Table("", (), ())
     labels = readout["label"] or [None] * len(readout["answer"])
     rows = [(i, answer, label, max(v)) for i, (answer, label, v) in
             enumerate(zip(readout["answer"], labels, readout["v"], strict=True))]  # fmt: skip

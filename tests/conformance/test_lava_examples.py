@@ -1,4 +1,4 @@
-"""Lava's own examples of LIF and Dense, rebuilt here, give the numbers that Lava publishes.
+"""Lava's own examples of LIF, ternary LIF, Dense and delays, rebuilt here, give the numbers that Lava publishes.
 
 The numbers are those that Lava's unit tests of its fixed-point models state (``tests/lava/proc/lif/test_models.py`` and
 ``tests/lava/proc/dense/test_models.py`` of lava-nc, the methods named below), and the run of its tutorial "tour through
@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from neurosim.backend import Backend
+from neurosim.backend import Backend, needed_features
 from neurosim.compile_network import compile
 from neurosim.errors import NetworkError
 from neurosim.events import events_from_dense
 from neurosim.network import LIF, AnyConnection, Dense, Group, Input, Network, Probe
+from neurosim.neurons import TernaryLIF
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -42,13 +43,24 @@ def one_neuron(what: str, expected: list[int], **parameters: int) -> Example:
     return Example(LIF("lif", 1, vth=256, **parameters), [Dense("in", "lif", [[128]])], 1, 0, what, expected, 1)
 
 
-def from_third_input(weights: list[int], sums: list[int], **options: Any) -> Example:
-    """A 3 x 4 connection whose third input alone has weights; the sums are read as currents without memory."""
-    matrix = np.zeros((3, 4), np.int64)
-    matrix[:, 2] = weights
-    dense = Dense("in", "lif", matrix, **options)
+def negative_impulse(what: str, expected: list[int], **parameters: int) -> Example:
+    """The same of -128 into a ternary neuron."""
+    ternary = TernaryLIF("lif", 1, vth_lo=-256, vth_hi=2, **parameters)
+    return Example(ternary, [Dense("in", "lif", [[-128]])], 1, 0, what, expected, 1)
+
+
+def from_third_input(weights: list[int], sums: list[int], delays: list[int] | None = None, **options: Any) -> Example:
+    """A 3 x 4 connection whose third input alone has weights; the sums are read as currents without memory.
+
+    Lava's test shows them in its steps 5, 6 and 7 for delays of 0, 1 and 2.
+    """
+    matrix, later = np.zeros((3, 4), np.int64), np.zeros((3, 4), np.int64)
+    matrix[:, 2], later[:, 2] = weights, delays or 0
+    dense = Dense("in", "lif", matrix, delays=later if delays else None, **options)
     silent = LIF("lif", 3, du=4095, dv=4095, vth=131071)
-    return Example(silent, [dense], 4, 3, "u", [[0, 0, 0], [s << 6 for s in sums], [0, 0, 0]], 3)
+    expected = np.zeros((8, 3), np.int64)
+    expected[4 + later[:, 2], np.arange(3)] = np.array(sums) << 6
+    return Example(silent, [dense], 4, 3, "u", expected.tolist(), 0)
 
 
 #: By the names of Lava's tests. Weights of 300 and 0.5, which Lava clips and cuts, are given here as what becomes of them.
@@ -70,6 +82,26 @@ PUBLISHED = {
         [Dense("in", "lif", [[0] * 4, [0] * 4, [255, -256, 39, 0]], sign_mode="mixed")],
         4, 3, "u", [[0, 0, 0], [0, 0, 36 << 6], [0, 0, 0]], 3,
     ),
+    "bitacc_pm_fan_out_excitatory_delay": from_third_input(
+        [0, 255, 40], [0, 255, 40], [0, 1, 2], sign_mode="excitatory"
+    ),
+    "bitacc_pm_fan_out_mixed_sign_delay": from_third_input(
+        [255, -256, 39], [254, -256, 38], [2, 2, 2], sign_mode="mixed"
+    ),
+    "bitacc_pm_fan_out_weight_exp_delay": from_third_input(
+        [255, -256, 39], [508, -512, 76], [0, 1, 2], weight_exp=1
+    ),
+    "bitacc_pm_fan_out_weight_precision_delay": from_third_input(
+        [255, -256, 39], [252, -256, 36], [2, 2, 2], num_weight_bits=7
+    ),
+    "fixed_pm_neg_no_decay_1": Example(
+        TernaryLIF("lif", 5, du=0, dv=0, bias_mant=-2, bias_exp=6, vth_lo=-8, vth_hi=2),
+        [], 1, None, "spikes", [[-int(t % 5 == 4)] * 5 for t in range(10)], 0,
+    ),
+    "fixed_pm_neg_impulse_du": negative_impulse("u", [-1 << (13 - t) for t in range(8)], du=2047, dv=0),
+    "fixed_pm_neg_impulse_dv": negative_impulse(
+        "v", [-8192, -12286, -14331, -15351, -15859, -16111, -16235, -16295], du=0, dv=2048
+    ),
 }  # fmt: skip
 
 
@@ -84,11 +116,15 @@ def test_published_numbers(backend: Backend, name: str) -> None:
     spikes = np.zeros((1, n_steps, example.n_inputs), np.int8)
     if example.fire is not None:
         spikes[0, example.fire] = 1
-    with backend.open(compile(network_of(example))) as runner:
+    program = compile(network_of(example), "unlimited")
+    if missing := needed_features(program) - backend.features:
+        pytest.skip(f"backend {backend.name!r} lacks {', '.join(sorted(missing))}")
+    with backend.open(program) as runner:
         result = runner.run(events_from_dense(spikes))
     if example.what == "spikes":
         found = np.zeros((n_steps, example.lif.n), np.int64)
-        found[result.spikes["lif"].step, result.spikes["lif"].neuron] = 1
+        train = result.spikes["lif"]
+        found[train.step, train.neuron] = 1 if train.value is None else train.value
     else:
         found = result.states["lif", example.what][0].astype(np.int64)
     expected = np.reshape(example.expected, (len(example.expected), -1))

@@ -50,9 +50,7 @@ def test_convolution_of_lava(backend: Backend, name: str, message_bits: int) -> 
     case = conv_case(name)
     # The reference writes a connection out as a matrix: too large for whole images.
     part = corner(case, CROP if backend.name == "reference" else None)
-    conv = Conv(
-        "image", "sums", case.weights, part.image.shape, num_message_bits=message_bits, **case.settings
-    )
+    conv = Conv("image", "sums", case.weights, part.image.shape, num_message_bits=message_bits, **case.settings)
     network = Network(
         [Input("image", part.image.size), GradedVec("sums", conv.shape[0], vth=0)], [conv], [Probe("sums")]
     )
