@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_networks import MODELS, model_network, random_values
 
 from neurosim.backend import RunResult, SpikeTrain, get_backend
 from neurosim.chip import load_chip
@@ -133,6 +134,31 @@ def test_comparison_as_json(events: Events) -> None:
         "values": [int(result.states["a", "u"][0, 3, 1]), 5],
     }  # fmt: skip
     assert {"group": "a", "quantity": "u", "n_compared": 120, "n_different": 1} in found["compared"]
+
+
+def test_values_of_messages_are_compared() -> None:
+    train = SpikeTrain(*np.array([[0, 0, 1], [2, 3, 1], [4, 0, 2]], np.int32))
+    one, other = (
+        RunResult({"a": train._replace(value=np.array(values, np.int32))}, {}, None, None, name, "")
+        for name, values in (("one", [5, -3, 7]), ("other", [5, 3, 7]))
+    )
+    assert compare_results(one, one).equal
+    found = compare_results(one, other)
+    assert found.first == Difference("a", "spikes", 0, 3, 0, (-3, 3))
+    assert (found.n_compared, found.n_different) == (3, 1)
+    binary = RunResult({"a": train}, {}, None, None, "binary", "")
+    assert compare_results(one, binary).n_different == 3, "a spike without values is 1"
+
+
+def test_every_model_and_all_of_its_states_are_compared() -> None:
+    network = model_network(5, MODELS, n_groups=6)
+    (found,) = compare_backends(
+        Model(network, load_chip("unlimited")), random_values(5, 2, 12, network.n_inputs), ["simulator", "reference"]
+    )
+    assert found.equal
+    assert {(row.group, row.quantity) for row in found.compared} == {
+        (group.name, what) for group in network.groups for what in ("spikes", *group.states)
+    }
 
 
 def model() -> Model:

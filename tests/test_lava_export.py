@@ -1,7 +1,6 @@
 """What an exported script says and refuses; nothing here needs Lava."""
 
 import ast
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,25 @@ from neurosim.chip import load_chip
 from neurosim.errors import ConfigError, DataError, FeatureError, RunFolderError
 from neurosim.events import Events, events_from_dense
 from neurosim.modelfile import Model
-from neurosim.network import LIF, Dense, Input, Network, Sparse
+from neurosim.network import LIF, Connection, Conv, Dense, Input, Network, OneToOne, Sparse
+from neurosim.neurons import (
+    ATRLIF,
+    RF,
+    Delta,
+    GradedVec,
+    LIFRefractory,
+    LIFReset,
+    MultiSpikeLIF,
+    ProdNeuron,
+    RFIzhikevich,
+    Sigma,
+    SigmaDelta,
+    TernaryLIF,
+    rotation,
+)
 
 emit = pytest.importorskip("neurosim_lava.emit", reason="the package neurosim_lava is not on the path")
+from neurosim_lava import emit_links  # noqa: E402
 from neurosim_lava.export import export, write_script  # noqa: E402
 
 
@@ -125,16 +140,111 @@ def test_names_in_texts_cannot_break_out_of_them() -> None:
     ast.parse(script_of(Model(network, load_chip("loihi1")), events_from_dense([[[]]]), 3))
 
 
-@dataclass(frozen=True)
-class Unknown:
-    """A neuron that no table holds."""
+LIF_PART = "du=0, dv=0, vth=10, {}bias_mant=0, bias_exp=0)"
+BIAS = "bias_mant=0, bias_exp=0)"
+EMITTED: list[tuple[Any, str]] = [
+    (LIFReset("g", 2, reset_interval=5, reset_offset=3),
+     f"LIFReset(shape=(2,), {LIF_PART.format('reset_interval=5, reset_offset=3, ')}"),
+    (TernaryLIF("g", 2, vth_hi=7, vth_lo=-9), f"TernaryLIF(shape=(2,), du=0, dv=0, vth_hi=7, vth_lo=-9, {BIAS}"),
+    (TernaryLIF("g", 2, vth_hi=1, vth_lo=2), "vth_hi=np.array([1])"),
+    (Sigma("g", 2), "Sigma(shape=(2,))"),
+    (Delta("g", 2, vth=3, cum_error=True, spike_exp=1, state_exp=2),
+     "Delta(shape=(2,), vth=3, cum_error=True, spike_exp=1, state_exp=2)"),
+    (SigmaDelta("g", 2, vth=3, bias=[4, 5], act_mode="unit"), "act_mode=ActivationMode.UNIT"),
+    (SigmaDelta("g", 2, vth=3, bias=[4, 5]), 'bias=ARRAYS["g_bias"]'),
+    (ProdNeuron("g", 2, vth=3, exp=6), "ProdNeuron(shape=(2,), vth=3, exp=6)"),
+    (GradedVec("g", 2, vth=3), "GradedVec(shape=(2,), vth=3)"),
+    (GradedVec("g", 2, vth=3, relu=True), "GradedReluVec(shape=(2,), vth=3)"),
+    (RF("g", 2, *rotation(10, 0.07), vth=3, state_exp=4), "RF(shape=(2,), period=9.99"),
+    (RFIzhikevich("g", 2, *rotation(10, 0.07), vth=3), "RF_IZ(shape=(2,), period=9.99"),
+    (ATRLIF("g", 2, delta_i=5, theta_0=7), "delta_i=5 / 4096,"),
+    (ATRLIF("g", 2, delta_i=5, theta_0=7), "theta=7,"),
+]  # fmt: skip
 
-    name: str = "strange"
+
+@pytest.mark.parametrize(("group", "words"), EMITTED, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
+def test_every_model_becomes_its_process(group: Any, words: str) -> None:
+    text = script_of(model(group), events_from_dense([[[]]]), 3)
+    assert words in text
+    ast.parse(text)
 
 
-def test_what_lava_does_not_have_is_refused_by_name() -> None:
-    with pytest.raises(FeatureError, match="group 'strange': Lava has no fixed-point Unknown; .* LIF"):
-        emit.emit_neurons(Unknown(), "strange", emit.Store())
+def test_every_model_of_the_table_is_tested_here() -> None:
+    assert {type(group) for group, _ in EMITTED} | {LIF} == set(emit.NEURONS)
+
+
+def test_rotation_is_set_to_the_integers_of_the_network() -> None:
+    text = script_of(model(RF("g", 2, 2239, 3081)), events_from_dense([[[]]]), 3)
+    assert "    g.sin_decay.init, g.cos_decay.init = 2239, 3081  # in 1/4096\n" in text
+
+
+@pytest.mark.parametrize("turn", [(0, 0), (0, 4096), (-4096, 0), (4096, 0), (0, -4096)])
+def test_every_rotation_is_written_as_numbers_that_lava_can_use(turn: tuple[int, int]) -> None:
+    code = emit.emit_neurons(RF("g", 2, *turn), "g", emit.Store())
+    arguments = {key.arg: ast.literal_eval(key.value) for key in ast.parse(code.call).body[0].value.keywords}  # type: ignore[attr-defined]
+    assert arguments["period"] != 0
+    assert -1 <= arguments["alpha"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        (Dense("in", "g", np.eye(4, dtype=int), delays=np.eye(4, dtype=int) * 3), 'DelayDense('),
+        (Dense("in", "g", np.eye(4, dtype=int), delays=2), 'delays=ARRAYS["in_to_g_delays"]'),
+        (Dense("in", "g", np.eye(4, dtype=int), num_message_bits=8), "num_message_bits=8"),
+        (Sparse("in", "g", (4, 4), [0], [1], [5], delays=[7]),
+         'delays=csr_matrix((ARRAYS["in_to_g_delays"], (ARRAYS["in_to_g_row"], ARRAYS["in_to_g_col"])), shape=(4, 4))'),
+        (OneToOne("in", "g", 4, [1, 2, 3, 4]), 'Sparse('),
+        (Dense("in", "g", np.eye(4, dtype=int), sign_mode="null"), "sign_mode=SignMode.EXCITATORY"),
+        (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1)), "in_2.s_out.reshape(in_to_g.s_in.shape).connect("),
+        (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1)), "in_to_g.a_out.reshape(g.a_in.shape).connect(g.a_in)"),
+        (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1), padding=(0, 0)), "padding=(0, 0)"),
+    ],
+)  # fmt: skip
+def test_every_connection_becomes_its_process(link: Any, words: str) -> None:
+    text = script_of(model(Input("in", 4), LIF("g", 4), connections=[link]), events_from_dense([[[1, 0, 1, 0]]]), 3)
+    assert words in text
+    ast.parse(text)
+
+
+def test_types_of_delays_are_those_that_lava_asks_for() -> None:
+    store = emit.Store()
+    emit_links.emit_link(Dense("a", "b", [[1, 2]], delays=[[0, 3]]), "a_to_b", store)
+    assert store.arrays["a_to_b_delays"].dtype == np.int64
+
+
+def test_ports_are_named() -> None:
+    links = [Dense("in", "g", [[1]], port="a_in2"), Dense("in", "g", [[1]])]
+    text = script_of(model(Input("in", 1), ProdNeuron("g", 1), connections=links), events_from_dense([[[1]]]), 3)
+    assert ".a_out.connect(g.a_in2)" in text
+    assert ".a_out.connect(g.a_in1)" in text
+
+
+def test_values_of_messages_are_kept() -> None:
+    events = events_from_dense([[[5, 0, -7]]], graded=True)
+    Path("x.npz").write_bytes(write_script(small(), events, 1, "x.npz")[1])
+    with np.load("x.npz") as arrays:
+        assert arrays["in_2_spikes"].tolist() == [[[5], [0], [-7]]]
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (LIFRefractory("strange", 2), "group 'strange': Lava has no fixed-point LIFRefractory; .* LIF, LIFReset"),
+        (MultiSpikeLIF("strange", 2), "group 'strange': Lava has no fixed-point MultiSpikeLIF"),
+        (LIF("strange", 2, du=[1, 2]), "group 'strange': du is given for each neuron, Lava's models take one"),
+        (TernaryLIF("strange", 2, vth_lo=[-1, -2]), "vth_lo is given for each neuron"),
+    ],
+)
+def test_what_lava_does_not_have_is_refused_by_name_before_a_file_is_written(group: Any, words: str) -> None:
+    with pytest.raises(FeatureError, match=words):
+        export(model(group), events_from_dense([[[]]]), 3, Path("x.py"))
+    assert not list(Path().iterdir())
+
+
+def test_unknown_connections_are_refused_by_name() -> None:
+    with pytest.raises(FeatureError, match="connection 'a->b': Lava has no fixed-point Connection; .* Conv"):
+        emit_links.emit_link(Connection("a", "b", [[0.5]]), "a_to_b", emit.Store())
 
 
 @pytest.mark.parametrize(
