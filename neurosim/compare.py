@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +74,12 @@ class Comparison:
     def n_different(self) -> int:
         """Numbers that differ."""
         return sum(row.n_different for row in self.compared)
+
+    def numbered_from(self, sample: int) -> Comparison:
+        """Return the same with samples counted from that number: that of the first sample that was run."""
+        if self.first is None:
+            return self
+        return replace(self, first=self.first._replace(sample=self.first.sample + sample))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in types that JSON can hold."""

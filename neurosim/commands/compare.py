@@ -44,19 +44,20 @@ def compare(
     first_sample, n_run = sample or 0, events.n_steps if n_steps is None else n_steps
     if as_json:
         run = {"first_sample": first_sample, "n_samples": events.n_samples, "n_steps": n_run}
-        write_json({"equal": equal, "run": run, "comparisons": [comparison.to_dict() for comparison in found]})
+        numbered = [comparison.numbered_from(first_sample).to_dict() for comparison in found]
+        write_json({"equal": equal, "run": run, "comparisons": numbered})
     else:
         console = make_console()
         for comparison in found:
             a, b = comparison.backends
             show_heading(console, f"{a} and {b}: {'equal' if comparison.equal else 'DIFFERENT'}")
-            show_lines(console, _summary(comparison, first_sample, events.n_samples, n_run))
+            show_lines(console, _summary(comparison.numbered_from(first_sample), events.n_samples, n_run))
             show_table(console, _rows(comparison), title=False)
     if not equal:
         raise typer.Exit(DIFFERENT)
 
 
-def _summary(comparison: Comparison, first_sample: int, n_samples: int, n_steps: int) -> list[str]:
+def _summary(comparison: Comparison, n_samples: int, n_steps: int) -> list[str]:
     """Return the result in a few lines: what was compared, the first difference, what could not be compared."""
     of_run = f"{n_samples:,} sample{'s' * (n_samples != 1)} of {n_steps:,} steps"
     if comparison.first is None:
@@ -66,7 +67,7 @@ def _summary(comparison: Comparison, first_sample: int, n_samples: int, n_steps:
         (a, b), (left, right) = comparison.backends, values
         lines = [
             f"{comparison.n_different:,} of {comparison.n_compared:,} numbers of {of_run} differ",
-            f"first in step {step} of sample {first_sample + sample}: group {group!r}, neuron {neuron}, {quantity}: "
+            f"first in step {step} of sample {sample}: group {group!r}, neuron {neuron}, {quantity}: "
             f"{a} has {left:,}, {b} has {right:,}",
         ]
     if comparison.one_sided:

@@ -55,8 +55,11 @@ def test_a_fault_is_found_named_and_ends_with_status_1() -> None:
 
 def test_the_sample_shown_is_that_of_the_file() -> None:
     """The second sample that is run is the third of the file."""
-    result = call(*COMPARE, "--backends", "reference,faulty", "--sample", 1, "--samples", 2)
-    assert f"first in step {faulty_backend.STEP} of sample 2: " in result.stdout
+    chosen = (*COMPARE, "--backends", "reference,faulty", "--sample", 1, "--samples", 2)
+    assert f"first in step {faulty_backend.STEP} of sample 2: " in call(*chosen).stdout
+    found = json.loads(call(*chosen, "--json").stdout)
+    assert found["comparisons"][0]["first"]["sample"] == 2
+    assert found["run"]["first_sample"] == 1
 
 
 def test_json_holds_the_whole_comparison() -> None:
