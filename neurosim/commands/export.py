@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurosim.commands.inputs import InputFile, Steps, TaskName, check_one_source, events_of, load, steps_of
-from neurosim.commands.options import Json, ModelPath
+from neurosim.commands.options import Json, ModelPath, model_file
 
 
 def export(
@@ -38,7 +38,10 @@ def export(
     check_one_source(source, task)
     loaded = load(model)
     events, _ = events_of(loaded, source, task, sample, samples)
-    existing = [path for path in (out, out.with_suffix(".npz")) if path.exists()]
+    beside = out.with_suffix(".npz")
+    if beside.resolve() in {path.resolve() for path in (model_file(model), source) if path is not None}:
+        raise ConfigError(f"script {str(out)!r}: {str(beside)!r} beside it is what is read; give another name")
+    existing = [path for path in (out, beside) if path.exists()]
     if existing and not force:
         raise ConfigError(f"file {str(existing[0])!r}: exists already; give another name, or --force to replace it")
     written = write(loaded, events, steps or steps_of(loaded, source) or events.n_steps, out)

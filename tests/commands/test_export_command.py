@@ -59,6 +59,15 @@ def test_existing_files_are_kept_unless_forced() -> None:
     assert "plain Lava Processes" in Path("out.py").read_text()
 
 
+@pytest.mark.parametrize("out", ["model.py", "events.py"])
+def test_what_is_read_is_never_replaced(out: str) -> None:
+    before = Path(out).with_suffix(".npz").read_bytes()
+    result = call("export", "lava", "model.npz", out, "--input", "events.npz", "--force")
+    assert result.exit_code == 1
+    assert "beside it is what is read; give another name" in result.stderr
+    assert Path(out).with_suffix(".npz").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
