@@ -70,7 +70,7 @@ def test_numbers_stand_in_the_script_and_arrays_beside_it() -> None:
     with np.load(path) as arrays:
         assert arrays["a_bias_mant"].tolist() == [1, 2]
         np.testing.assert_array_equal(arrays["in_to_a_weights"], [[9, -2, 3], [1, 8, -6]])
-        assert arrays["in_2_spikes"].shape == (2, 3, 5)
+        assert arrays["group_in_spikes"].shape == (2, 3, 5)
         assert arrays["in_to_a_weights"].dtype == np.int32
 
 
@@ -79,15 +79,15 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_names_that_python_or_the_script_uses_get_a_number() -> None:
+def test_names_that_python_or_the_script_uses_are_lengthened() -> None:
     text = script_of(small())
-    for line in ("in_2 = Source(", "input_2 = LIF(", 'in_2.s_out.connect(in_to_a.s_in)', '"input": input_2,'):  # fmt: skip
+    for line in ("group_in = Source(", "group_input = LIF(", 'group_in.s_out.connect(in_to_a.s_in)', '"input": group_input,'):  # fmt: skip
         assert line in text, line
 
 
 def test_names_that_collide_stay_apart() -> None:
     text = script_of(model(LIF("a b", 1), LIF("a_b", 1), LIF("1", 1), LIF("run", 1)), events_from_dense([[[]]]), 3)
-    for line in ("a_b = LIF(", "a_b_2 = LIF(", "_1 = LIF(", "run_2 = LIF("):
+    for line in ("a_b = LIF(", "a_b_2 = LIF(", "group_1 = LIF(", "group_run = LIF("):
         assert line in text, line
 
 
@@ -118,7 +118,7 @@ def test_events_are_cut_or_filled_to_the_steps_of_the_run() -> None:
     for n_steps, expected in ((2, [1, 1]), (6, [1, 1, 1, 1, 0, 0])):
         Path("x.npz").write_bytes(write_script(small(), events, n_steps, "x.npz")[1])
         with np.load("x.npz") as arrays:
-            assert arrays["in_2_spikes"][0, 0].tolist() == expected
+            assert arrays["group_in_spikes"][0, 0].tolist() == expected
 
 
 def test_readout_is_told_where_the_model_names_one() -> None:
@@ -196,7 +196,7 @@ def test_every_rotation_is_written_as_numbers_that_lava_can_use(turn: tuple[int,
          'delays=csr_matrix((ARRAYS["in_to_g_delays"], (ARRAYS["in_to_g_row"], ARRAYS["in_to_g_col"])), shape=(4, 4))'),
         (OneToOne("in", "g", 4, [1, 2, 3, 4]), 'Sparse('),
         (Dense("in", "g", np.eye(4, dtype=int), sign_mode="null"), "sign_mode=SignMode.EXCITATORY"),
-        (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1)), "in_2.s_out.reshape(in_to_g.s_in.shape).connect("),
+        (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1)), "group_in.s_out.reshape(in_to_g.s_in.shape).connect("),
         (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1)), "in_to_g.a_out.reshape(g.a_in.shape).connect(g.a_in)"),
         (Conv("in", "g", np.ones((1, 1, 1, 1), int), (2, 2, 1), padding=(0, 0)), "padding=(0, 0)"),
     ],
@@ -224,7 +224,7 @@ def test_values_of_messages_are_kept() -> None:
     events = events_from_dense([[[5, 0, -7]]], graded=True)
     Path("x.npz").write_bytes(write_script(small(), events, 1, "x.npz")[1])
     with np.load("x.npz") as arrays:
-        assert arrays["in_2_spikes"].tolist() == [[[5], [0], [-7]]]
+        assert arrays["group_in_spikes"].tolist() == [[[5], [0], [-7]]]
 
 
 @pytest.mark.parametrize(

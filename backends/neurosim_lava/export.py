@@ -108,9 +108,10 @@ def _identifiers(names: Iterable[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
-        plain = f"_{plain}" if plain[0].isdigit() else plain
+        if plain[0].isdigit() or plain in TAKEN:
+            plain = f"group_{plain}"
         number, candidate = 1, plain
-        while candidate in found or candidate in TAKEN:
+        while candidate in found:
             number += 1
             candidate = f"{plain}_{number}"
         found.append(candidate)

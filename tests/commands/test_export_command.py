@@ -46,7 +46,7 @@ def test_sample_and_steps_are_chosen() -> None:
     assert json.loads(result.stdout) == ["out.py", "out.npz"]
     assert "N_SAMPLES, N_STEPS = 1, 7" in Path("out.py").read_text()
     with np.load("out.npz") as arrays, np.load("events.npz") as given:
-        np.testing.assert_array_equal(arrays["in_2_spikes"][0].T, given["spikes"][1, :7])
+        np.testing.assert_array_equal(arrays["group_in_spikes"][0].T, given["spikes"][1, :7])
 
 
 def test_existing_files_are_kept_unless_forced() -> None:
