@@ -171,3 +171,37 @@ def conv_case(name: str) -> ConvCase:
         assert tuple(stored["kernel_size"]) == stored["weights"].shape[1:3]
         settings = pairs | {"groups": int(stored["groups"])}
         return ConvCase(stored["input"], stored["weights"], settings, stored["out_gt"])
+
+
+class TinyNet(NamedTuple):
+    """A small convolutional network that SLAYER trained for Loihi, and what it computed; time, x, y, channel."""
+
+    kernels: list[Ints]  # (out, kx, ky, in) as `Conv` takes them; stride 2
+    biases: list[Ints]  # (out,) in units of weights
+    spikes_in: npt.NDArray[np.bool_]  # (16, 16, 16, 3) of the input layer
+    current: Ints  # (16, 6, 6, 24) of the first layer, without the bias, in units of weights
+    spikes: list[npt.NDArray[np.bool_]]  # (16, 6, 6, 24) and (16, 1, 1, 36) of both layers
+
+
+#: Constants of all neurons of that network.
+TINY_LIF = {"du": 4096 - 1, "dv": 1024, "vth": 25}
+
+
+def tiny_net() -> TinyNet:
+    """Read the small convolutional network; the file's kernels are SLAYER's, so they are flipped here."""
+    folder = data_file("lava-models", "tinynet", "tiny.net").parent
+    h5py = pytest.importorskip("h5py", reason="lava-dl networks are HDF5 files: python -m pip install h5py")
+    kernels, biases = [], []
+    with h5py.File(folder / "tiny.net") as file:
+        for layer in (file["layer"]["1"], file["layer"]["2"]):
+            neuron = layer["neuron"]
+            assert [int(neuron[key][()]) for key in ("iDecay", "vDecay", "vThMant", "refDelay")] == [4096, 1024, 25, 1]
+            assert layer["stride"][()].tolist() == [2, 2]
+            assert not layer["padding"][()].any()
+            weights = layer["weight"][()][..., 0].transpose(0, 3, 2, 1)[:, ::-1, ::-1]
+            kernels.append(weights.astype(np.int64))
+            biases.append(layer["bias"][()].astype(np.int64))
+    spikes_in, current, first, second = (
+        np.load(folder / f"{name}.npy")[0].transpose(3, 2, 1, 0) for name in ("input", "current", "layer1", "output")
+    )
+    return TinyNet(kernels, biases, spikes_in != 0, current.astype(np.int64), [first != 0, second != 0])
