@@ -60,6 +60,7 @@ class Store:
 
     def put(self, name: str, values: npt.ArrayLike, dtype: npt.DTypeLike = np.int32) -> str:
         """Keep an array and return the text that reads it."""
+        assert name not in self.arrays, name
         self.arrays[name] = np.asarray(values).astype(dtype)
         return f'ARRAYS["{name}"]'
 

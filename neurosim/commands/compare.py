@@ -60,7 +60,9 @@ def compare(
 def _summary(comparison: Comparison, n_samples: int, n_steps: int) -> list[str]:
     """Return the result in a few lines: what was compared, the first difference, what could not be compared."""
     of_run = f"{n_samples:,} sample{'s' * (n_samples != 1)} of {n_steps:,} steps"
-    if comparison.first is None:
+    if comparison.n_compared == 0:
+        lines = [f"nothing fired in {of_run}, and no state is shown by both: this says little"]
+    elif comparison.first is None:
         lines = [f"all {comparison.n_compared:,} numbers of {of_run} are equal"]
     else:
         group, quantity, sample, step, neuron, values = comparison.first

@@ -79,6 +79,13 @@ def test_what_a_backend_does_not_show_is_said() -> None:
     assert "not compared, since only one of them shows it: u of out, v of out" in result.stdout
 
 
+def test_silence_is_not_praised() -> None:
+    np.savez("events.npz", spikes=np.zeros((1, 5, 3), np.int8))
+    result = call(*COMPARE, "--backends", "reference,silent")
+    assert result.exit_code == 0
+    assert "nothing fired in 1 sample of 5 steps, and no state is shown by both" in result.stdout
+
+
 def test_steps_shorten_the_run() -> None:
     """The fault lies in the step after the last one."""
     result = call(*COMPARE, "--backends", "reference,faulty", "--steps", faulty_backend.STEP)
