@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.checks import check_register
+from neurosim.codes import TARGET_BITS, TARGET_MASK
 from neurosim.errors import NetworkError
 from neurosim.fixedpoint import SIGN_MODES, resolve_sign_mode, weight_range
 
@@ -142,7 +143,7 @@ class Dense(_BetweenGroups):
         return n_post, n_pre
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Sparse(_BetweenGroups):
     """Integer weights between chosen pairs of neurons; arithmetic as `Dense`.
 
@@ -151,58 +152,113 @@ class Sparse(_BetweenGroups):
     source, target : str
         Names of groups.
     shape : (n_post, n_pre)
+        n_post up to 2**23.
     row, col : (n_synapses,) int
         Post and pre index of each synapse; a pair may appear once only.
     data : (n_synapses,) int
         Weights, ranges as in `Dense`.
     weight_exp, num_weight_bits, sign_mode
         As in `Dense`.
+
+    Attributes
+    ----------
+    start : (n_pre + 1,) int64
+        First synapse of each presynaptic neuron, and the end of the last.
+    word : (n_synapses,) int32
+        ``weight << 23 | post``, by presynaptic, then by postsynaptic neuron: four bytes a synapse, which programs share.
+
+    Notes
+    -----
+    ``row``, ``col`` and ``data`` are made anew from these each time they are read, as int64.
     """
 
     source: str
     target: str
     shape: tuple[int, int]
-    row: npt.ArrayLike
-    col: npt.ArrayLike
-    data: npt.ArrayLike
-    weight_exp: int = 0
-    num_weight_bits: int = 8
-    sign_mode: str | None = None
-    plastic: Literal[False] = False
+    start: npt.NDArray[np.int64]
+    word: npt.NDArray[np.int32]
+    weight_exp: int
+    num_weight_bits: int
+    sign_mode: str
+    plastic: Literal[False]
 
-    def __post_init__(self) -> None:
-        owner = f"connection {self.name!r}"
-        if len(tuple(self.shape)) != 2:
-            raise NetworkError(f"{owner}: shape {self.shape!r} is not (n_post, n_pre)")
-        n_post, n_pre = (int(s) for s in self.shape)
-        row, col, data = np.asarray(self.row), np.asarray(self.col), np.asarray(self.data)
-        for label, index, limit in (("row", row, n_post), ("col", col, n_pre)):
-            if index.ndim != 1 or index.shape != data.shape or (index.size and index.dtype.kind not in "iu"):
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        shape: tuple[int, int],
+        row: npt.ArrayLike,
+        col: npt.ArrayLike,
+        data: npt.ArrayLike,
+        weight_exp: int = 0,
+        num_weight_bits: int = 8,
+        sign_mode: str | None = None,
+        plastic: Literal[False] = False,
+    ) -> None:
+        owner = f"connection {source + '->' + target!r}"
+        if len(tuple(shape)) != 2:
+            raise NetworkError(f"{owner}: shape {shape!r} is not (n_post, n_pre)")
+        n_post, n_pre = (int(s) for s in shape)
+        if n_post > TARGET_MASK + 1:
+            raise NetworkError(
+                f"{owner}: {n_post} postsynaptic neurons exceed the limit of {TARGET_MASK + 1}; split the target group"
+            )
+        post, pre, weights = np.asarray(row), np.asarray(col), np.asarray(data)
+        for label, index, limit in (("row", post, n_post), ("col", pre, n_pre)):
+            if index.ndim != 1 or index.shape != weights.shape or (index.size and index.dtype.kind not in "iu"):
                 raise NetworkError(
-                    f"{owner}: {label} must be integers, one per weight; found {index.dtype} of shape {index.shape} for {data.shape} weights"
+                    f"{owner}: {label} must be integers, one per weight; found {index.dtype} of shape {index.shape} for {weights.shape} weights"
                 )
             if index.size and (int(index.min()) < 0 or int(index.max()) >= limit):
                 raise NetworkError(
-                    f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {self.shape}"
+                    f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {shape}"
                 )
-        row, col = row.astype(np.int64), col.astype(np.int64)
-        order = np.lexsort((row, col))  # by pre, then post: the order in which spikes read them
-        row, col, data = row[order], col[order], data[order]
-        same = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
+        key = pre.astype(np.int64) * n_post + post.astype(np.int64)  # by pre, then post: as spikes read them
+        if np.any(key[1:] <= key[:-1]):
+            order = np.argsort(key)
+            key, weights = key[order], weights[order]
+        same = key[1:] == key[:-1]
         if np.any(same):
-            i = int(np.argmax(same))
+            i = int(key[int(np.argmax(same))])
             raise NetworkError(
-                f"{owner}: synapse post {int(row[i])}, pre {int(col[i])} is given twice; add the weights first"
+                f"{owner}: synapse post {i % n_post}, pre {i // n_post} is given twice; add the weights first"
             )
-        bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
-        exponent = int(check_register(owner, "weight_exp", self.weight_exp))
-        wide, mode = _check_integer_weights(owner, data if data.size else data.astype(np.int64), bits, self.sign_mode)
-        if self.plastic:
+        bits = int(check_register(owner, "num_weight_bits", num_weight_bits))
+        exponent = int(check_register(owner, "weight_exp", weight_exp))
+        weights = weights if weights.size else weights.astype(np.int64)
+        wide, mode = _check_integer_weights(owner, weights, bits, sign_mode)
+        if plastic:
             raise NetworkError(f"{owner}: sparse weights cannot be learned yet; use Dense, or plastic=False")
-        checked = {"shape": (n_post, n_pre), "row": row, "col": col, "data": wide,
-                   "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode}  # fmt: skip
-        for key, value in checked.items():
-            object.__setattr__(self, key, value)
+        n_before = np.searchsorted(key, np.arange(n_pre + 1, dtype=np.int64) * n_post).astype(np.int64)
+        key %= max(n_post, 1)
+        key |= wide << TARGET_BITS
+        checked = {"source": source, "target": target, "shape": (n_post, n_pre), "start": n_before,
+                   "word": key.astype(np.int32), "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode,
+                   "plastic": False}  # fmt: skip
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def row(self) -> npt.NDArray[np.int64]:
+        """Postsynaptic neuron of each synapse."""
+        return (self.word & TARGET_MASK).astype(np.int64)
+
+    @property
+    def col(self) -> npt.NDArray[np.int64]:
+        """Presynaptic neuron of each synapse, ascending."""
+        return np.repeat(np.arange(self.shape[1], dtype=np.int64), np.diff(self.start))
+
+    @property
+    def data(self) -> npt.NDArray[np.int64]:
+        """Weight of each synapse."""
+        return (self.word >> TARGET_BITS).astype(np.int64)
+
+    def with_data(self, data: npt.ArrayLike) -> Sparse:
+        """Return the connection with other weights, in the order of ``row`` and ``col``."""
+        return Sparse(
+            self.source, self.target, self.shape, self.row, self.col, data, self.weight_exp, self.num_weight_bits,
+            self.sign_mode,
+        )  # fmt: skip
 
 
 AnyConnection = Connection | Dense | Sparse

@@ -301,7 +301,7 @@ def _truncate(connection: AnyConnection, notes: list[QuantNote]) -> AnyConnectio
     )
     notes.append(QuantNote(f"connection/{connection.name}", "weights_truncated", float(n_lost), text))
     if isinstance(connection, Sparse):
-        return dataclasses.replace(connection, data=kept)
+        return connection.with_data(kept)
     return dataclasses.replace(connection, weights=kept)
 
 

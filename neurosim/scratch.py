@@ -15,7 +15,6 @@ class Scratch(NamedTuple):
     """One thread's working arrays for N neurons in G groups."""
 
     lanes: npt.NDArray[np.int32]  # (7, N) U, V, ACC (zero between steps), CURRENT, NOISE, SPIKES, TOTAL
-    sum16: npt.NDArray[np.int16]  # (N,) partial sums of one connection
     near: npt.NDArray[np.uint8]  # (N,) came near the threshold
     fired: npt.NDArray[np.uint8]  # (largest group, padded to 8,) flags of the group being updated
     fired64: npt.NDArray[np.uint64]  # the same memory, eight flags to a word
@@ -30,7 +29,6 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
     fired = np.zeros(-(-largest // 8) * 8, np.uint8)
     return Scratch(
         lanes=np.zeros((N_LANES, n), np.int32),
-        sum16=np.zeros(n, np.int16),
         near=np.zeros(n, np.uint8),
         fired=fired,
         fired64=fired.view(np.uint64),

@@ -19,14 +19,14 @@ from neurosim.backend import (
     check_threads,
     needed_features,
 )
-from neurosim.codes import FORMAT, FORMAT_DENSE8, OFFSET, PROBE_SPIKES, PROBE_U, PROBE_V, SHIFT
+from neurosim.codes import FORMAT, FORMAT_CSR, FORMAT_DENSE8, OFFSET, PROBE_SPIKES, PROBE_U, PROBE_V, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import STATE_MAX, STATE_WRAP, truncate_weights
 from neurosim.mapping.pack import mantissa_shift, pack
 from neurosim.network import Dense
-from neurosim.program import Program, State, rest_state
+from neurosim.program import Program, State, aligned_copy, rest_state
 from neurosim.scratch import make_scratch
 from neurosim.version import VERSION
 
@@ -164,7 +164,9 @@ class SimulatorRunner(_Runner):
         """Restore the weights of the program."""
         original = self.program.arrays
         self._written: dict[str, npt.NDArray[np.int64]] = {}
-        self.arrays = original._replace(dense8=original.dense8.copy(), dense16=original.dense16.copy())
+        self.arrays = original._replace(
+            dense8=aligned_copy(original.dense8), dense16=aligned_copy(original.dense16)
+        )
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
         """Replace the integer weights (n_post, n_pre) of a dense connection."""
@@ -173,6 +175,9 @@ class SimulatorRunner(_Runner):
         index = self.program.connection_names.index(connection)
         first, shift = int(self.arrays.conn[index, OFFSET]), int(self.arrays.conn[index, SHIFT])
         where = slice(first, first + chip.size)
+        if self.arrays.conn[index, FORMAT] == FORMAT_CSR:  # where the old weights were mostly zero
+            self._repack()
+            return
         if self.arrays.conn[index, FORMAT] != FORMAT_DENSE8:
             self.arrays.dense16[where] = chip.T.ravel()
             return
@@ -183,7 +188,7 @@ class SimulatorRunner(_Runner):
         self.arrays.dense8[where] = mantissa.T.ravel()
 
     def _repack(self) -> None:
-        """Choose formats anew: the new weights use bits that were zero in all old ones."""
+        """Choose formats anew: the new weights use bits, or synapses, that were zero in all old ones."""
         self.arrays = pack(self.program.network.with_weights(self._written), self.program.mapping)
 
     def _run(

@@ -5,10 +5,10 @@ import numpy as np
 from neurosim.codes import (
     ACC,
     CURRENT,
+    EVERYONE,
     EXPONENT,
+    FAN_OUT,
     FORMAT,
-    FORMAT_DENSE8,
-    FORMAT_DENSE16,
     HALF,
     KEEP_U,
     KEEP_V,
@@ -38,7 +38,7 @@ from neurosim.counters import (
     SYNAPTIC_OPERATIONS,
 )
 from neurosim.counters import SPIKES as N_FIRED
-from neurosim.kernels.deliver import add_scaled, sum_csr, sum_dense8, sum_dense16
+from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
 from neurosim.kernels.neuron import list_fired, scale_input, update_lif
 
@@ -56,16 +56,16 @@ def deliver_all(p, s, first_op, last_op, counts):
             continue
         sources = s.lanes[SPIKES, p.group[source, START] : p.group[source, STOP]]
         first, last = p.group[target, START], p.group[target, STOP]
-        n_post = last - first
-        offset, total = p.conn[connection, OFFSET], s.lanes[TOTAL]
-        n_synapses = n_spikes * n_post
-        if p.conn[connection, FORMAT] == FORMAT_DENSE8:
-            sum_dense8(p.dense8, offset, n_post, sources, n_spikes, total, s.sum16)
-        elif p.conn[connection, FORMAT] == FORMAT_DENSE16:
-            sum_dense16(p.dense16, offset, n_post, sources, n_spikes, total)
+        scale = p.conn[connection, SHIFT] + p.conn[connection, EXPONENT]
+        deliver(
+            p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes,
+            s.lanes[ACC, first:last], s.lanes[TOTAL],
+        )  # fmt: skip
+        fan_out = p.conn[connection, FAN_OUT]
+        if fan_out == EVERYONE:
+            n_synapses = n_spikes * (last - first)
         else:
-            n_synapses = sum_csr(p.csr_start, p.csr_target, p.csr_weight, offset, n_post, sources, n_spikes, total)
-        add_scaled(total, p.conn[connection, SHIFT] + p.conn[connection, EXPONENT], s.lanes[ACC, first:last])
+            n_synapses = count_synapses(p.csr_start, fan_out, sources, n_spikes)
         counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += n_synapses
 
 
