@@ -71,8 +71,8 @@ class _Runner:
         """Run a batch of samples; see `neurosim.backend.Runner.run`."""
         events = check_events(events, self.program.network.n_inputs)
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
-        start = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
-        final = State(start.u.copy(), start.v.copy(), start.fired.copy())
+        # Overwritten with the state at the end.
+        final = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
         counts, spikes = self._run(events, steps, final, trace)
         ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * steps)
@@ -104,7 +104,9 @@ class _Runner:
             limit = STATE_LIMITS.get(name)
             if limit is not None and part.size and int(np.abs(part.astype(np.int64)).max()) > limit:
                 raise ConfigError(f"state: {name} leaves -{limit}..{limit}, which no run does; take the state of a run")
-        return State(parts["u"].astype(np.int32), parts["v"].astype(np.int32), parts["fired"].astype(np.bool_))
+        return State(  # copies
+            np.array(parts["u"], np.int32), np.array(parts["v"], np.int32), np.array(parts["fired"], np.bool_)
+        )
 
     def _check_overflow(self, counts: OpCounts) -> None:
         if not self.strict or not counts.overflows():
@@ -158,7 +160,14 @@ class SimulatorRunner(_Runner):
         super().__init__(program, threads, strict)
         self.arrays = program.arrays
         self.scratch = [make_scratch(program.arrays) for _ in range(self.threads)]
+        self._pool: ThreadPoolExecutor | None = None  # made when a batch first needs it
         self.reset()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
     def reset(self) -> None:
         """Restore the weights of the program."""
@@ -194,14 +203,17 @@ class SimulatorRunner(_Runner):
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        bounds = np.linspace(0, events.n_samples, self.threads + 1).astype(int)
-        blocks = [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+        n_blocks = min(self.threads, events.n_samples)
+        bounds = [events.n_samples * i // n_blocks for i in range(n_blocks + 1)] if n_blocks else [0]
 
         def work(number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-            return self._run_block(events, n_steps, blocks[number], state, trace, number)
+            return self._run_block(events, n_steps, (bounds[number], bounds[number + 1]), state, trace, number)
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            done = list(pool.map(work, range(len(blocks))))
+        if n_blocks > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1)
+        others = [self._pool.submit(work, number) for number in range(1, n_blocks)] if self._pool is not None else []
+        done = [work(0)] if n_blocks else []  # in this thread: one block needs no other
+        done += [other.result() for other in others]
         empty = np.zeros((0, 3), np.int32)
         counts = sum((part[0] for part in done), np.zeros((len(self.program.rows), N_COUNTERS), np.int64))
         return counts, np.concatenate([empty, *(part[1] for part in done)])
@@ -219,8 +231,8 @@ class SimulatorRunner(_Runner):
         from neurosim.kernels.run import run_samples
 
         first, last = block
-        initial = State(state.u[first:last].copy(), state.v[first:last].copy(), state.fired[first:last].copy())
         capacity = FIRST_CAPACITY * (last - first) if self._probes.spiking else 0
+        initial = [part[first:last].copy() for part in state] if capacity else []  # for a second try
         while True:
             counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
             step, neuron, sample = (np.zeros(capacity, np.int32) for _ in range(3))
