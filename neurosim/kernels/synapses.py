@@ -1,7 +1,7 @@
 """Add the weights of stored synapses to their targets, in LLVM's instructions; one word holds a synapse.
 
 The weight lies in a word's upper bits with its sign, the target in the lower ones, so that one shift and one mask take
-them apart. The synapses of the spike after next are fetched meanwhile: they lie anywhere in memory, where no hardware
+them apart. The synapses of later spikes are fetched meanwhile: they lie anywhere in memory, where no hardware
 looks ahead.
 """
 
@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from neurosim.codes import TARGET_BITS, TARGET_MASK
 from neurosim.kernels.instructions import BYTE, INT, LONG, data_of, function, loop
 
-AHEAD = 2  # spikes between fetching and adding
+AHEAD = 6  # spikes between fetching and adding
 WORDS_PER_LINE = 16  # of a cache line of 64 bytes
 READ, KEEP, DATA = INT(0), INT(3), INT(1)  # arguments of llvm.prefetch
 
