@@ -23,8 +23,13 @@ def check_size(kind: str, name: str, n: int) -> None:
         raise NetworkError(f"{kind} {name!r}: size {n!r} is not a positive integer; give the number of neurons")
 
 
-def check_register(owner: str, register: str, value: Any, size: int | None = None) -> npt.NDArray[np.int64]:
-    """Return the value as int64 after checking type, shape and the register's documented range."""
+def check_register(
+    owner: str, register: str, value: Any, size: int | None = None, limits: str | None = None
+) -> npt.NDArray[np.int64]:
+    """Return the value as int64 after checking type, shape and the register's documented range.
+
+    `limits` names the entry of `RANGES`, where it is not that of the register itself.
+    """
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{owner}: {register} {value!r} is not an integer; chip registers hold integers")
@@ -32,7 +37,7 @@ def check_register(owner: str, register: str, value: Any, size: int | None = Non
         raise NetworkError(f"{owner}: {register} has shape {array.shape}; give one number or {size}")
     if size is None and array.shape != ():
         raise NetworkError(f"{owner}: {register} has shape {array.shape}; it is one number for the whole group")
-    low, high = RANGES[register]
+    low, high = RANGES[limits or register]
     if array.size and (int(array.min()) < low or int(array.max()) > high):
         worst = int(array.max()) if int(array.max()) > high else int(array.min())
         raise NetworkError(f"{owner}: {register} {worst} is outside {low}..{high}; choose a value the register holds")

@@ -13,50 +13,51 @@ from neurosim.codes import (
     FORMAT_CSR,
     FORMAT_DENSE8,
     FORMAT_DENSE16,
-    MODEL_INPUT,
+    FORMAT_LINK,
     MODEL_LIF,
     OP_DELIVER,
     OP_UPDATE,
     TARGET_BITS,
 )
-from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits, truncate_weights
+from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits
 from neurosim.mapping.formats import SMALL, rows_pay
 from neurosim.mapping.layout import Mapping
-from neurosim.network import LIF, AnyConnection, Dense, Group, Input, Network, Sparse
+from neurosim.mapping.pack_models import chip_weights, is_link, model_of, sum_exponent
+from neurosim.network import LIF, AnyConnection, Connection, Dense, Group, Input, IntegerConnection, Network, Sparse
+from neurosim.neurons import ATRLIF, SigmaDelta
 from neurosim.program import ProgramArrays, aligned_copy
 
 INT8 = np.iinfo(np.int8)
 Number = TypeVar("Number", bound=np.generic)
 
 
-def chip_weights(connection: Dense) -> npt.NDArray[np.int64]:
-    """Return the weights (n_post, n_pre) of a dense connection as the chip's format holds them."""
-    assert connection.sign_mode is not None
-    return truncate_weights(connection.weights, connection.num_weight_bits, connection.sign_mode)
-
-
-def mantissa_shift(connection: Dense | Sparse, weights: npt.NDArray[np.int64]) -> int:
+def mantissa_shift(connection: IntegerConnection, weights: npt.NDArray[np.int64]) -> int:
     """Return the number of low bits that all weights leave at zero.
 
     For plastic connections this is what the format cuts, whatever the present weights are.
     """
     if connection.plastic:
         return lost_weight_bits(connection.num_weight_bits, "mixed")
+    return _zero_bits(weights)
+
+
+def _zero_bits(weights: npt.NDArray[np.int64]) -> int:
     union = int(np.bitwise_or.reduce(np.abs(weights).ravel(), initial=0))
     return (union & -union).bit_length() - 1 if union else 0
 
 
-def pack(network: Network, mapping: Mapping) -> ProgramArrays:
+def pack(network: Network, mapping: Mapping, arithmetic: str = "lava-0.10") -> ProgramArrays:
     """Return the program's arrays: groups inputs first, weights by presynaptic neuron, in the faster format."""
     groups = network.ordered_groups
     index = {group.name: i for i, group in enumerate(groups)}
     parts = _Parts()
     conn = [
-        (index[c.source], index[c.target], *_pack_connection(c, parts)) for c in network.connections
+        (index[c.source], index[c.target], *_pack_connection(c, parts, network, arithmetic))
+        for c in network.connections
     ]  # in the order of codes.SOURCE..FAN_OUT
-    bias = [group.bias if isinstance(group, LIF) else np.zeros(group.n, np.int64) for group in groups]
+    bias = [_bias(group) for group in groups]
     return ProgramArrays(
-        group=np.array([_group_row(group, network.offsets[group.name]) for group in groups], np.int64),
+        group=np.array([_group_row(group, network.offsets[group.name], arithmetic) for group in groups], np.int64),
         conn=np.array(conn, np.int64).reshape(-1, 7),
         ops=_order(network, index),
         bias=np.concatenate(bias).astype(np.int32),
@@ -68,17 +69,28 @@ def pack(network: Network, mapping: Mapping) -> ProgramArrays:
     )
 
 
-def _group_row(group: Group, start: int) -> tuple[int, ...]:
-    """Return a row of the group table, in the order of codes.START..HALF."""
-    if not isinstance(group, LIF):
-        return start, start + group.n, MODEL_INPUT, 0, 0, 0, 0
-    threshold = group.vth << INPUT_SHIFT
+def _bias(group: Group) -> npt.NDArray[np.int64]:
+    """Return what is added to the state of each neuron in each step, in units of that state."""
+    if isinstance(group, (LIF, ATRLIF)):
+        return group.bias
+    if isinstance(group, SigmaDelta):
+        return np.broadcast_to(np.asarray(group.bias) << (group.spike_exp + group.state_exp), (group.n,))
+    return np.zeros(group.n, np.int64)
+
+
+def _group_row(group: Group, start: int, arithmetic: str) -> tuple[int, ...]:
+    """Return a row of the group table, in the order of codes.START..HALF; other models have settings of their own."""
+    model = model_of(group, arithmetic)
+    if model != MODEL_LIF:
+        return start, start + group.n, model, 0, 0, 0, 0
+    assert isinstance(group, LIF)
+    threshold = int(group.vth) << INPUT_SHIFT
     return (
         start,
         start + group.n,
         MODEL_LIF,
-        DECAY_ONE - (group.du + 1),
-        DECAY_ONE - group.dv,
+        DECAY_ONE - (int(group.du) + 1),
+        DECAY_ONE - int(group.dv),
         threshold,
         threshold // 2,
     )
@@ -113,32 +125,32 @@ def _join(parts: Sequence[npt.NDArray[Number]], dtype: type[Number]) -> npt.NDAr
     return np.concatenate([part.ravel() for part in parts]).astype(dtype, copy=False) if parts else np.zeros(0, dtype)
 
 
-def _pack_connection(connection: AnyConnection, parts: _Parts) -> tuple[int, int, int, int, int]:
+def _pack_connection(
+    connection: AnyConnection, parts: _Parts, network: Network, arithmetic: str
+) -> tuple[int, int, int, int, int]:
     """Append one connection's weights; return format, shift, exponent, offset and fan-out."""
-    assert isinstance(connection, (Dense, Sparse))
-    exponent, fan_out = connection.weight_exp, EVERYONE
-    if isinstance(connection, Sparse):
-        if not rows_pay(connection.shape, len(connection.word)):
-            first_row = parts.add_synapses(connection.start, _chip_words(connection))
-            return FORMAT_CSR, 0, exponent, first_row, first_row
-        weights = np.zeros(connection.shape, np.int64)
-        assert connection.sign_mode is not None
-        weights[connection.row, connection.col] = truncate_weights(
-            connection.data, connection.num_weight_bits, connection.sign_mode
-        )
-        fan_out = parts.add_counts(connection.start)
-    else:
-        weights = chip_weights(connection)
+    assert not isinstance(connection, Connection)
+    if is_link(connection, network):
+        return FORMAT_LINK, 0, 0, 0, EVERYONE
+    exponent, fan_out = sum_exponent(connection, arithmetic), EVERYONE
+    if isinstance(connection, Dense):
+        weights = chip_weights(connection.weights, connection, arithmetic)
         may_be_sparse = not connection.plastic and weights.size >= SMALL
         if may_be_sparse and not rows_pay(connection.shape, int(np.count_nonzero(weights))):
-            return FORMAT_CSR, 0, exponent, _pack_nonzero(weights, parts), EVERYONE
+            return FORMAT_CSR, *_pack_nonzero(weights, exponent, parts), EVERYONE
+    else:
+        sparse = connection.as_sparse()
+        if not rows_pay(sparse.shape, len(sparse.word)):
+            packed = _pack_sparse(sparse, exponent, parts, arithmetic)
+            return FORMAT_CSR, *packed, packed[-1]
+        weights = np.zeros(sparse.shape, np.int64)
+        weights[sparse.row, sparse.col] = chip_weights(sparse.data, connection, arithmetic)
+        fan_out = parts.add_counts(sparse.start)
     return *_pack_rows(weights, mantissa_shift(connection, weights), exponent, parts), fan_out
 
 
-def _pack_rows(
-    weights: npt.NDArray[np.int64], shift: int, exponent: int, parts: _Parts
-) -> tuple[int, int, int, int]:
-    """Append rows of all targets by presynaptic neuron."""
+def _pack_rows(weights: npt.NDArray[np.int64], shift: int, exponent: int, parts: _Parts) -> tuple[int, int, int, int]:
+    """Append rows of all targets by presynaptic neuron; return format, shift, exponent and offset."""
     mantissa = (weights >> shift).T
     if mantissa.size == 0 or (INT8.min <= mantissa.min() and mantissa.max() <= INT8.max):
         offset = sum(part.size for part in parts.dense8)
@@ -149,21 +161,31 @@ def _pack_rows(
     return FORMAT_DENSE16, 0, exponent, offset
 
 
-def _pack_nonzero(weights: npt.NDArray[np.int64], parts: _Parts) -> int:
-    """Append the weights that are not zero as synapses; return the first row."""
+def _pack_nonzero(weights: npt.NDArray[np.int64], exponent: int, parts: _Parts) -> tuple[int, int, int]:
+    """Append the weights that are not zero as synapses; return shift, exponent and first row."""
     pre, post = np.nonzero(weights.T)
     start = np.searchsorted(pre, np.arange(weights.shape[1] + 1)).astype(np.int64)
-    return parts.add_synapses(start, (weights[post, pre] << TARGET_BITS | post).astype(np.int32))
+    shift, word = _words(weights[post, pre], post)
+    return shift, exponent, parts.add_synapses(start, word)
 
 
-def _chip_words(connection: Sparse) -> npt.NDArray[np.int32]:
-    """Return the synapses as the chip's format holds them: those of the description, unless a weight loses bits."""
+def _pack_sparse(connection: Sparse, exponent: int, parts: _Parts, arithmetic: str) -> tuple[int, int, int]:
+    """Append stored synapses, the words of the description where the chip holds the same weights."""
     assert connection.sign_mode is not None
     lost = lost_weight_bits(connection.num_weight_bits, connection.sign_mode)
-    if int(np.bitwise_or.reduce(connection.word, initial=0)) >> TARGET_BITS & ((1 << lost) - 1) == 0:
-        return connection.word
-    weights = truncate_weights(connection.data, connection.num_weight_bits, connection.sign_mode)
-    return (weights << TARGET_BITS | connection.row).astype(np.int32)
+    used_bits = int(np.bitwise_or.reduce(connection.word, initial=0)) >> TARGET_BITS
+    if arithmetic == "lava-0.10" and used_bits & ((1 << lost) - 1) == 0:
+        return 0, exponent, parts.add_synapses(connection.start, connection.word)
+    shift, word = _words(chip_weights(connection.data, connection, arithmetic), connection.row)
+    return shift, exponent, parts.add_synapses(connection.start, word)
+
+
+def _words(weights: npt.NDArray[np.int64], post: npt.NDArray[np.int64]) -> tuple[int, npt.NDArray[np.int32]]:
+    """Return a shift, and the words of synapses: weights beyond 9 bits have low bits that are all zero."""
+    shift = 0 if weights.size == 0 or (-256 <= weights.min() and weights.max() <= 255) else _zero_bits(weights)
+    mantissa = weights >> shift
+    assert mantissa.size == 0 or (-256 <= mantissa.min() and mantissa.max() <= 255)
+    return shift, (mantissa << TARGET_BITS | post).astype(np.int32)
 
 
 def _order(network: Network, index: dict[str, int]) -> npt.NDArray[np.int64]:
@@ -172,7 +194,8 @@ def _order(network: Network, index: dict[str, int]) -> npt.NDArray[np.int64]:
     What inputs deliver does not depend on the neurons, so learning computes it once for all members.
     """
     is_input = {group.name: isinstance(group, Input) for group in network.groups}
-    delivers = sorted(range(len(network.connections)), key=lambda c: not is_input[network.connections[c].source])
+    plain = [i for i, c in enumerate(network.connections) if not isinstance(c, Connection) and not is_link(c, network)]
+    delivers = sorted(plain, key=lambda c: not is_input[network.connections[c].source])
     updates = [index[group.name] for group in network.ordered_groups if not is_input[group.name]]
     ops = [(OP_DELIVER, c) for c in delivers] + [(OP_UPDATE, g) for g in updates]
     return np.array(ops, np.int64).reshape(-1, 2)

@@ -9,7 +9,7 @@ from neurosim.errors import CapacityError, NetworkError
 from neurosim.fixedpoint import INPUT_SHIFT
 from neurosim.mapping.demand import REMEDIES, RESIDUAL_BITS, check_fits, configuration_limits, configurations
 from neurosim.mapping.layout import Mapping
-from neurosim.network import LIF, Connection, CubaLIF, Dense, Network, Sparse
+from neurosim.network import LIF, Connection, Conv, CubaLIF, Dense, IntegerConnection, Network, OneToOne, Sparse
 
 
 def check_formats(network: Network, chip: Chip) -> None:
@@ -19,7 +19,7 @@ def check_formats(network: Network, chip: Chip) -> None:
             raise NetworkError(f"network {network.name!r}: {part.name!r} is in floats; call quantize before mapping")
         if isinstance(part, LIF) and chip.state_bits is not None:
             _check_state(part, chip.state_bits, chip)
-        if isinstance(part, (Dense, Sparse)):
+        if isinstance(part, (Dense, Sparse, OneToOne, Conv)):
             _check_synapses(part, chip)
 
 
@@ -40,10 +40,11 @@ def validate(network: Network, chip: Chip, mapping: Mapping) -> None:
 
 def _check_state(group: LIF, bits: int, chip: Chip) -> None:
     limit = (1 << (bits - 1)) - 1
-    threshold = group.vth << INPUT_SHIFT
+    vth = int(np.max(group.vth))
+    threshold = vth << INPUT_SHIFT
     if threshold > limit:
         raise CapacityError(
-            f"group {group.name!r}: vth {group.vth} is {threshold} in units of v, chip {chip.name!r} holds up to {limit} "
+            f"group {group.name!r}: vth {vth} is {threshold} in units of v, chip {chip.name!r} holds up to {limit} "
             f"in {bits} bits; use vth up to {limit >> INPUT_SHIFT}"
         )
     bias = int(np.abs(group.bias).max())
@@ -54,12 +55,18 @@ def _check_state(group: LIF, bits: int, chip: Chip) -> None:
         )
 
 
-def _check_synapses(connection: Dense | Sparse, chip: Chip) -> None:
+def _check_synapses(connection: IntegerConnection, chip: Chip) -> None:
     owner, bits = f"connection {connection.name!r}", connection.num_weight_bits
     if chip.weight_bits_max is not None and bits > chip.weight_bits_max:
         raise CapacityError(
             f"{owner}: {bits} weight bits exceed the limit of {chip.weight_bits_max} of chip {chip.name!r}; "
             f"quantize with num_weight_bits={chip.weight_bits_max}"
+        )
+    longest = 0 if connection.delays is None else int(np.max(connection.delays))
+    if chip.delay_max is not None and longest > chip.delay_max:
+        raise CapacityError(
+            f"{owner}: delay {longest} exceeds the limit of {chip.delay_max} steps of chip {chip.name!r}; "
+            "use shorter delays, or relay through neurons"
         )
     if connection.plastic and chip.tag_bits is not None and chip.tag_bits < RESIDUAL_BITS:
         raise CapacityError(

@@ -132,7 +132,7 @@ class Learner:
             self.statistics[0, i] += spikes
             self.statistics[3, i] += close
             self._count(group.name, counters.TRACE_UPDATES, spikes + close)
-        return chip.v[self.readout].copy(), trace, near
+        return np.array(chip.v[self.readout]), trace, near
 
     def _run_member(self, inputs: BoolArray, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
         """Run with the perturbation +/- post x (pre of the sources that fired); return the readout."""
@@ -161,7 +161,7 @@ class Learner:
         self.chip.reset()
         for t in range(plan.n_steps):
             self.chip.step(self._inputs_at(inputs, t), noise)
-        return self.chip.v[self.readout].copy()
+        return np.array(self.chip.v[self.readout])
 
     def _fitness(self, z: Int64Array, label: int) -> tuple[int, Int64Array]:
         return log_softmax(z, label, self.scales.temperature, self.plan.error_bits)

@@ -18,6 +18,8 @@ from neurosim.codes import (
     SHIFT,
     SOURCE,
     TARGET,
+    TARGET_BITS,
+    TARGET_MASK,
 )
 from neurosim.compile_network import compile
 from neurosim.network import LIF, Dense, Input, Network, Sparse
@@ -33,9 +35,9 @@ def unpack(program: Program, index: int) -> np.ndarray:
     if row[FORMAT] == FORMAT_CSR:
         weights = np.zeros((n_pre, n_post), np.int64)
         for j in range(n_pre):
-            first, last = p.csr_start[row[OFFSET] + j : row[OFFSET] + j + 2]
-            weights[j, p.csr_target[first:last]] = p.csr_weight[first:last]
-        return weights.T
+            words = p.csr_word[slice(*p.csr_start[row[OFFSET] + j : row[OFFSET] + j + 2])]
+            weights[j, words & TARGET_MASK] = words >> TARGET_BITS
+        return weights.T << row[SHIFT]
     flat = p.dense8 if row[FORMAT] == FORMAT_DENSE8 else p.dense16
     rows = flat[row[OFFSET] : row[OFFSET] + n_pre * n_post].reshape(n_pre, n_post)
     return rows.T.astype(np.int64) << row[SHIFT]
@@ -45,7 +47,9 @@ def unpack(program: Program, index: int) -> np.ndarray:
 def test_every_weight_is_found_again(seed: int) -> None:
     program = compile(random_network(seed), "unlimited")
     for i, connection in enumerate(program.network.connections):
-        np.testing.assert_array_equal(unpack(program, i), connection_matrices(connection)[0], err_msg=connection.name)
+        np.testing.assert_array_equal(
+            unpack(program, i), connection_matrices(connection).weights, err_msg=connection.name
+        )
         assert program.arrays.conn[i, EXPONENT] == connection.weight_exp
 
 
