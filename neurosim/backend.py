@@ -17,20 +17,7 @@ from neurosim.counters import OpCounts
 from neurosim.errors import BackendError, ConfigError, FeatureError
 from neurosim.events import Events
 from neurosim.network import LIF, Connection, Conv, Dense
-from neurosim.neurons import (
-    ATRLIF,
-    RF,
-    Delta,
-    GradedVec,
-    LIFRefractory,
-    LIFReset,
-    MultiSpikeLIF,
-    ProdNeuron,
-    RFIzhikevich,
-    Sigma,
-    SigmaDelta,
-    TernaryLIF,
-)
+from neurosim.neurons import MODEL_FEATURES
 from neurosim.program import Program, State
 
 ENTRY_POINT_GROUP = "neurosim.backends"
@@ -63,23 +50,6 @@ FEATURES = {
     "counts": "exact operation counts",
     "write_weights": "replacing weights between runs",
     "learning": "training by evolution strategies (see neurosim.learning)",
-}
-
-#: Feature that each neuron model needs.
-MODEL_FEATURES: dict[type, str] = {
-    LIF: "lif",
-    LIFReset: "lif_reset",
-    LIFRefractory: "lif_refractory",
-    TernaryLIF: "lif_ternary",
-    MultiSpikeLIF: "lif_multispike",
-    Sigma: "sigma",
-    Delta: "delta",
-    SigmaDelta: "sigma_delta",
-    ProdNeuron: "product",
-    GradedVec: "graded_vec",
-    RF: "resonate",
-    RFIzhikevich: "resonate",
-    ATRLIF: "atrlif",
 }
 
 #: Built-in backends, in the form of entry points.

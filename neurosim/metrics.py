@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.backend import MODEL_FEATURES, get_backend
+from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
 from neurosim.counters import OpCounts
@@ -16,6 +16,7 @@ from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.mapping import utilisation_rows
 from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network, Probe
+from neurosim.neurons import MODEL_FEATURES
 from neurosim.program import Program
 from neurosim.quantize import QuantNote
 from neurosim.tasks import Task

@@ -401,3 +401,20 @@ STATE_NAMES = tuple(
         for state in model.states
     )
 )
+
+#: Feature that each neuron model needs.
+MODEL_FEATURES: dict[type, str] = {
+    LIF: "lif",
+    LIFReset: "lif_reset",
+    LIFRefractory: "lif_refractory",
+    TernaryLIF: "lif_ternary",
+    MultiSpikeLIF: "lif_multispike",
+    Sigma: "sigma",
+    Delta: "delta",
+    SigmaDelta: "sigma_delta",
+    ProdNeuron: "product",
+    GradedVec: "graded_vec",
+    RF: "resonate",
+    RFIzhikevich: "resonate",
+    ATRLIF: "atrlif",
+}

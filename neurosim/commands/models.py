@@ -192,7 +192,7 @@ def _describe_run(result: RunResult, model: Model, labels: list[int] | None) -> 
     return {
         "backend": result.backend,
         "version": result.version,
-        "spikes": {group: {key: column.tolist() for key, column in train._asdict().items()}
+        "spikes": {group: {key: column.tolist() for key, column in train._asdict().items() if column is not None}
                    for group, train in result.spikes.items()},
         "sizes": {group.name: group.n for group in model.network.groups},
         "readout": {"group": name, "v": final.tolist(), "answer": final.argmax(axis=1).tolist(), "label": labels},
