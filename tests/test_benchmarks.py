@@ -47,7 +47,7 @@ def test_c_updates_neurons_as_the_kernel_does(ceiling: Ceiling) -> None:
     for _ in range(10):
         time_kernels.check(case, twins)
     counts = twins.written[-1][0]
-    assert counts[0] and counts[3], "nothing was active or fired"
+    assert counts[1] and counts[4], "nothing was active or fired"
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-#: From how many synapses on, of a hundred possible, rows are faster; the step is the bytes of rows that a cache holds.
-#: Measured (`benchmarks/time_formats.py`, docs/benchmarks.md); synapses from memory are fetched ahead, rows need it less.
+#: From how many synapses of a hundred possible on rows are faster: while a core's own cache holds the rows, and beyond it.
+#: Measured (`benchmarks/time_formats.py`, docs/benchmarks.md): 1 to 2.7 %, and 10 to 13 %.
 CACHE_BYTES = 1 << 20
-PERCENT_IN_CACHE, PERCENT_BEYOND = 4, 8
+PERCENT_IN_CACHE, PERCENT_BEYOND = 2, 10
 #: Below so many weights the choice does not matter, and a connection keeps the form of its description.
 SMALL = 4096
 
