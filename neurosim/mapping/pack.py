@@ -120,6 +120,7 @@ class _Parts:
 
 def _join(parts: Sequence[npt.NDArray[Number]], dtype: type[Number]) -> npt.NDArray[Number]:
     """Return all parts in one array; a single one as it is, so that a program shares the words of its description."""
+    parts = [part for part in parts if part.size]
     if len(parts) == 1 and parts[0].dtype == dtype and parts[0].flags.c_contiguous:
         return parts[0].reshape(-1)
     return np.concatenate([part.ravel() for part in parts]).astype(dtype, copy=False) if parts else np.zeros(0, dtype)
