@@ -13,7 +13,7 @@ from neurosim.kernels.synapses import add_synapses
 def repeat_update_lif(times, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted, counts):
     """Advance the neurons `times` steps; add over, active, corrected, saturated and fired to `counts` (5,)."""
     for _ in range(times):
-        advance(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted)
+        advance(len(u), acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted)
         for i in range(5):
             counts[i] += counted[i]
 

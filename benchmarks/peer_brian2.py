@@ -32,7 +32,9 @@ def make(described: Any, header: dict[str, Any]) -> list[Any]:
             groups[name] = b2.SpikeGeneratorGroup(n, described["neuron"], times, sorted=True)
         else:
             settings = {"a": (group["du"] + 1) / 4096, "b": group["dv"] / 4096, "vth": float(group["vth"] << 6)}
-            groups[name] = b2.NeuronGroup(n, MODEL, threshold="v > vth", reset="v = 0", method="euler", namespace=settings)
+            groups[name] = b2.NeuronGroup(
+                n, MODEL, threshold="v > vth", reset="v = 0", method="euler", namespace=settings
+            )
             groups[name].bias = described[f"bias {name}"].astype(float)
         objects.append(groups[name])
     for i, connection in enumerate(header["connections"]):
@@ -44,7 +46,9 @@ def make(described: Any, header: dict[str, Any]) -> list[Any]:
             data = weights.ravel()
         else:
             pre, post, data = (described[f"{part} {i}"] for part in ("col", "row", "data"))
-        synapses = b2.Synapses(groups[connection["source"]], groups[connection["target"]], "w : 1", on_pre="u_post += w")
+        synapses = b2.Synapses(
+            groups[connection["source"]], groups[connection["target"]], "w : 1", on_pre="u_post += w"
+        )
         synapses.connect(i=pre, j=post)
         synapses.w = data.astype(float) * 64
         objects.append(synapses)

@@ -34,7 +34,14 @@ def build(described: Any, header: dict[str, Any], with_spikes: bool) -> tuple[di
             spikes[neuron, np.repeat(np.arange(n_steps), np.diff(start))] = 1
             outputs[name] = Source(data=spikes).s_out
             continue
-        lif = LIF(shape=(n,), du=group["du"], dv=group["dv"], vth=group["vth"], bias_mant=described[f"bias {name}"], bias_exp=0)
+        lif = LIF(
+            shape=(n,),
+            du=group["du"],
+            dv=group["dv"],
+            vth=group["vth"],
+            bias_mant=described[f"bias {name}"],
+            bias_exp=0,
+        )
         neurons[name], outputs[name] = lif, lif.s_out
         if with_spikes:
             sinks[name] = Sink(shape=(n,), buffer=n_steps)

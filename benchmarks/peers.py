@@ -82,7 +82,12 @@ def run_brian2(folder: Path) -> float:
 
 def _call(command: Sequence[str], folder: Path | None = None) -> str:
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **ONE_THREAD, "PYTHONPATH": ""}, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: ended with {done.returncode}: {done.stderr[-2000:]}")

@@ -42,7 +42,9 @@ def tables(options: Options) -> list[Table]:
         "Best of the rounds, in each of which all take their turn."
     )
     if missing:
-        note += f" Not here, so not measured: {' and '.join(missing)} (docs/benchmarks.md says how to name an interpreter)."
+        note += (
+            f" Not here, so not measured: {' and '.join(missing)} (docs/benchmarks.md says how to name an interpreter)."
+        )
     columns = (
         "network", "batch", "threads", "neurosim", "median", "Lava", "neurosim / Lava", "Brian2", "neurosim / Brian2",
         "spikes per neuron and step", "of Brian2",

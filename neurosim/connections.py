@@ -256,7 +256,9 @@ class Sparse(_Synapses, _BetweenGroups):
                     f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {self.shape}"
                 )
         delays = _check_delays(owner, self.delays, data.shape)
-        key = col.astype(np.int64) * n_post + row.astype(np.int64)  # by pre, then post: the order in which spikes read them
+        key = col.astype(np.int64) * n_post + row.astype(
+            np.int64
+        )  # by pre, then post: the order in which spikes read them
         if np.any(key[1:] <= key[:-1]):
             order = np.argsort(key)
             key, data = key[order], data[order]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from neurosim.codes import LINK_CONNECTION, LINK_RING, N_LANES, RING_LENGTH, START, STOP, TARGET
 from neurosim.program import ModelArrays, ProgramArrays
 
-
 WORD = 64  # flags that kernels look at together
 
 

@@ -1,4 +1,4 @@
-"""What kernels need of LLVM beside numba: functions written once per module, loops, the width of the machine."""
+"""What kernels need of LLVM beside numba: functions written once per module, loops, vectors, the width of the machine."""
 
 from __future__ import annotations
 
@@ -39,9 +39,63 @@ def function(module: Any, name: str, result: Any, arguments: Sequence[Any], writ
     return made
 
 
-def data_of(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Return the pointer to an array's first element, and any other value as it is."""
-    return arrayobj.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+def call(name: str, result: Any, kinds: Sequence[Any], arrays: Sequence[Any], write: Callable[..., None]) -> Any:
+    """Return what numba needs of a function written in instructions: its types, and how to call it.
+
+    Parameters
+    ----------
+    name : str
+    result : numba type
+        int64 or void.
+    kinds : sequence of numba types
+        Of the arguments: integers, or the element of an array.
+    arrays : sequence of numba types
+        What the caller gives. None is returned, and numba refuses the call, unless every array is one-dimensional, contiguous
+        and of its kind.
+    write : callable
+        See `function`; an array comes as the pointer to its first element.
+    """
+    given = [one if isinstance(one, types.Array) else kind for one, kind in zip(arrays, kinds, strict=True)]
+    for one, kind in zip(given, kinds, strict=True):
+        if isinstance(one, types.Array) and (one.dtype, one.ndim, one.layout) != (kind, 1, "C"):
+            return None
+    signature = result(*given)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values, pointers = [], []
+        for one, kind, value in zip(signature.args, kinds, args, strict=True):
+            is_array = isinstance(one, types.Array)
+            values.append(arrayobj.make_array(one)(context, builder, value).data if is_array else value)
+            pointers.append(ir.IntType(kind.bitwidth).as_pointer() if is_array else ir.IntType(kind.bitwidth))
+        kind = ir.VoidType() if result == types.void else ir.IntType(result.bitwidth)
+        found = builder.call(function(builder.module, name, kind, pointers, write), values)
+        return context.get_dummy_value() if result == types.void else found
+
+    return signature, code
+
+
+def filled(kind: Any, value: int) -> Any:
+    """Return a vector of one number."""
+    return ir.Constant(kind, kind.count * [value])
+
+
+def splat(builder: Any, value: Any, kind: Any) -> Any:
+    """Return a vector of one value."""
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, INT(0))
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), filled(ir.VectorType(INT, kind.count), 0))
+
+
+def load(builder: Any, array: Any, index: Any, kind: Any) -> Any:
+    """Read a vector from an array, which need not be aligned."""
+    loaded = builder.load(builder.bitcast(builder.gep(array, [index]), kind.as_pointer()))
+    loaded.align = kind.element.width // 8
+    return loaded
+
+
+def store(builder: Any, array: Any, index: Any, value: Any) -> None:
+    """Write a vector to an array, which need not be aligned."""
+    where = builder.bitcast(builder.gep(array, [index]), value.type.as_pointer())
+    builder.store(value, where).align = value.type.element.width // 8
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from numba.core import config, types
 from numba.extending import intrinsic
 
 from neurosim.kernels.arith import LOW_BITS
-from neurosim.kernels.instructions import BYTE, INT, LONG, data_of, function, loop
+from neurosim.kernels.instructions import BYTE, INT, LONG, call, filled, load, loop, splat, store
 from neurosim.kernels.neuron import (
     INPUT_LIMIT,
     INPUT_SHIFT,
@@ -30,11 +30,12 @@ INTS = ir.VectorType(INT, WIDTH)
 N_COUNTED = 5  # over, active, corrected, saturated, fired
 
 
-def _plain_advance(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
+def _plain_advance(n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
     """Take the input of a step from `acc`, zero it, and advance the neurons of a group.
 
     Parameters
     ----------
+    n : int
     acc, noise : (n,) int32
         Synaptic sums, zeroed, and what perturbs the current.
     u, v, bias, keep_u, keep_v, threshold, half, fired, near
@@ -42,7 +43,7 @@ def _plain_advance(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fire
     counted : (5,) int64
         Written: sums beyond 32 bits, active neurons, corrected, saturated, fired.
     """
-    current = np.empty_like(acc)
+    current = np.zeros(n, np.int32)
     counted[0] = scale_input(acc, noise, current)
     counted[1:] = update_lif(current, u, v, bias, keep_u, keep_v, threshold, half, fired, near)
 
@@ -54,32 +55,12 @@ def _plain_list_set(flags, n, found):
     return len(where)
 
 
-def _all(kind: Any, value: int) -> Any:
-    return ir.Constant(kind, kind.count * [value])
-
-
-def _load(builder: Any, array: Any, index: Any, kind: Any) -> Any:
-    loaded = builder.load(builder.bitcast(builder.gep(array, [index]), kind.as_pointer()))
-    loaded.align = kind.element.width // 8
-    return loaded
-
-
-def _store(builder: Any, array: Any, index: Any, value: Any) -> None:
-    where = builder.bitcast(builder.gep(array, [index]), value.type.as_pointer())
-    builder.store(value, where).align = value.type.element.width // 8
-
-
-def _splat(builder: Any, value: Any, kind: Any) -> Any:
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, INT(0))
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), _all(ir.VectorType(INT, kind.count), 0))
-
-
 def _scale_toward_zero(b: Any, x: Any, keep: Any) -> Any:
     """As `neurosim.kernels.arith.scale_toward_zero`."""
-    negative = b.icmp_signed("<", x, _all(x.type, 0))
+    negative = b.icmp_signed("<", x, filled(x.type, 0))
     magnitude = b.select(negative, b.neg(x), x)
-    low = b.mul(b.and_(magnitude, _all(x.type, LOW_BITS)), keep)
-    scaled = b.add(b.mul(b.lshr(magnitude, _all(x.type, 12)), keep), b.lshr(low, _all(x.type, 12)))
+    low = b.mul(b.and_(magnitude, filled(x.type, LOW_BITS)), keep)
+    scaled = b.add(b.mul(b.lshr(magnitude, filled(x.type, 12)), keep), b.lshr(low, filled(x.type, 12)))
     return b.select(negative, b.neg(scaled), scaled)
 
 
@@ -87,30 +68,30 @@ def _advance(b: Any, k: Any, width: int, arrays: Any, settings: Any) -> list[Any
     """Advance `width` neurons from the k-th on; return the five events that are counted, -1 where one happened."""
     acc, noise, u, v, bias, fired, near = arrays
     ints, flags = ir.VectorType(INT, width), ir.VectorType(BYTE, width)
-    keep_u, keep_v, threshold, half = (_splat(b, setting, ints) for setting in settings)
+    keep_u, keep_v, threshold, half = (splat(b, setting, ints) for setting in settings)
 
     def outside(x: Any, low: int, high: int) -> tuple[Any, Any, Any]:
-        above, below = b.icmp_signed(">", x, _all(ints, high)), b.icmp_signed("<", x, _all(ints, low))
+        above, below = b.icmp_signed(">", x, filled(ints, high)), b.icmp_signed("<", x, filled(ints, low))
         return above, below, b.or_(above, below)
 
-    total, drive, old_u, old_v = (_load(b, array, k, ints) for array in (acc, bias, u, v))
-    _store(b, acc, k, _all(ints, 0))
+    total, drive, old_u, old_v = (load(b, array, k, ints) for array in (acc, bias, u, v))
+    store(b, acc, k, filled(ints, 0))
     *_, over = outside(total, -INPUT_LIMIT, INPUT_LIMIT - 1)
-    current = b.add(b.shl(total, _all(ints, INPUT_SHIFT)), _load(b, noise, k, ints))
-    active = b.icmp_signed("!=", b.or_(b.or_(old_u, old_v), b.or_(current, drive)), _all(ints, 0))
+    current = b.add(b.shl(total, filled(ints, INPUT_SHIFT)), load(b, noise, k, ints))
+    active = b.icmp_signed("!=", b.or_(b.or_(old_u, old_v), b.or_(current, drive)), filled(ints, 0))
     new_u = b.add(_scale_toward_zero(b, old_u, keep_u), current)
     above, below, corrected = outside(new_u, 1 - STATE_LIMIT, STATE_LIMIT)
-    wrap, unwrap = b.sub(new_u, _all(ints, STATE_WRAP)), b.add(new_u, _all(ints, STATE_WRAP))
+    wrap, unwrap = b.sub(new_u, filled(ints, STATE_WRAP)), b.add(new_u, filled(ints, STATE_WRAP))
     new_u = b.select(above, wrap, b.select(below, unwrap, new_u))
     new_v = b.add(b.add(_scale_toward_zero(b, old_v, keep_v), new_u), drive)
     above, below, saturated = outside(new_v, -STATE_MAX, STATE_MAX)
-    new_v = b.select(above, _all(ints, STATE_MAX), b.select(below, _all(ints, -STATE_MAX), new_v))
+    new_v = b.select(above, filled(ints, STATE_MAX), b.select(below, filled(ints, -STATE_MAX), new_v))
     spike = b.icmp_signed(">", new_v, threshold)
     is_near = b.zext(b.icmp_signed(">", new_v, half), flags)
-    _store(b, near, k, b.or_(_load(b, near, k, flags), is_near))
-    _store(b, fired, k, b.zext(spike, flags))
-    _store(b, u, k, new_u)
-    _store(b, v, k, b.select(spike, _all(ints, 0), new_v))
+    store(b, near, k, b.or_(load(b, near, k, flags), is_near))
+    store(b, fired, k, b.zext(spike, flags))
+    store(b, u, k, new_u)
+    store(b, v, k, b.select(spike, filled(ints, 0), new_v))
     return [b.sext(event, ints) for event in (over, active, corrected, saturated, spike)]
 
 
@@ -118,7 +99,7 @@ def _write_advance(b: Any, n: Any, acc: Any, noise: Any, u: Any, v: Any, bias: A
                    threshold: Any, half: Any, fired: Any, near: Any, counted: Any) -> None:  # fmt: skip
     """Write a loop over sixteen neurons at a time, then at most one block each of eight, four, two and one."""
     arrays, settings = (acc, noise, u, v, bias, fired, near), (keep_u, keep_v, threshold, half)
-    counts: list[Any] = N_COUNTED * [_all(INTS, 0)]
+    counts: list[Any] = N_COUNTED * [filled(INTS, 0)]
     with loop(b, LONG(0), b.sub(n, LONG(WIDTH - 1)), WIDTH, *counts) as (k, before, after):
         after += [b.sub(*pair) for pair in zip(before, _advance(b, k, WIDTH, arrays, settings), strict=True)]
     counts = after[:-1]
@@ -131,7 +112,7 @@ def _write_advance(b: Any, n: Any, acc: Any, noise: Any, u: Any, v: Any, bias: A
         spread = ir.Constant(INTS, [min(lane, width) for lane in range(WIDTH)])  # further lanes are zero
         new = []
         for count, event in zip(counts, _advance(b, k, width, arrays, settings), strict=True):
-            new.append(b.sub(count, b.shuffle_vector(event, _all(event.type, 0), spread)))
+            new.append(b.sub(count, b.shuffle_vector(event, filled(event.type, 0), spread)))
         b.branch(end)
         b.position_at_end(end)
         phis = [b.phi(INTS) for _ in counts]
@@ -157,7 +138,7 @@ def _write_list_set(b: Any, flags: Any, n: Any, found: Any) -> None:
     """Sixty-four flags make a word, from which one bit after the other is taken; bits behind the last flag are cut."""
     kind = ir.VectorType(BYTE, WORD)
     with loop(b, LONG(0), n, WORD, LONG(0)) as (k, (n_found,), new):
-        word = b.bitcast(b.icmp_signed("!=", _load(b, flags, k, kind), _all(kind, 0)), LONG)
+        word = b.bitcast(b.icmp_signed("!=", load(b, flags, k, kind), filled(kind, 0)), LONG)
         left = b.sub(n, k)
         cut = b.lshr(LONG(-1), b.sub(LONG(WORD), left))
         word = b.and_(word, b.select(b.icmp_signed("<", left, LONG(WORD)), cut, LONG(-1)))
@@ -170,27 +151,15 @@ def _write_list_set(b: Any, flags: Any, n: Any, found: Any) -> None:
     b.ret(new[0])
 
 
-def _typed_advance(typing, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
-    signature = types.void(acc, noise, u, v, bias, *(4 * [types.int32]), fired, near, counted)
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        ints, byte = INT.as_pointer(), BYTE.as_pointer()
-        kinds = [LONG, *(5 * [ints]), *(4 * [INT]), byte, byte, LONG.as_pointer()]
-        made = function(builder.module, "neurosim_advance", ir.VoidType(), kinds, _write_advance)
-        n = builder.extract_value(args[0], 2)
-        builder.call(made, [n, *(data_of(context, builder, *pair) for pair in zip(signature.args, args, strict=True))])
-        return context.get_dummy_value()
-
-    return signature, code
+def _typed_advance(typing, n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
+    kinds = [types.int64, *(9 * [types.int32]), types.uint8, types.uint8, types.int64]
+    given = [n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted]
+    return call("neurosim_advance", types.void, kinds, given, _write_advance)
 
 
 def _typed_list_set(typing, flags, n, found):
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = [BYTE.as_pointer(), LONG, INT.as_pointer()]
-        made = function(builder.module, "neurosim_list_set", LONG, kinds, _write_list_set)
-        return builder.call(made, [data_of(context, builder, *pair) for pair in zip(signature.args, args, strict=True)])
-
-    return types.int64(flags, types.int64, found), code
+    kinds = [types.uint8, types.int64, types.int32]
+    return call("neurosim_list_set", types.int64, kinds, [flags, n, found], _write_list_set)
 
 
 #: As `_plain_advance` and `_plain_list_set`; flags have room for whole words of 64.

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import config, types
 from numba.extending import intrinsic
 
-from neurosim.kernels.instructions import BYTE, INT, LONG, SHORT, data_of, function, has_wide_registers, loop
+from neurosim.kernels.instructions import BYTE, INT, LONG, SHORT, call, has_wide_registers, load, loop, splat, store
 
 CHUNK = 255  # rows of int8 summed in 16 bits before a flush: 255 * -128 >= -2**15
 LANES8, LANES16 = 32, 16  # weights of one load that fill a register of 512 bits when widened
@@ -60,7 +60,7 @@ def _write_rows(element: Any) -> Any:
                     start = b.add(b.add(offset, target), b.mul(source, n_post))
                     kind = ir.VectorType(element, width)
                     return [
-                        b.add(sum_, b.sext(_load(b, rows, b.add(start, LONG(width * v)), kind), sum_.type))
+                        b.add(sum_, b.sext(load(b, rows, b.add(start, LONG(width * v)), kind), sum_.type))
                         for v, sum_ in enumerate(sums)
                     ]
 
@@ -71,13 +71,6 @@ def _write_rows(element: Any) -> Any:
         builder.ret_void()
 
     return write
-
-
-def _load(builder: Any, array: Any, index: Any, kind: Any) -> Any:
-    pointer = builder.bitcast(builder.gep(array, [index]), kind.as_pointer())
-    loaded = builder.load(pointer)
-    loaded.align = kind.element.width // 8
-    return loaded
 
 
 def _sum(builder: Any, add: Any, n_vectors: int, width: int, n_spikes: Any) -> list[Any]:
@@ -106,35 +99,21 @@ def _finish(builder: Any, totals: list[Any], left: Any, right: Any, acc: Any, ta
     kind = ir.VectorType(INT, width)
     for v, total in enumerate(totals):
         index = builder.add(target, LONG(width * v))
-        scaled = builder.ashr(builder.shl(total, _splat(builder, left, kind)), _splat(builder, right, kind))
-        new = builder.add(_load(builder, acc, index, kind), scaled)
-        stored = builder.store(new, builder.bitcast(builder.gep(acc, [index]), kind.as_pointer()))
-        stored.align = 4
+        scaled = builder.ashr(builder.shl(total, splat(builder, left, kind)), splat(builder, right, kind))
+        store(builder, acc, index, builder.add(load(builder, acc, index, kind), scaled))
 
 
-def _splat(builder: Any, value: Any, kind: Any) -> Any:
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, INT(0))
-    mask = ir.Constant(ir.VectorType(INT, kind.count), kind.count * [0])
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), mask)
-
-
-def _make(name: str, element: Any) -> Any:
+def _make(name: str, element: Any, weight: Any) -> Any:
     """Return the intrinsic for rows of one type."""
+    kinds = [weight, types.int64, types.int64, types.int32, types.int64, types.int32, types.int32, types.int32]
 
     def typed(typing, rows, offset, n_post, sources, n_spikes, left, right, acc):
-        signature = types.void(rows, types.int64, types.int64, sources, types.int64, types.int32, types.int32, acc)
-
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kinds = [element.as_pointer(), LONG, LONG, INT.as_pointer(), LONG, INT, INT, INT.as_pointer()]
-            made = function(builder.module, name, ir.VoidType(), kinds, _write_rows(element))
-            builder.call(made, [data_of(context, builder, *pair) for pair in zip(signature.args, args, strict=True)])
-            return context.get_dummy_value()
-
-        return signature, code
+        given = [rows, offset, n_post, sources, n_spikes, left, right, acc]
+        return call(name, types.void, kinds, given, _write_rows(element))
 
     return intrinsic(typed)
 
 
 #: As `_plain_add_rows`, for rows of int8 and of int16.
-add_rows8 = _plain_add_rows if config.DISABLE_JIT else _make("neurosim_add_rows8", BYTE)
-add_rows16 = _plain_add_rows if config.DISABLE_JIT else _make("neurosim_add_rows16", SHORT)
+add_rows8 = _plain_add_rows if config.DISABLE_JIT else _make("neurosim_add_rows8", BYTE, types.int8)
+add_rows16 = _plain_add_rows if config.DISABLE_JIT else _make("neurosim_add_rows16", SHORT, types.int16)

@@ -77,8 +77,8 @@ def update_all(p, s, counts):
             continue  # other models: `neurosim.kernels.run_models`
         first, last = p.group[group, START], p.group[group, STOP]
         advance(
-            s.lanes[ACC, first:last], s.lanes[NOISE, first:last], s.lanes[U, first:last], s.lanes[V, first:last],
-            p.bias[first:last], p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD],
+            last - first, s.lanes[ACC, first:last], s.lanes[NOISE, first:last], s.lanes[U, first:last],
+            s.lanes[V, first:last], p.bias[first:last], p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD],
             p.group[group, HALF], s.fired, s.near[first:last], s.counted,
         )  # fmt: skip
         s.n_spikes[group] = list_set(s.fired, last - first, s.lanes[SPIKES, first:last])

@@ -15,7 +15,7 @@ from numba.core import config, types
 from numba.extending import intrinsic
 
 from neurosim.codes import TARGET_BITS, TARGET_MASK
-from neurosim.kernels.instructions import BYTE, INT, LONG, data_of, function, loop
+from neurosim.kernels.instructions import BYTE, INT, LONG, call, loop
 
 AHEAD = 6  # spikes between fetching and adding
 WORDS_PER_LINE = 16  # of a cache line of 64 bytes
@@ -47,7 +47,9 @@ def _plain_add_synapses(start, word, first_row, sources, n_spikes, left, acc):
         acc[target] = (acc[target] + (words.astype(np.int64) >> TARGET_BITS << left)).astype(np.int32)
 
 
-def _write(builder: Any, start: Any, word: Any, first_row: Any, sources: Any, n_spikes: Any, left: Any, acc: Any) -> None:
+def _write(
+    builder: Any, start: Any, word: Any, first_row: Any, sources: Any, n_spikes: Any, left: Any, acc: Any
+) -> None:
     plain, shifted = builder.append_basic_block("plain"), builder.append_basic_block("shifted")
     builder.cbranch(builder.icmp_signed("==", left, INT(0)), plain, shifted)
     for block, shift in ((plain, None), (shifted, left)):
@@ -56,7 +58,9 @@ def _write(builder: Any, start: Any, word: Any, first_row: Any, sources: Any, n_
         builder.ret_void()
 
 
-def _write_rows(b: Any, start: Any, word: Any, first_row: Any, sources: Any, n_spikes: Any, left: Any, acc: Any) -> None:
+def _write_rows(
+    b: Any, start: Any, word: Any, first_row: Any, sources: Any, n_spikes: Any, left: Any, acc: Any
+) -> None:
     def bounds(i: Any) -> tuple[Any, Any]:
         row = b.add(first_row, b.sext(b.load(b.gep(sources, [i])), LONG))
         return b.load(b.gep(start, [row])), b.load(b.gep(start, [b.add(row, LONG(1))]))
@@ -83,15 +87,10 @@ def _prefetch(builder: Any, pointer: Any) -> None:
 
 
 def _typed(typing, start, word, first_row, sources, n_spikes, left, acc):
-    signature = types.void(start, word, types.int64, sources, types.int64, types.int32, acc)
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = [LONG.as_pointer(), INT.as_pointer(), LONG, INT.as_pointer(), LONG, INT, INT.as_pointer()]
-        made = function(builder.module, "neurosim_add_synapses", ir.VoidType(), kinds, _write)
-        builder.call(made, [data_of(context, builder, *pair) for pair in zip(signature.args, args, strict=True)])
-        return context.get_dummy_value()
-
-    return signature, code
+    kinds = [types.int64, types.int32, types.int64, types.int32, types.int64, types.int32, types.int32]
+    return call(
+        "neurosim_add_synapses", types.void, kinds, [start, word, first_row, sources, n_spikes, left, acc], _write
+    )
 
 
 #: As `_plain_add_synapses`.

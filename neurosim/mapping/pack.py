@@ -145,7 +145,7 @@ def _pack_connection(
             packed = _pack_sparse(sparse, exponent, parts, arithmetic)
             return FORMAT_CSR, *packed, packed[-1]
         weights = np.zeros(sparse.shape, np.int64)
-        weights[sparse.row, sparse.col] = chip_weights(sparse.data, connection, arithmetic)
+        weights[np.asarray(sparse.row), np.asarray(sparse.col)] = chip_weights(sparse.data, connection, arithmetic)
         fan_out = parts.add_counts(sparse.start)
     return *_pack_rows(weights, mantissa_shift(connection, weights), exponent, parts), fan_out
 
@@ -177,7 +177,7 @@ def _pack_sparse(connection: Sparse, exponent: int, parts: _Parts, arithmetic: s
     used_bits = int(np.bitwise_or.reduce(connection.word, initial=0)) >> TARGET_BITS
     if arithmetic == "lava-0.10" and used_bits & ((1 << lost) - 1) == 0:
         return 0, exponent, parts.add_synapses(connection.start, connection.word)
-    shift, word = _words(chip_weights(connection.data, connection, arithmetic), connection.row)
+    shift, word = _words(chip_weights(connection.data, connection, arithmetic), np.asarray(connection.row))
     return shift, exponent, parts.add_synapses(connection.start, word)
 
 

@@ -22,7 +22,7 @@ BIASES = np.array([0, 1, -1, 4095 << 7, -4096 << 7])
 @jit
 def advance_all(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
     """Call what is an instruction to the compiler."""
-    advance(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted)
+    advance(len(u), acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted)
 
 
 @jit
