@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.errors import NetworkError
-from neurosim.fixedpoint import RANGES
+from neurosim.fixedpoint import RANGES, STATE_MAX
 
 
 def check_name(kind: str, name: str) -> None:
@@ -48,3 +48,25 @@ def check_positive(owner: str, quantity: str, value: float | None) -> None:
     """Refuse a quantity that is given and not positive and finite."""
     if value is not None and not (np.isfinite(value) and value > 0):
         raise NetworkError(f"{owner}: {quantity} {value!r} is not a positive finite number")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def check_registers(group: _Named, names: tuple[str, ...], limits: str | None = None) -> None:
+    """Check one integer per group and register, and store it as int."""
+    owner = f"group {group.name!r}"
+    for register in names:
+        value = check_register(owner, register, getattr(group, register), limits=limits)
+        object.__setattr__(group, register, int(value))
+
+
+def check_shifted(owner: str, register: str, value: int, shift: int) -> None:
+    """Refuse a threshold that leaves 24 bits once it is scaled."""
+    if value << shift > STATE_MAX:
+        raise NetworkError(
+            f"{owner}: {register} {value} << {shift} is {value << shift}, state registers hold up to {STATE_MAX}; "
+            "use a smaller threshold or smaller exponents"
+        )
