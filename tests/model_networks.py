@@ -140,6 +140,23 @@ def conv_network(seed: int) -> Network:
     return Network(tuple(maps), (conv,), probe_states(maps))
 
 
+def wide_network(seed: int, exponent: int) -> Network:
+    """Return sigma neurons behind every kind of connection, with weights and delays that add up beyond 32 bits."""
+    rng = np.random.default_rng(seed)
+    row, col = np.nonzero(rng.random((5, 6)) < 0.8)
+    n = len(row)
+    groups: list[Group] = [Input("in", 6), *(Sigma(name, 5) for name in ("a", "b", "c", "d")), Sigma("e", 6)]
+    weights, data = rng.integers(-256, 256, (5, 6)), rng.integers(-256, 256, n)
+    connections: list[AnyConnection] = [
+        Dense("in", "a", weights, exponent, num_message_bits=24),
+        Dense("in", "b", weights, exponent, delays=rng.integers(0, 3, (5, 6)), num_message_bits=24),
+        Sparse("in", "c", (5, 6), row, col, data, exponent, num_message_bits=24),
+        Sparse("in", "d", (5, 6), row, col, data, exponent, delays=rng.integers(0, 3, n), num_message_bits=24),
+        OneToOne("in", "e", 6, weights[0], exponent, delays=rng.integers(0, 3, 6), num_message_bits=24),
+    ]
+    return Network(tuple(groups), tuple(connections), probe_states(groups))
+
+
 def random_values(seed: int, n_samples: int, n_steps: int, n_inputs: int, largest: int = 200) -> Events:
     """Return sparse events with values of either sign."""
     rng = np.random.default_rng(seed)
