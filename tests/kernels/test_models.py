@@ -53,7 +53,9 @@ def test_delayed_sums_wrap_before_the_exponent_where_sparse_and_after_it_where_d
     groups = [Input("in", 2), Sigma("dense", 1), Sigma("sparse", 1)]
     connections = [
         Dense("in", "dense", [[100, 100]], -1, sign_mode="mixed", delays=[[1, 1]], num_message_bits=24),
-        Sparse("in", "sparse", (1, 2), [0, 0], [0, 1], [100, 100], -1, sign_mode="mixed", delays=1, num_message_bits=24),
+        Sparse(
+            "in", "sparse", (1, 2), [0, 0], [0, 1], [100, 100], -1, sign_mode="mixed", delays=1, num_message_bits=24
+        ),
     ]
     values = np.zeros((1, n_steps, 2), np.int32)
     values[0, 0] = largest
