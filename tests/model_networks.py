@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from random_networks import MODES, random_group
 
@@ -106,18 +108,42 @@ def random_link(rng: np.random.Generator, source: Group, target: Group, delays: 
                  delays=later(shape), num_message_bits=message_bits, port=port)  # fmt: skip
 
 
-def model_network(seed: int, models: tuple[str, ...] = MODELS, n_groups: int = 3, delays: bool = True) -> Network:
-    """Return a network of models drawn from `models`, with everything probed; recurrent."""
+def model_network(
+    seed: int,
+    models: tuple[str, ...] = MODELS,
+    n_groups: int = 3,
+    delays: bool = True,
+    recurrent: bool = True,
+    n_inputs: int = 2,
+) -> Network:
+    """Return a network of models drawn from `models`, with everything probed.
+
+    Without `recurrent` groups send to later groups only.
+    """
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 7))
-    inputs: list[Group] = [Input("in0", n), Input("in1", int(rng.integers(1, 7)))]
+    sizes = [n, *(int(rng.integers(1, 7)) for _ in range(n_inputs - 1))]
+    inputs: list[Group] = [Input(f"in{i}", size) for i, size in enumerate(sizes)]
     neurons: list[Group] = []
     for i in range(n_groups):
         size = n if rng.random() < 0.5 else int(rng.integers(1, 9))
         neurons.append(random_model(rng, f"g{i}", str(rng.choice(models)), size))
-    pairs = [(a, b) for a in inputs + neurons for b in neurons]
+    groups = inputs + neurons
+    pairs = [
+        (a, b) for i, a in enumerate(groups) for j, b in enumerate(groups) if b in neurons and (recurrent or i < j)
+    ]
     connections = [random_link(rng, a, b, delays) for a, b in pairs if rng.random() < 0.6]
-    return Network(tuple(inputs + neurons), tuple(connections), probe_states(inputs + neurons))
+    return Network(tuple(groups), tuple(connections), probe_states(groups))
+
+
+def side_by_side(networks: list[Network]) -> Network:
+    """Return networks as unconnected parts of one; the k-th one's groups are named "k:name"."""
+    groups: list[Group] = []
+    connections: list[AnyConnection] = []
+    for k, network in enumerate(networks):
+        groups += [replace(group, name=f"{k}:{group.name}") for group in network.groups]
+        connections += [replace(c, source=f"{k}:{c.source}", target=f"{k}:{c.target}") for c in network.connections]
+    return Network(tuple(groups), tuple(connections), probe_states(groups))
 
 
 def probe_states(groups: list[Group]) -> tuple[Probe, ...]:
