@@ -39,6 +39,8 @@ class LavaBackend:
     ----------
     patience : float
         Factor on all time limits; raise it on a slow machine.
+    hardware : bool
+        Use a Loihi 2 board in place of the models on the CPU; needs Intel's lava-loihi. Never tried on a chip.
     """
 
     name = "lava"
@@ -59,9 +61,12 @@ class LavaBackend:
         }
         | {"dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights"}
     )
+    hardware = False
 
-    def __init__(self, patience: float = 1.0) -> None:
+    def __init__(self, patience: float = 1.0, hardware: bool = False) -> None:
         self.patience = patience
+        if hardware:
+            self.hardware, self.name, self.features = True, LavaLoihiBackend.name, LavaLoihiBackend.features
 
     @classmethod
     def status(cls) -> Status:
@@ -79,7 +84,39 @@ class LavaBackend:
         if not network.is_quantized:
             raise BackendError(f"network {network.name!r}: it is not quantised; compile it first")
         check_features(self.name, self.features, needed_features(program) | ({"counts"} if strict else set()))
-        return LavaRunner(network, place.found(), self.patience, graded=program.models is not None)
+        lava = place.found()
+        missing = place.missing_for_chip(lava) if self.hardware else None
+        if missing is not None:
+            raise BackendError(f"backend {self.name!r} is not available: {missing}; use the backend 'lava'")
+        return LavaRunner(network, lava, self.patience, program.models is not None, self.hardware)
+
+
+class LavaLoihiBackend(LavaBackend):
+    """Lava on a Loihi 2 board, as a backend with a name of its own; see `neurosim_lava.hardware`.
+
+    Parameters
+    ----------
+    patience : float
+        As in `LavaBackend`.
+    """
+
+    name = "lava-loihi"
+    #: What lava-loihi is known to have models for; whether this installation has one is checked before a run.
+    features = frozenset(
+        {"lif", "lif_reset", "sigma_delta", "graded_vec"}
+        | {"dense", "sparse", "delays", "graded", "recurrent", "write_weights"}
+    )
+    hardware = True
+
+    def __init__(self, patience: float = 1.0) -> None:
+        super().__init__(patience)
+
+    @classmethod
+    def status(cls) -> Status:
+        """Tell whether Lava and lava-loihi are found, without importing them."""
+        lava = place.find()
+        missing = None if lava is None else place.missing_for_chip(lava)
+        return place.status() if missing is None else Status(False, missing)
 
 
 class LavaRunner:
@@ -93,11 +130,15 @@ class LavaRunner:
         Factor on all time limits.
     graded : bool
         Whether spikes come with values.
+    hardware : bool
+        Run on a Loihi 2 board.
     """
 
-    def __init__(self, network: Network, lava: place.Place, patience: float, graded: bool = False) -> None:
+    def __init__(
+        self, network: Network, lava: place.Place, patience: float, graded: bool = False, hardware: bool = False
+    ) -> None:
         self._loaded = network
-        self._graded = graded
+        self._graded, self._hardware = graded, hardware
         self._network = network
         self._patience = patience
         self._worker = Worker(f"network {network.name!r}", lava, START_S * patience)
@@ -108,6 +149,10 @@ class LavaRunner:
         """The process that runs Lava, once there is one."""
         return self._worker.current
 
+    @property
+    def _name(self) -> str:
+        return (LavaLoihiBackend if self._hardware else LavaBackend).name
+
     def run(self, events: Events, n_steps: int | None = None, state: State | None = None) -> RunResult:
         """Run all samples, each from rest, in one Lava start where `schedule.plan` allows it.
 
@@ -117,22 +162,23 @@ class LavaRunner:
         if self._closed:
             raise BackendError(f"network {network.name!r}: this runner is closed; open the program again")
         if state is not None:
-            check_features(LavaBackend.name, LavaBackend.features, frozenset({"resume"}))
+            check_features(self._name, LavaBackend.features, frozenset({"resume"}))
         events = check_events(events, network.n_inputs)
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
         check_values(network, events)
         if not events.n_samples or all(isinstance(group, Input) for group in network.groups):
             found = translate.nothing_recorded(network)
-        elif (period := schedule.plan(network, steps, events.n_samples)) is not None:
+        elif not self._hardware and (period := schedule.plan(network, steps, events.n_samples)) is not None:
             found = self._request(events, steps, period)
         else:
             samples = range(events.n_samples)
             found = translate.joined([self._request(events.take([sample]), steps, steps) for sample in samples])
-        return translate.result(network, events, steps, found, LavaBackend.name, LavaBackend.version, self._graded)
+        return translate.result(network, events, steps, found, self._name, LavaBackend.version, self._graded)
 
     def _request(self, events: Events, n_steps: int, period: int) -> Arrays:
         """Run samples in one Lava start."""
         header, arrays = translate.request(self._network, events, n_steps, period)
+        header["kind"] = "hardware" if self._hardware else "run"
         return self._worker.session().request(header, arrays, self._limits(period * events.n_samples))
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:

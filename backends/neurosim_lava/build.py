@@ -54,7 +54,7 @@ def run(header: Header, arrays: Arrays, report: Callable[[str], None], complain:
     clear()
     first = _assemble(header, arrays)
     execute(first, header["period"] * header["n_samples"], MODELS, report, complain)
-    return _recorded(header)
+    return recorded(header)
 
 
 def execute(
@@ -80,6 +80,17 @@ def execute(
         expected = models[type(process)]
         if builder.proc_model.__name__ != expected:
             raise LavaProblem(f"Lava chose the model {builder.proc_model.__name__} instead of {expected}")
+    play(first, executable, n_steps, report, complain)
+
+
+def play(
+    first: AbstractProcess,
+    executable: Any,
+    n_steps: int,
+    report: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> None:
+    """Run and stop what Lava has compiled; arguments as in `execute`."""
     first.create_runtime(executable=executable)
     report("build")
     with watching(first.runtime._messaging_infrastructure.actors, complain):
@@ -92,15 +103,8 @@ def _assemble(header: Header, arrays: Arrays) -> AbstractProcess:
     """Create and connect all Processes; return one of them."""
     targets: dict[str, AbstractProcess] = {}
     senders: dict[str, AbstractPort] = {}
-    groups = header["groups"]
-    relays: list[Relay] = []
-    for begin in range(0, len(groups), SLOTS):
-        held = groups[begin : begin + SLOTS]
-        relay = Relay(groups=tuple(group["name"] for group in held), sizes=tuple(group["n"] for group in held))
-        if relays:
-            relays[-1].tick_out.connect(relay.tick_in)
-        relays.append(relay)
-    for i, group in enumerate(groups):
+    relays = new_relays(header["groups"])
+    for i, group in enumerate(header["groups"]):
         name, relay, k = group["name"], relays[i // SLOTS], i % SLOTS
         own = {register: arrays[f"{register}_{i}"].astype(np.int32) for register in group["registers"]}
         neurons = make_neurons(group, own)
@@ -108,7 +112,7 @@ def _assemble(header: Header, arrays: Arrays) -> AbstractProcess:
         for number, state in enumerate(group["states"]):
             getattr(relay, f"state_{k}_{number}").connect_var(getattr(neurons, state))
         targets[name], senders[name] = neurons, getattr(relay, f"s_out_{k}")
-        RECORDINGS[name] = _recording(header, group)
+        RECORDINGS[name] = recording_of(header, group)
     for i, source in enumerate(header["inputs"]):
         senders[source["name"]] = Source(group=source["name"], n=source["n"]).s_out
         FEEDS[source["name"]] = Feed(
@@ -120,7 +124,19 @@ def _assemble(header: Header, arrays: Arrays) -> AbstractProcess:
     return relays[0]
 
 
-def _recording(header: Header, group: dict[str, Any]) -> Recording:
+def new_relays(groups: list[dict[str, Any]]) -> list[Relay]:
+    """Return relays for all groups, `SLOTS` to each, chained so that Lava finds all of them from the first."""
+    relays: list[Relay] = []
+    for begin in range(0, len(groups), SLOTS):
+        held = groups[begin : begin + SLOTS]
+        relay = Relay(groups=tuple(group["name"] for group in held), sizes=tuple(group["n"] for group in held))
+        if relays:
+            relays[-1].tick_out.connect(relay.tick_in)
+        relays.append(relay)
+    return relays
+
+
+def recording_of(header: Header, group: dict[str, Any]) -> Recording:
     """Return the memory for what is probed of a group."""
     n_rows, n = header["n_steps"] * header["n_samples"], group["n"]
     probed, graded = "spikes" in group["probes"], group["graded"]
@@ -137,7 +153,8 @@ def _recording(header: Header, group: dict[str, Any]) -> Recording:
     )
 
 
-def _recorded(header: Header) -> Arrays:
+def recorded(header: Header) -> Arrays:
+    """Return what was recorded, by the names that `run` gives it."""
     found: Arrays = {}
     for i, group in enumerate(header["groups"]):
         recording = RECORDINGS[group["name"]]

@@ -156,6 +156,7 @@ def test_start_that_takes_too_long_is_ended(lava_runner: Callable[..., Any], mon
     [
         ({"groups": [{"name": "out", "n": 3}]}, "failed in 'build'"),
         ({"n_samples": 3}, "IndexError"),
+        ({"kind": "hardware"}, "lava-loihi is not installed beside Lava"),
     ],
 )
 def test_nothing_is_left_after_an_error_in_lava(

@@ -22,7 +22,8 @@ from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
 from neurosim.neurons import ATRLIF, LIFRefractory, LIFReset, MultiSpikeLIF, Sigma, TernaryLIF
 
 neurosim_lava = pytest.importorskip("neurosim_lava", reason="the package neurosim_lava is not on the path")
-from neurosim_lava import LavaBackend, group, install, place, schedule, shim, translate, wire  # noqa: E402
+from neurosim_lava import LavaBackend, LavaLoihiBackend, group, install, place, schedule, shim, translate, wire  # noqa: E402
+from neurosim_lava.backend import LavaRunner  # noqa: E402
 
 NETWORK = Network(
     (Input("a", 2), LIF("out", 9), Input("b", 1)),
@@ -308,6 +309,31 @@ def test_samples_follow_each_other_when_nothing_is_left_of_the_last(
 def test_what_lava_does_not_have_is_refused_by_name(group: LIF, feature: str) -> None:
     with pytest.raises(FeatureError, match=rf"backend 'lava' lacks: {feature} \("):
         LavaBackend().open(compile(Network((group,))))
+
+
+def test_chip_without_lava_loihi_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(place, "find", lambda: place.Place(tmp_path))
+    program = compile(NETWORK)
+    for backend in (LavaBackend(hardware=True), LavaLoihiBackend()):
+        assert backend.name == "lava-loihi"
+        with pytest.raises(BackendError, match="'lava-loihi' is not available: Intel's lava-loihi .*loihi2_profiler"):
+            backend.open(program)
+    assert not LavaLoihiBackend.status().available
+    assert "research community" in LavaLoihiBackend.status().detail
+
+
+def test_lava_loihi_is_seen_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "lava" / "utils").mkdir(parents=True)
+    (tmp_path / "lava" / "utils" / "loihi2_profiler.py").touch()
+    monkeypatch.setattr(place, "find", lambda: place.Place(tmp_path))
+    assert place.missing_for_chip(place.Place(tmp_path)) is None
+    assert isinstance(LavaBackend(hardware=True).open(compile(NETWORK)), LavaRunner)
+
+
+def test_states_cannot_be_recorded_on_a_chip() -> None:
+    network = NETWORK.with_probes((Probe("out", "v"),))
+    with pytest.raises(FeatureError, match="backend 'lava-loihi' lacks: probe_state"):
+        LavaLoihiBackend().open(compile(network))
 
 
 def test_arithmetic_of_the_chip_is_refused_by_name() -> None:
