@@ -276,6 +276,7 @@ class SimulatorBackend:
     name = "simulator"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:SimulatorLearner"
 
     @classmethod
     def status(cls) -> Status:
@@ -294,6 +295,7 @@ class ReferenceBackend:
     name = "reference"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:ReferenceLearner"
 
     @classmethod
     def status(cls) -> Status:

@@ -13,9 +13,7 @@ from neurosim.events import Events, check_events
 from neurosim.network import LIF, Dense, Network
 from neurosim.program import Program, State
 from neurosim_lava import place, translate
-from neurosim_lava.session import Session
-
-BUILDS_PER_WORKER = 100  # each build leaves about 2 MB behind in the process that made it
+from neurosim_lava.session import Session, Worker
 
 # Seconds allowed before a stage counts as hung, some ten times what two busy cores needed.
 START_S = 60.0
@@ -35,7 +33,8 @@ class LavaBackend:
 
     name = "lava"
     version = place.LAVA_VERSION
-    features = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state", "write_weights"})
+    features = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state", "write_weights", "learning"})
+    learner = "neurosim_lava.learn:LavaLearner"
 
     def __init__(self, patience: float = 1.0) -> None:
         self.patience = patience
@@ -56,11 +55,7 @@ class LavaBackend:
         if not network.is_quantized:
             raise BackendError(f"network {network.name!r}: it is not quantised; compile it first")
         check_features(self.name, self.features, needed_features(program) | ({"counts"} if strict else set()))
-        found = place.find()
-        if found is None:
-            status = self.status()
-            raise BackendError(f"backend 'lava' is not available: {status.detail}; run: {status.remedy}")
-        return LavaRunner(network, found, self.patience)
+        return LavaRunner(network, place.found(), self.patience)
 
 
 class LavaRunner:
@@ -69,16 +64,14 @@ class LavaRunner:
     def __init__(self, network: Network, lava: place.Place, patience: float) -> None:
         self._loaded = network
         self._network = network
-        self._lava = lava
         self._patience = patience
-        self._session: Session | None = None
-        self._builds = 0
+        self._worker = Worker(f"network {network.name!r}", lava, START_S * patience)
         self._closed = False
 
     @property
     def session(self) -> Session | None:
         """The process that runs Lava, once there is one."""
-        return self._session
+        return self._worker.current
 
     def run(self, events: Events, n_steps: int | None = None, state: State | None = None) -> RunResult:
         """Run all samples, each from rest, in one Lava start.
@@ -94,7 +87,7 @@ class LavaRunner:
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
         if events.n_samples and any(isinstance(group, LIF) for group in network.groups):
             header, arrays = translate.request(network, events, steps)
-            found = self._open_session().request(header, arrays, self._limits(steps * events.n_samples))
+            found = self._worker.session().request(header, arrays, self._limits(steps * events.n_samples))
         else:
             found = translate.nothing_recorded(network)
         return translate.result(network, events, steps, found, LavaBackend.name, LavaBackend.version)
@@ -121,8 +114,7 @@ class LavaRunner:
     def close(self) -> None:
         """End Lava and all that belongs to it; calling it again does nothing."""
         self._closed = True
-        if self._session is not None:
-            self._session.close()
+        self._worker.close()
 
     def __enter__(self) -> LavaRunner:
         return self
@@ -132,26 +124,31 @@ class LavaRunner:
     ) -> None:
         self.close()
 
-    def _open_session(self) -> Session:
-        """Return a live worker, a new one after a failure or after many builds."""
-        if self._session is not None and (not self._session.open or self._builds >= BUILDS_PER_WORKER):
-            self._session.close()
-            self._session = None
-        if self._session is None:
-            self._session = Session(f"network {self._network.name!r}", self._lava, START_S * self._patience)
-            self._builds = 0
-        self._builds += 1
-        return self._session
-
     def _limits(self, n_total: int) -> dict[str, float]:
         """Return the seconds allowed for each stage of a run of `n_total` steps over all samples."""
         network = self._network
         processes = 2 * len(network.groups) + len(network.connections)
         weights = sum(c.shape[0] * c.shape[1] for c in network.connections)
         values = n_total * sum(network.group(probe.group).n for probe in network.probes)
-        limits = {
-            "build": BUILD_S + BUILD_PER_PROCESS_S * processes + BUILD_PER_WEIGHT_S * weights,
-            "run": RUN_S + n_total * (RUN_PER_PROCESS_STEP_S * processes + RUN_PER_WEIGHT_STEP_S * weights),
-            "read": READ_S + READ_PER_VALUE_S * values,
-        }
-        return {stage: seconds * self._patience for stage, seconds in limits.items()}
+        return stage_limits(n_total, processes, weights, values, self._patience)
+
+
+def stage_limits(n_steps: int, n_processes: int, n_weights: int, n_values: int, patience: float) -> dict[str, float]:
+    """Return the seconds allowed for each stage of a request.
+
+    Parameters
+    ----------
+    n_steps : int
+        Over all samples.
+    n_processes, n_weights : int
+        Lava Processes, and weights in all connections.
+    n_values : int
+        Numbers that are read.
+    patience : float
+    """
+    limits = {
+        "build": BUILD_S + BUILD_PER_PROCESS_S * n_processes + BUILD_PER_WEIGHT_S * n_weights,
+        "run": RUN_S + n_steps * (RUN_PER_PROCESS_STEP_S * n_processes + RUN_PER_WEIGHT_STEP_S * n_weights),
+        "read": READ_S + READ_PER_VALUE_S * n_values,
+    }
+    return {stage: seconds * patience for stage, seconds in limits.items()}

@@ -8,7 +8,7 @@ Imported only by the worker, after `shim`: this module imports Lava.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,19 +65,39 @@ def run(header: Header, arrays: Arrays, report: Callable[[str], None], complain:
     """
     n_steps, n_total = header["n_steps"], header["n_steps"] * header["n_samples"]
     clear()
-    first = _assemble(header, arrays, n_steps, n_total)
+    execute(_assemble(header, arrays, n_steps, n_total), n_total, MODELS, report, complain)
+    return _recorded(header)
+
+
+def execute(
+    first: AbstractProcess,
+    n_steps: int,
+    models: Mapping[type, str],
+    report: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> None:
+    """Build all Processes that hang together with `first`, run and stop them.
+
+    Parameters
+    ----------
+    first : AbstractProcess
+    n_steps : int
+    models : mapping of Process class to str
+        Name of the model that each class must get.
+    report, complain
+        As in `run`.
+    """
     executable = first.compile(Loihi2SimCfg(select_tag="fixed_pt"))
     for process, builder in executable.proc_builders.items():
-        expected = MODELS[type(process)]
+        expected = models[type(process)]
         if builder.proc_model.__name__ != expected:
             raise LavaProblem(f"Lava chose the model {builder.proc_model.__name__} instead of {expected}")
     first.create_runtime(executable=executable)
     report("build")
     with watching(first.runtime._messaging_infrastructure.actors, complain):
-        first.run(RunSteps(num_steps=n_total))
+        first.run(RunSteps(num_steps=n_steps))
     report("run")
     first.stop()
-    return _recorded(header)
 
 
 def _assemble(header: Header, arrays: Arrays, n_steps: int, n_total: int) -> AbstractProcess:
@@ -109,13 +129,13 @@ def _assemble(header: Header, arrays: Arrays, n_steps: int, n_total: int) -> Abs
         senders[source["name"]] = Source(group=source["name"], n=source["n"])
         FEEDS[source["name"]] = Feed(arrays[f"start_{i}"], arrays[f"neuron_{i}"], n_steps)
     for i, connection in enumerate(header["connections"]):
-        synapses = _connection(connection, i, arrays)
+        synapses = make_connection(connection, i, arrays)
         senders[connection["source"]].s_out.connect(synapses.s_in)
         synapses.a_out.connect(targets[connection["target"]].a_in)
     return relays[0]
 
 
-def _connection(connection: dict[str, Any], i: int, arrays: Arrays) -> AbstractProcess:
+def make_connection(connection: dict[str, Any], i: int, arrays: Arrays) -> AbstractProcess:
     """Return the Lava Process of one connection."""
     options = {
         "weight_exp": connection["weight_exp"],

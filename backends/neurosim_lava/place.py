@@ -55,6 +55,15 @@ def find() -> Place | None:
     return Place(folder) if (folder / CHECKED).is_file() else None
 
 
+def found() -> Place:
+    """Return where Lava can be used, or say how to get it."""
+    place = find()
+    if place is None:
+        state = status()
+        raise BackendError(f"backend 'lava' is not available: {state.detail}; run: {state.remedy}")
+    return place
+
+
 def status() -> Status:
     """Tell whether Lava can run here, without starting it."""
     unfit = _unfit()
