@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,8 +73,8 @@ DRIVES: dict[str, DriveBoard] = {}
 LESSONS: dict[str, LessonBoard] = {}
 
 
-def shared(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
-    """Return a zeroed array that forked processes write to; no element may make it empty."""
+def shared(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a zeroed array, not empty, that forked processes write to."""
     n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return shared_bytes(1, n_bytes).view(dtype).reshape(shape)
 

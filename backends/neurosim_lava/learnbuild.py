@@ -9,7 +9,6 @@ Imported only by the worker, after `shim`: this module imports Lava.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
@@ -102,7 +101,9 @@ def _assemble(header: Header, arrays: Arrays, schedule: Schedule, n_samples: int
     return next(iter(members.values()))
 
 
-def run_update(header: Header, arrays: Arrays, report: Callable[[str], None], complain: Callable[[str], None]) -> Arrays:
+def run_update(
+    header: Header, arrays: Arrays, report: Callable[[str], None], complain: Callable[[str], None]
+) -> Arrays:
     """Teach learning connections and return what they learned.
 
     Parameters
@@ -120,7 +121,7 @@ def run_update(header: Header, arrays: Arrays, report: Callable[[str], None], co
     learnboard.clear()
     names = [f"engine {i}" for i in range(header["n_connections"])]
     teachers = [_engine(name, i, arrays) for i, name in enumerate(names)]
-    for one, other in zip(teachers, teachers[1:]):
+    for one, other in zip(teachers[:-1], teachers[1:], strict=True):
         one.tick_out.connect(other.tick_in)
     execute(teachers[0], header["n_steps"], LEARNING_MODELS, report, complain)
     return {f"total_{i}": LESSONS[name].total for i, name in enumerate(names)}
@@ -143,6 +144,7 @@ def _engine(name: str, i: int, arrays: Arrays) -> Teacher:
     teacher.y2_out.connect(engine.s_in_y2)
     teacher.weights.connect_var(engine.weights)
     LESSONS[name] = LessonBoard(
-        *(arrays[f"{part}_{i}"] for part in ("payload", "y1", "y2", "read")), shared((n_post, n_pre), np.int64)
-    )
+        payload=arrays[f"payload_{i}"], y1=arrays[f"y1_{i}"], y2=arrays[f"y2_{i}"], read=arrays[f"read_{i}"],
+        total=shared((n_post, n_pre), np.int64),
+    )  # fmt: skip
     return teacher

@@ -57,7 +57,9 @@ def make_lesson(terms: Terms) -> Lesson:
     """
     planes: dict[int, list[Terms]] = {}
     f_digits, post_digits = digits(terms.f, DIGIT_BITS), digits(terms.post, DIGIT_BITS)
-    largest = max([int(np.abs(d).max()) for d in f_digits] or [1]) * max([int(np.abs(d).max()) for d in post_digits] or [1])
+    largest = max([int(np.abs(d).max()) for d in f_digits] or [1]) * max(
+        [int(np.abs(d).max()) for d in post_digits] or [1]
+    )
     pre_bits = min((WEIGHT_HIGH // largest).bit_length(), PRE_LIMIT.bit_length())
     for i, f in enumerate(f_digits):
         for j, post in enumerate(post_digits):

@@ -75,7 +75,9 @@ def update(
         worker.close()
 
 
-def sums(worker: Worker, terms: Sequence[Terms], shapes: Sequence[tuple[int, int]], patience: float) -> list[Int64Array]:
+def sums(
+    worker: Worker, terms: Sequence[Terms], shapes: Sequence[tuple[int, int]], patience: float
+) -> list[Int64Array]:
     """Return the sum of each connection's products, (n_post, n_pre) of any size, from one Lava start."""
     lessons = [make_lesson(part) for part in terms]
     busy = [i for i, lesson in enumerate(lessons) if len(lesson.read)]

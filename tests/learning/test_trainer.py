@@ -17,7 +17,7 @@ from neurosim.config import RuleConfig, TrainConfig, override
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import LEARNERS, Outcome
+from neurosim.learning.population import Outcome
 from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
 from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program

@@ -38,6 +38,7 @@ class Member(LIF):
 class MemberModel(PyLifModelBitAcc):
     """Lava's own steps of a LIF, in its order, with a perturbed input; every run of the schedule begins at rest."""
 
+    act_shift: int
     implements_process = Member  # Lava's decorator refuses to change the inherited one; the rest is inherited
     c_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
     tick_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
