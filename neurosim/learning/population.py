@@ -12,7 +12,7 @@ import numpy.typing as npt
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
 from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, WEIGHT_BITS
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import DataError
+from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learnplan import LearnPlan, Scales
@@ -236,6 +236,10 @@ def open_learner(
     found = get_backend(backend)
     check_features(backend, found.features, frozenset({"learning"}))
     module, _, name = cast(LearningBackend, found).learner.partition(":")
+    if not name:
+        raise BackendError(
+            f"backend {backend!r} has the feature 'learning' and no learner {module!r}: set its attribute to 'module:class'"
+        )
     events = check_events(events, program.network.n_inputs)
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):

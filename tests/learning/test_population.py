@@ -1,6 +1,8 @@
 """Populations: what pairs measure, what votes mean, and that nothing but the input matters."""
 
+import sys
 from itertools import product
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from neurosim.backend import BUILT_IN
 from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN
-from neurosim.errors import ConfigError, DataError, FeatureError
+from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
 from neurosim.learning.population import Outcome, learned_weights, make_learn_scratch, open_learner
 from neurosim.learnplan import Scales, initial_weights, make_plan
@@ -305,10 +307,39 @@ def test_everything_in_learning_is_integer() -> None:
     assert all(isinstance(value, (int, np.integer)) for value in scalars)
 
 
-def test_backends_that_cannot_learn_are_refused() -> None:
+def register(monkeypatch: pytest.MonkeyPatch, **attributes: object) -> None:
+    """Register a backend "other" like one that was installed; a learner named in it is `Recorded`."""
+    module = ModuleType("backend_of_a_test")
+    module.Backend = type("Backend", (SimulatorBackend,), attributes)
+    module.Recorded = type("Recorded", (), {"__init__": lambda self, *given: setattr(self, "given", given)})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(BUILT_IN, "other", f"{module.__name__}:Backend")
+
+
+def test_backends_that_cannot_learn_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, features=SimulatorBackend.features - {"learning"})
     case = learning_case("one hidden")
-    with pytest.raises(FeatureError, match="'lava' lacks: learning; choose one of simulator, reference"):
-        open_learner("lava", case.program, case.plan, case.events, case.labels, 1)
+    with pytest.raises(FeatureError, match="'other' lacks: learning .*; use the backend 'simulator'"):
+        open_learner("other", case.program, case.plan, case.events, case.labels, 1)
+    with pytest.raises(BackendError, match="unknown backend 'smulator'.*did you mean 'simulator'"):
+        open_learner("smulator", case.program, case.plan, case.events, case.labels, 1)
+
+
+def test_an_installed_backend_brings_its_own_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, learner="backend_of_a_test:Recorded")
+    case = learning_case("one hidden")
+    learner = open_learner("other", case.program, case.plan, case.events, case.labels.astype(np.int16).tolist(), 3)
+    program, plan, events, labels, threads = learner.given
+    assert (program, plan, threads) == (case.program, case.plan, 3)
+    np.testing.assert_array_equal(events.neuron, case.events.neuron)
+    np.testing.assert_array_equal(labels, case.labels, strict=True)
+
+
+def test_a_backend_that_can_learn_must_say_with_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, learner="")
+    case = learning_case("one hidden")
+    with pytest.raises(BackendError, match="'other' has the feature 'learning' and no learner '': .*module:class"):
+        open_learner("other", case.program, case.plan, case.events, case.labels, 1)
 
 
 @pytest.mark.parametrize("backend", BUILT_IN)
