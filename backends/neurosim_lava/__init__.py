@@ -2,3 +2,4 @@
 
 from neurosim_lava.backend import LavaBackend as LavaBackend
 from neurosim_lava.place import install as install
+from neurosim_lava.update import update as update

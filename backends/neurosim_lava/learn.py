@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.backend import check_features, needed_features
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.events import Events
 from neurosim.learning.population import Outcome, check_batch, learned_weights
@@ -18,6 +19,9 @@ from neurosim_lava.members import Members
 from neurosim_lava.session import Session, Worker
 from neurosim_lava.update import sums
 from neurosim_lava.wire import Arrays, Header
+
+#: What a program that learns may need; the members' neurons are LIF.
+FEATURES = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state"})
 
 
 class LavaLearner:
@@ -35,6 +39,7 @@ class LavaLearner:
         self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
         patience: float = 1.0,
     ) -> None:  # fmt: skip
+        check_features("lava, learning", FEATURES, needed_features(program))
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self._inputs = events.to_dense()
         self._patience = patience

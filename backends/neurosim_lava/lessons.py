@@ -34,13 +34,16 @@ class Lesson(NamedTuple):
 
 
 def digits(values: Int64Array, n_bits: int) -> list[Int64Array]:
-    """Return balanced digits, the lowest first: ``values == sum(d << (n_bits * i))``, each in -half..half - 1.
+    """Return balanced digits of at least 2 bits, the lowest first, each in -half..half - 1.
+
+    ``values == sum(d << (n_bits * i))``.
 
     Examples
     --------
     >>> [d.tolist() for d in digits(np.array([7, 8, -9, 100]), 4)]
     [[7, -8, 7, 4], [0, 1, -1, 6]]
     """
+    assert n_bits >= 2  # digits -1 and 0 make no positive number
     half, found = 1 << (n_bits - 1), []
     while values.any():
         digit = ((values + half) & (2 * half - 1)) - half
@@ -90,6 +93,7 @@ def _readings(place: int, terms: Terms) -> npt.NDArray[np.int8]:
 
 def post_shift(terms: Terms) -> int | None:
     """Return by how many bits to scale post so that post and f, scaled to 256 together, fit; None if none does."""
+    shift: int
     for shift in (DIGIT_BITS, *range(SCALE_BITS + 1)):
         scaled = np.concatenate([terms.post.ravel() << shift, terms.f << (SCALE_BITS - shift)])
         if not scaled.size or (int(scaled.min()) >= TRACE_LOW and int(scaled.max()) <= TRACE_HIGH):
