@@ -1,5 +1,5 @@
 """Lava 0.10.0 (fixed-point CPU models) as a neurosim backend; see README.md in this folder."""
 
 from neurosim_lava.backend import LavaBackend as LavaBackend
+from neurosim_lava.engine import update as update
 from neurosim_lava.place import install as install
-from neurosim_lava.update import update as update

@@ -15,9 +15,9 @@ from neurosim.program import Program
 from neurosim.reference.weights import update_weights
 from neurosim_lava import place
 from neurosim_lava.backend import START_S, stage_limits
+from neurosim_lava.engine import sums
 from neurosim_lava.members import Members
 from neurosim_lava.session import Session, Worker
-from neurosim_lava.update import sums
 from neurosim_lava.wire import Arrays, Header
 
 #: What a program that learns may need; the members' neurons are LIF.

@@ -109,7 +109,7 @@ def run_update(
     Parameters
     ----------
     header, arrays
-        As made by `neurosim_lava.update.request`.
+        As made by `neurosim_lava.engine.request`.
     report, complain
         As in `neurosim_lava.build.run`.
 

@@ -21,7 +21,7 @@ from neurosim.tasks import load_task
 KEY = 987_654_321
 N_GENERATIONS, N_SAMPLES = 3, 11
 #: Every layout and every rule at least once, with different widths of weights.
-CASES = [(layout, *rule, bits) for layout, rule, bits in zip(LAYOUTS, cycle(RULES), cycle((8, 4, 2)), strict=False)]
+CASES = [(layout, *rule, bits) for layout, rule, bits in zip(LAYOUTS, cycle(RULES), cycle((8, 4)), strict=False)]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_two_generations_with_an_update_between(
         full = initial_weights(case.program, case.plan)
         learner.load(full)
         first = learner.evaluate(case.ids, case.response, case.scales, KEY)
-        counts, n_saturated = learner.update(full, first.votes, 9, np.full(len(case.plan.connections), 2), KEY + 1)
+        counts, n_saturated = learner.update(full, first.votes, 200, np.full(len(case.plan.connections), 2), KEY + 1)
         second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
         learner.close()
         results.append((first, second, full, counts[:, COLUMN["weight_updates"]], n_saturated))

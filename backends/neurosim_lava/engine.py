@@ -45,7 +45,8 @@ def update(
     f : (S,) integers
         Third factors, such as fitness differences.
     post : (S, n_post) integers
-        Post factors. For some scale 2**k with k in 0..8, ``post * 2**k`` and ``f * 2**(8 - k)`` must be in -128..127.
+        Post factors. For some k, ``post * 2**k`` and ``f * 2**(8 - k)`` must all be in -128..127: largest magnitudes of
+        post and f of 7 and 7, 31 and 1, or 1 and 31, for instance.
     pre : (S, n_pre) integers
         Pre factors, -63..63.
     patience : float
