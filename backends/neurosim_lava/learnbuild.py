@@ -46,7 +46,7 @@ def run_members(
     Parameters
     ----------
     header, arrays
-        As made by `neurosim_lava.members.request`.
+        As made by `neurosim_lava.members.Members.request`.
     report, complain
         As in `neurosim_lava.build.run`.
 
@@ -109,7 +109,7 @@ def run_update(
     Parameters
     ----------
     header, arrays
-        As made by `neurosim_lava.engine.request`.
+        As made by `neurosim_lava.engine.teach`.
     report, complain
         As in `neurosim_lava.build.run`.
 

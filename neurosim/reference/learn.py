@@ -45,7 +45,11 @@ def shift_signed(x: int, exponent: int) -> int:
 
 
 class Learner:
-    """One generation's evaluation, sample by sample, pair by pair."""
+    """One generation's evaluation, sample by sample, pair by pair.
+
+    A backend that makes the runs or sums the votes itself overrides ``_run_base`` and ``_run_member``, or ``_reward``
+    and ``_vote``; the rule stays this one.
+    """
 
     def __init__(self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array]) -> None:
         self.plan, self.scales = plan, scales

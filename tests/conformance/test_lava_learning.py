@@ -31,12 +31,12 @@ def update(lava: Any) -> Callable[..., npt.NDArray[np.int64]]:
 
 
 @pytest.fixture
-def worker(lava: Any) -> Iterator[Any]:
+def sessions(lava: Any) -> Iterator[Any]:
     """What starts Lava for the engine alone."""
     from neurosim_lava import place
-    from neurosim_lava.session import Worker
+    from neurosim_lava.session import Sessions
 
-    made = Worker("votes", place.found(), 60.0)
+    made = Sessions("votes", place.found(), 60.0)
     yield made
     made.close()
 
@@ -112,7 +112,7 @@ def test_thousands_of_members_are_exact(update: Callable[..., npt.NDArray[np.int
     np.testing.assert_array_equal(found, 7 * np.outer(post[-1], pre[-1]))
 
 
-def test_votes_of_any_size_are_exact(worker: Any) -> None:
+def test_votes_of_any_size_are_exact(sessions: Any) -> None:
     """Several engines in one start: factors of many digits, a connection without votes, one of a single synapse."""
     from neurosim_lava.engine import sums
     from neurosim_lava.lessons import Terms
@@ -125,7 +125,7 @@ def test_votes_of_any_size_are_exact(worker: Any) -> None:
         Terms(np.array([-127]), np.array([[-4095]]), np.array([[32767]])),
         Terms(np.ones(5, np.int64), rng.integers(-128, 128, (5, 9)), rng.integers(-1, 2, (5, 2))),
     ]
-    found = sums(worker, terms, shapes, 1.0)
+    found = sums(sessions, terms, shapes, 1.0)
     for total, part in zip(found, terms, strict=True):
         np.testing.assert_array_equal(total, np.einsum("s,sk,sj->kj", *part), strict=True)
 
@@ -172,7 +172,22 @@ def test_a_dead_lava_process_is_an_error_that_says_what_was_run(learner: Callabl
     assert_nothing_left(last.group, last.prefix)
 
 
-def test_an_engine_that_takes_too_long_is_ended(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_builds_end_a_worker_and_begin_another(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each build leaves memory behind in the process that made it."""
+    from neurosim_lava import engine, session
+    from neurosim_lava.lessons import Terms
+
+    monkeypatch.setattr(session, "BUILDS_PER_WORKER", 2)
+    one = Terms(np.ones(1, np.int64), np.ones((1, 1), np.int64), np.ones((1, 1), np.int64))
+    groups = []
+    for _ in range(3):
+        assert engine.sums(sessions, [one], [(1, 1)], 1.0)[0].tolist() == [[1]]
+        groups.append((sessions.current.group, sessions.current.prefix))
+    assert groups[0] == groups[1] != groups[2]
+    assert_nothing_left(*groups[0])
+
+
+def test_an_engine_that_takes_too_long_is_ended(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from neurosim_lava import backend, engine
     from neurosim_lava.lessons import Terms
 
@@ -182,5 +197,5 @@ def test_an_engine_that_takes_too_long_is_ended(worker: Any, monkeypatch: pytest
     monkeypatch.setattr(engine, "stage_limits", no_time)
     many = Terms(np.ones(5000, np.int64), np.ones((5000, 1), np.int64), np.ones((5000, 1), np.int64))
     with pytest.raises(BackendError, match=r"votes \(the learning engine\): Lava did not finish 'run' within 0\.0 s"):
-        engine.sums(worker, [many], [(1, 1)], 1.0)
-    assert_nothing_left(worker.current.group, worker.current.prefix)
+        engine.sums(sessions, [many], [(1, 1)], 1.0)
+    assert_nothing_left(sessions.current.group, sessions.current.prefix)
