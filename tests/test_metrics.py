@@ -86,14 +86,15 @@ def test_totals_equal_the_sums_over_rows(run: Run, which: str) -> None:
 
 
 def test_a_backend_without_counts_leaves_counts_and_energy_unknown(run: Run) -> None:
-    """Nothing is priced that was not counted, and the report has no line for it."""
-    config = override(TrainConfig(), ["network.hidden=[18]", "network.n_steps=4"])
+    """Nothing is priced that was not counted, and the summary says so."""
+    config = override(TrainConfig(), ["network.hidden=[18]", "network.n_steps=4", "backend=reference"])
     silent = SimpleNamespace(op_counts=None, generation=1)
     test = run.test | {"counts": None, "energy": None}
     metrics = training_metrics(config, run.task, run.program, (), silent, [], 1.0, test, 1)
     assert metrics["counts"] == metrics["energy"] == {"per_inference": None, "per_learning_step": None}
     lines = "\n".join(summary_lines(metrics))
-    assert "training" in lines and "energy" not in lines and "work" not in lines
+    assert "not counted by the backend 'reference'; hence no energy" in lines
+    assert "training" in lines and "per inference" not in lines and "per training sample" not in lines
 
 
 def test_counts_say_for_how_many_samples_and_steps_they_are(run: Run) -> None:
