@@ -13,7 +13,7 @@ from neurosim.events import Events, check_events
 from neurosim.network import LIF, Dense, Network
 from neurosim.program import Program, State
 from neurosim_lava import place, translate
-from neurosim_lava.session import Session, Sessions
+from neurosim_lava.session import Session, Worker
 
 # Seconds allowed before a stage counts as hung, some ten times what two busy cores needed.
 START_S = 60.0
@@ -65,13 +65,13 @@ class LavaRunner:
         self._loaded = network
         self._network = network
         self._patience = patience
-        self._sessions = Sessions(f"network {network.name!r}", lava, START_S * patience)
+        self._worker = Worker(f"network {network.name!r}", lava, START_S * patience)
         self._closed = False
 
     @property
     def session(self) -> Session | None:
         """The process that runs Lava, once there is one."""
-        return self._sessions.current
+        return self._worker.current
 
     def run(self, events: Events, n_steps: int | None = None, state: State | None = None) -> RunResult:
         """Run all samples, each from rest, in one Lava start.
@@ -87,7 +87,7 @@ class LavaRunner:
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
         if events.n_samples and any(isinstance(group, LIF) for group in network.groups):
             header, arrays = translate.request(network, events, steps)
-            found = self._sessions.live().request(header, arrays, self._limits(steps * events.n_samples))
+            found = self._worker.session().request(header, arrays, self._limits(steps * events.n_samples))
         else:
             found = translate.nothing_recorded(network)
         return translate.result(network, events, steps, found, LavaBackend.name, LavaBackend.version)
@@ -114,7 +114,7 @@ class LavaRunner:
     def close(self) -> None:
         """End Lava and all that belongs to it; calling it again does nothing."""
         self._closed = True
-        self._sessions.close()
+        self._worker.close()
 
     def __enter__(self) -> LavaRunner:
         return self

@@ -22,7 +22,7 @@ from neurosim_lava.lessons import (
     make_lesson,
     post_shift,
 )
-from neurosim_lava.session import Sessions
+from neurosim_lava.session import Worker
 from neurosim_lava.wire import Arrays, Header
 
 ENGINE_COST = 10  # a learning step handles each weight some ten times as often as a step of Dense
@@ -69,28 +69,28 @@ def update(
         return first
     read = np.full(len(terms.f), -1, np.int8)
     read[-1] = 0
-    sessions = Sessions("update", place.found(), START_S * patience)
+    worker = Worker("update", place.found(), START_S * patience)
     try:
-        return teach(sessions, [first], [Lesson(terms, read)], patience)[0]
+        return teach(worker, [first], [Lesson(terms, read)], patience)[0]
     finally:
-        sessions.close()
+        worker.close()
 
 
 def sums(
-    sessions: Sessions, terms: Sequence[Terms], shapes: Sequence[tuple[int, int]], patience: float
+    worker: Worker, terms: Sequence[Terms], shapes: Sequence[tuple[int, int]], patience: float
 ) -> list[Int64Array]:
     """Return the sum of each connection's products, (n_post, n_pre) of any size, from one Lava start."""
     lessons = [make_lesson(part) for part in terms]
     busy = [i for i, lesson in enumerate(lessons) if len(lesson.read)]
     found = [np.zeros(shape, np.int64) for shape in shapes]
-    learned = teach(sessions, [found[i] for i in busy], [lessons[i] for i in busy], patience) if busy else []
+    learned = teach(worker, [found[i] for i in busy], [lessons[i] for i in busy], patience) if busy else []
     for i, total in zip(busy, learned, strict=True):
         found[i] = total
     return found
 
 
 def teach(
-    sessions: Sessions, weights: Sequence[Int64Array], lessons: Sequence[Lesson], patience: float
+    worker: Worker, weights: Sequence[Int64Array], lessons: Sequence[Lesson], patience: float
 ) -> list[Int64Array]:
     """Run one learning engine for each lesson, all in one Lava start, and return what was read."""
     n_steps = max(len(lesson.read) for lesson in lessons)
@@ -100,7 +100,7 @@ def teach(
     header: Header = {"kind": "update", "n_steps": n_steps, "n_connections": len(lessons)}
     n_weights = sum(first.size for first in weights)
     limits = stage_limits(n_steps, 2 * len(lessons), ENGINE_COST * n_weights, n_weights, patience)
-    found = sessions.live().request(header, arrays, limits, "the learning engine")
+    found = worker.session().request(header, arrays, limits, "the learning engine")
     return [found[f"total_{i}"] for i in range(len(lessons))]
 
 

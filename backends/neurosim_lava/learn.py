@@ -17,7 +17,7 @@ from neurosim_lava import place
 from neurosim_lava.backend import START_S, stage_limits
 from neurosim_lava.engine import sums
 from neurosim_lava.members import Members
-from neurosim_lava.session import Session, Sessions
+from neurosim_lava.session import Session, Worker
 from neurosim_lava.wire import Arrays, Header
 
 #: What a program that learns may need; the members' neurons are LIF.
@@ -44,12 +44,12 @@ class LavaLearner:
         self._inputs = events.to_dense()
         self._patience = patience
         self._weights: dict[str, npt.NDArray[np.int64]] = {}
-        self._sessions = Sessions(f"network {program.network.name!r}", place.found(), START_S * patience)
+        self._worker = Worker(f"network {program.network.name!r}", place.found(), START_S * patience)
 
     @property
     def session(self) -> Session | None:
         """The process that runs Lava, once there is one."""
-        return self._sessions.current
+        return self._worker.current
 
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
@@ -61,10 +61,10 @@ class LavaLearner:
             network = self.program.network.with_weights(self._weights)
             header, arrays = members.request(network, self.events, np.asarray(ids, np.int64), key)
             limits = self._limits(header, arrays)
-            members.take(self._sessions.live().request(header, arrays, limits, "members of a generation"))
+            members.take(self._worker.session().request(header, arrays, limits, "members of a generation"))
         seen = members.learn(ids, self.labels, self._inputs, response.astype(np.int64), key)
         shapes = [connection.shape for connection in members.connections]
-        votes = sums(self._sessions, [members.terms(c) for c in range(len(shapes))], shapes, self._patience)
+        votes = sums(self._worker, [members.terms(c) for c in range(len(shapes))], shapes, self._patience)
         return Outcome(
             votes=np.concatenate([part.T.ravel() for part in votes]),
             measured=seen.measured,
@@ -92,7 +92,7 @@ class LavaLearner:
 
     def close(self) -> None:
         """End Lava and all that belongs to it; calling it again does nothing."""
-        self._sessions.close()
+        self._worker.close()
 
     def _limits(self, header: Header, arrays: Arrays) -> dict[str, float]:
         """Return the seconds allowed for each stage of running all members."""

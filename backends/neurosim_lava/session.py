@@ -139,10 +139,10 @@ class Session:
         return f" Its output ends with:\n{text}" if text else ""
 
 
-class Sessions:
-    """One live session after the other: a new one after a failure, or after many builds.
+class Worker:
+    """What gives a live session: the same one again, a new one after a failure or after many builds.
 
-    Parameters as in `Session`; nothing is started before the first `live`.
+    Parameters as in `Session`; nothing is started before the first `session`.
     """
 
     def __init__(self, owner: str, place: Place, start_limit_s: float) -> None:
@@ -150,8 +150,8 @@ class Sessions:
         self._builds = 0
         self.current: Session | None = None
 
-    def live(self) -> Session:
-        """Return the session for one more build."""
+    def session(self) -> Session:
+        """Return a session for one more build."""
         if self.current is not None and (not self.current.open or self._builds >= BUILDS_PER_WORKER):
             self.close()
         if self.current is None or not self.current.open:
@@ -161,7 +161,7 @@ class Sessions:
         return self.current
 
     def close(self) -> None:
-        """End what runs; the next `live` starts anew."""
+        """End what runs; the next `session` starts anew."""
         if self.current is not None:
             self.current.close()
 

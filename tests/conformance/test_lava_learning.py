@@ -34,9 +34,9 @@ def update(lava: Any) -> Callable[..., npt.NDArray[np.int64]]:
 def sessions(lava: Any) -> Iterator[Any]:
     """What starts Lava for the engine alone."""
     from neurosim_lava import place
-    from neurosim_lava.session import Sessions
+    from neurosim_lava.session import Worker
 
-    made = Sessions("votes", place.found(), 60.0)
+    made = Worker("votes", place.found(), 60.0)
     yield made
     made.close()
 
