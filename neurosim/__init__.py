@@ -15,6 +15,8 @@ from neurosim.version import VERSION as __version__
 if TYPE_CHECKING:
     from neurosim.backend import get_backend as get_backend
     from neurosim.chip import load_chip as load_chip
+    from neurosim.compare import compare_backends as compare_backends
+    from neurosim.compare import compare_results as compare_results
     from neurosim.compile_network import compile as compile
     from neurosim.config import TrainConfig as TrainConfig
     from neurosim.energy import energy as energy
@@ -26,26 +28,57 @@ if TYPE_CHECKING:
     from neurosim.modelfile import save_model as save_model
     from neurosim.network import LIF as LIF
     from neurosim.network import Connection as Connection
+    from neurosim.network import Conv as Conv
     from neurosim.network import CubaLIF as CubaLIF
     from neurosim.network import Dense as Dense
     from neurosim.network import Input as Input
     from neurosim.network import Network as Network
+    from neurosim.network import OneToOne as OneToOne
     from neurosim.network import Probe as Probe
     from neurosim.network import Sparse as Sparse
+    from neurosim.neurons import ATRLIF as ATRLIF
+    from neurosim.neurons import RF as RF
+    from neurosim.neurons import Delta as Delta
+    from neurosim.neurons import GradedVec as GradedVec
+    from neurosim.neurons import LIFRefractory as LIFRefractory
+    from neurosim.neurons import LIFReset as LIFReset
+    from neurosim.neurons import MultiSpikeLIF as MultiSpikeLIF
+    from neurosim.neurons import ProdNeuron as ProdNeuron
+    from neurosim.neurons import RFIzhikevich as RFIzhikevich
+    from neurosim.neurons import Sigma as Sigma
+    from neurosim.neurons import SigmaDelta as SigmaDelta
+    from neurosim.neurons import TernaryLIF as TernaryLIF
+    from neurosim.neurons import rotation as rotation
     from neurosim.quantize import quantize as quantize
 
 #: Every public name: its module, and its name there.
 _PUBLIC: dict[str, tuple[str, str]] = {
+    "ATRLIF": ("neurons", "ATRLIF"),
     "Connection": ("network", "Connection"),
+    "Conv": ("network", "Conv"),
     "CubaLIF": ("network", "CubaLIF"),
+    "Delta": ("neurons", "Delta"),
     "Dense": ("network", "Dense"),
     "Events": ("events", "Events"),
+    "GradedVec": ("neurons", "GradedVec"),
     "Input": ("network", "Input"),
     "LIF": ("network", "LIF"),
+    "LIFRefractory": ("neurons", "LIFRefractory"),
+    "LIFReset": ("neurons", "LIFReset"),
+    "MultiSpikeLIF": ("neurons", "MultiSpikeLIF"),
     "Network": ("network", "Network"),
+    "OneToOne": ("network", "OneToOne"),
     "Probe": ("network", "Probe"),
+    "ProdNeuron": ("neurons", "ProdNeuron"),
+    "RF": ("neurons", "RF"),
+    "RFIzhikevich": ("neurons", "RFIzhikevich"),
+    "Sigma": ("neurons", "Sigma"),
+    "SigmaDelta": ("neurons", "SigmaDelta"),
     "Sparse": ("network", "Sparse"),
+    "TernaryLIF": ("neurons", "TernaryLIF"),
     "TrainConfig": ("config", "TrainConfig"),
+    "compare_backends": ("compare", "compare_backends"),
+    "compare_results": ("compare", "compare_results"),
     "compile": ("compile_network", "compile"),
     "energy": ("energy", "energy"),
     "events_from_dense": ("events", "events_from_dense"),
@@ -54,6 +87,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "load_energy_table": ("energy", "load_energy_table"),
     "load_model": ("modelfile", "load_model"),
     "quantize": ("quantize", "quantize"),
+    "rotation": ("neurons", "rotation"),
     "save_model": ("modelfile", "save_model"),
     "train": ("experiment", "train"),
 }

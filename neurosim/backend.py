@@ -16,7 +16,8 @@ import numpy.typing as npt
 from neurosim.counters import OpCounts
 from neurosim.errors import BackendError, ConfigError, FeatureError
 from neurosim.events import Events
-from neurosim.network import LIF, Dense, Sparse
+from neurosim.network import LIF, Connection, Conv, Dense
+from neurosim.neurons import MODEL_FEATURES
 from neurosim.program import Program, State
 
 ENTRY_POINT_GROUP = "neurosim.backends"
@@ -25,10 +26,26 @@ MAX_THREADS = 256
 #: What a backend may declare. A program that needs a feature the backend lacks is refused in `open`.
 FEATURES = {
     "lif": "current-based leaky integrate-and-fire neurons",
+    "per_neuron": "du, dv or thresholds of each neuron's own",
+    "lif_reset": "LIF neurons with periodic reset",
+    "lif_refractory": "LIF neurons with a refractory period",
+    "lif_ternary": "LIF neurons with signed spikes",
+    "lif_multispike": "LIF neurons with several spikes a step and soft reset",
+    "sigma": "sigma neurons",
+    "delta": "delta neurons",
+    "sigma_delta": "sigma-delta neurons",
+    "product": "neurons that multiply two inputs",
+    "graded_vec": "graded vector neurons",
+    "resonate": "resonate-and-fire neurons, both forms",
+    "atrlif": "LIF neurons with adaptive threshold",
     "dense": "dense connections",
-    "sparse": "sparse connections",
+    "sparse": "sparse and one-to-one connections",
+    "conv": "convolutions",
+    "delays": "synaptic delays",
+    "graded": "messages with values",
+    "loihi1": "the arithmetic of the chip where Lava's differs",
     "recurrent": "connections that form a cycle",
-    "probe_state": "recording u and v",
+    "probe_state": "recording u, v and other states",
     "resume": "starting from a given state, and returning the final one",
     "counts": "exact operation counts",
     "write_weights": "replacing weights between runs",
@@ -48,6 +65,7 @@ class SpikeTrain(NamedTuple):
     sample: npt.NDArray[np.int32]
     step: npt.NDArray[np.int32]  # from 0: step t of this array is the t-th step of the run
     neuron: npt.NDArray[np.int32]  # within the group
+    value: npt.NDArray[np.int32] | None = None  # of graded messages; None: all 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +76,7 @@ class RunResult:
     ----------
     spikes : dict of group to SpikeTrain
         For the groups whose spikes are probed.
-    states : dict of (group, "u" or "v") to (n_samples, n_steps, n) int32
+    states : dict of (group, state) to (n_samples, n_steps, n) int32
         Values at the end of each step (after the reset), for probed states.
     counts : OpCounts or None
     final : State or None
@@ -222,12 +240,21 @@ def needed_features(program: Program) -> frozenset[str]:
     """Return the features that a program needs from a backend."""
     network = program.network
     needed = set()
-    if any(isinstance(group, LIF) for group in network.groups):
-        needed.add("lif")
-    if any(isinstance(connection, Dense) for connection in network.connections):
-        needed.add("dense")
-    if any(isinstance(connection, Sparse) for connection in network.connections):
-        needed.add("sparse")
+    for group in network.groups:
+        for model, feature in MODEL_FEATURES.items():
+            if type(group) is model:
+                needed.add(feature)
+        if isinstance(group, LIF) and not group.is_uniform:
+            needed.add("per_neuron")
+    for connection in network.connections:
+        assert not isinstance(connection, Connection)
+        needed.add({Dense: "dense", Conv: "conv"}.get(type(connection), "sparse"))
+        if connection.delays is not None:
+            needed.add("delays")
+        if connection.num_message_bits:
+            needed.add("graded")
+    if program.arithmetic != "lava-0.10":
+        needed.add(program.arithmetic)
     if any(probe.what != "spikes" for probe in network.probes):
         needed.add("probe_state")
     if _has_cycle({(c.source, c.target) for c in network.connections}):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.errors import NetworkError
-from neurosim.fixedpoint import RANGES
+from neurosim.fixedpoint import RANGES, STATE_MAX
 
 
 def check_name(kind: str, name: str) -> None:
@@ -23,8 +23,13 @@ def check_size(kind: str, name: str, n: int) -> None:
         raise NetworkError(f"{kind} {name!r}: size {n!r} is not a positive integer; give the number of neurons")
 
 
-def check_register(owner: str, register: str, value: Any, size: int | None = None) -> npt.NDArray[np.int64]:
-    """Return the value as int64 after checking type, shape and the register's documented range."""
+def check_register(
+    owner: str, register: str, value: Any, size: int | None = None, limits: str | None = None
+) -> npt.NDArray[np.int64]:
+    """Return the value as int64 after checking type, shape and the register's documented range.
+
+    `limits` names the entry of `RANGES`, where it is not that of the register itself.
+    """
     array = np.asarray(value)
     if array.dtype.kind not in "iu":
         raise NetworkError(f"{owner}: {register} {value!r} is not an integer; chip registers hold integers")
@@ -32,7 +37,7 @@ def check_register(owner: str, register: str, value: Any, size: int | None = Non
         raise NetworkError(f"{owner}: {register} has shape {array.shape}; give one number or {size}")
     if size is None and array.shape != ():
         raise NetworkError(f"{owner}: {register} has shape {array.shape}; it is one number for the whole group")
-    low, high = RANGES[register]
+    low, high = RANGES[limits or register]
     if array.size and (int(array.min()) < low or int(array.max()) > high):
         worst = int(array.max()) if int(array.max()) > high else int(array.min())
         raise NetworkError(f"{owner}: {register} {worst} is outside {low}..{high}; choose a value the register holds")
@@ -43,3 +48,25 @@ def check_positive(owner: str, quantity: str, value: float | None) -> None:
     """Refuse a quantity that is given and not positive and finite."""
     if value is not None and not (np.isfinite(value) and value > 0):
         raise NetworkError(f"{owner}: {quantity} {value!r} is not a positive finite number")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def check_registers(group: _Named, names: tuple[str, ...], limits: str | None = None) -> None:
+    """Check one integer per group and register, and store it as int."""
+    owner = f"group {group.name!r}"
+    for register in names:
+        value = check_register(owner, register, getattr(group, register), limits=limits)
+        object.__setattr__(group, register, int(value))
+
+
+def check_shifted(owner: str, register: str, value: int, shift: int) -> None:
+    """Refuse a threshold that leaves 24 bits once it is scaled."""
+    if value << shift > STATE_MAX:
+        raise NetworkError(
+            f"{owner}: {register} {value} << {shift} is {value << shift}, state registers hold up to {STATE_MAX}; "
+            "use a smaller threshold or smaller exponents"
+        )

@@ -39,7 +39,7 @@ NO_VALUE = ("unknown", "unlimited")  # kinds whose value is None
 class Constant(NamedTuple):
     """A value with its unit, where it comes from, and how well it is known."""
 
-    value: int | float | tuple[int, ...] | None
+    value: int | float | tuple[int, ...] | tuple[str, ...] | None
     unit: str
     source: str
     kind: str
@@ -48,7 +48,7 @@ class Constant(NamedTuple):
 class _Field(NamedTuple):
     """What a chip file may say about one quantity."""
 
-    form: str  # "count", "pair" or "widths"
+    form: str  # "count", "pair", "widths" or "names"
     minimum: int
     required: bool  # must be a number: unknown and unlimited are refused
 
@@ -73,7 +73,11 @@ _FIELDS = {
     "synapses_per_chunk": _Field("count", 1, True),
     "weight_formats": _Field("widths", 1, False),
     "index_formats": _Field("widths", 1, False),
+    "neuron_models": _Field("names", 0, False),
+    "message_bits": _Field("count", 0, False),
 }
+#: Fields that files written before neurosim 0.2 do not have; they are unknown there.
+_LATER = ("neuron_models", "message_bits")
 _TEXTS = ("name", "title", "notes")
 
 
@@ -112,6 +116,10 @@ class Chip:
         `synapse_header_bits` more and is rounded up to `synapse_word_bits`.
     weight_formats, index_formats : tuple of int or None
         Widths in which weights and target indices can be stored, ascending; None stores the exact width.
+    neuron_models : tuple of str or None
+        Features of the neuron models that the chip has (`neurosim.neurons.MODEL_FEATURES`).
+    message_bits : int or None
+        Bits of the value of a spike; 0: spikes have none.
     provenance : dict of str to Constant
         Value, unit, source and kind of each quantity above.
     """
@@ -139,6 +147,8 @@ class Chip:
     weight_formats: tuple[int, ...] | None
     index_formats: tuple[int, ...] | None
     provenance: dict[str, Constant] = field(hash=False, repr=False)
+    neuron_models: tuple[str, ...] | None = None
+    message_bits: int | None = None
 
     @property
     def n_tiles(self) -> int:
@@ -161,12 +171,15 @@ class Chip:
         where : str
             Named in errors.
         """
-        check_keys(where, data, ("format", *_TEXTS, *_FIELDS))
+        known = tuple(name for name in _FIELDS if name not in _LATER)
+        check_keys(where, data, ("format", *_TEXTS, *known), _LATER)
         check_format(where, data["format"], FORMAT)
         for key in _TEXTS:
             if not isinstance(data[key], str) or (key == "name" and not data[key]):
                 raise ChipError(f"{where}: {key} {data[key]!r} is not a text; write it in quotes")
-        provenance = {name: _read_field(where, name, data[name], rule) for name, rule in _FIELDS.items()}
+        provenance = {
+            name: _read_field(where, name, data[name], rule) for name, rule in _FIELDS.items() if name in data
+        }
         values = {name: constant.value for name, constant in provenance.items()}
         width, height = cast("tuple[int, int]", values["mesh"])
         n_cores, per_tile = cast("int", values["n_cores"]), cast("int", values["cores_per_tile"])
@@ -269,6 +282,10 @@ def _read_field(chip: str, name: str, entry: Any, rule: _Field) -> Constant:
         return Constant(None, entry["unit"], entry["source"], kind)
     if rule.form == "count":
         return Constant(_integer(where, value, rule.minimum), entry["unit"], entry["source"], kind)
+    if rule.form == "names":
+        if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
+            raise ChipError(f"{where}: value {value!r} is not a list of names; write it as a list of texts")
+        return Constant(tuple(value), entry["unit"], entry["source"], kind)
     if not isinstance(value, (list, tuple)) or not value or (rule.form == "pair" and len(value) != 2):
         need = "[width, height]" if rule.form == "pair" else "a list of widths"
         raise ChipError(f"{where}: value {value!r} is not {need}; write it as a list of integers")

@@ -6,11 +6,23 @@ START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF = range(7)
 SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET = range(6)
 
 MODEL_INPUT = 0
-MODEL_LIF = 1
+MODEL_LIF = 1  # one du, dv and vth for the group, Lava's arithmetic: the fast path, which learning uses
+MODEL_LIF_EACH = 2  # du, dv, vth per neuron, refractory period, periodic reset, either arithmetic
+MODEL_TERNARY = 3
+MODEL_MULTISPIKE = 4
+MODEL_SIGMA = 5
+MODEL_DELTA = 6
+MODEL_SIGMA_DELTA = 7
+MODEL_PRODUCT = 8
+MODEL_GRADED = 9
+MODEL_RESONATE = 10
+MODEL_RESONATE_RESET = 11
+MODEL_ATRLIF = 12
 
 FORMAT_DENSE8 = 0  # rows of int8 mantissas, weight = mantissa << shift
 FORMAT_DENSE16 = 1  # rows of int16 weights
 FORMAT_CSR = 2  # targets and int16 weights by presynaptic neuron
+FORMAT_LINK = 3  # a row of the link table: values, delays, second ports or convolution
 
 OP_DELIVER = 0  # add the weights of the sources that fired in the step before
 OP_UPDATE = 1  # advance the neurons of a group by one step
@@ -19,7 +31,32 @@ OP_UPDATE = 1  # advance the neurons of a group by one step
 U, V, ACC, CURRENT, NOISE, SPIKES, TOTAL = range(7)
 N_LANES = 7
 
-PROBE_SPIKES, PROBE_U, PROBE_V = range(3)
+PROBE_SPIKES, PROBE_U, PROBE_V, PROBE_THIRD, PROBE_FOURTH = range(5)  # the states of a model in their order
+
+# What only programs with other models than LIF, or with links, have (`neurosim.program.ModelArrays`).
+# Columns of the setting table, by model; a column not named for a model is 0.
+ARITHMETIC, PERIOD, INTERVAL, PHASE = range(4)  # LIF_EACH
+CAP, FLOOR = range(2)  # MULTISPIKE: largest and smallest message
+VTH, SPIKE_SHIFT, STATE_SHIFT, CUMULATIVE, RELU = range(5)  # DELTA, SIGMA_DELTA, GRADED; PRODUCT shifts by SPIKE_SHIFT
+SINE, COSINE, ROTATION_BITS = 5, 6, 7  # RESONATE*, with VTH and STATE_SHIFT
+DECAY_I, DECAY_V, DECAY_THETA, DECAY_R, THETA_0, THETA_STEP = range(6)  # ATRLIF
+N_SETTINGS = 8
+PARAM_KEEP_U, PARAM_KEEP_V, PARAM_HIGH, PARAM_LOW = range(4)  # rows of the parameters per neuron, LIF family
+N_PARAMS = 4
+
+ARITHMETIC_LAVA, ARITHMETIC_LOIHI1 = range(2)
+
+# Columns of the link table.
+LINK_CONNECTION, LINK_KIND, LINK_VALUES, LINK_PORT, LINK_EXPONENT, LINK_OFFSET, LINK_RING = range(7)
+N_LINK_COLUMNS = 7
+LINK_ROWS, LINK_CSR, LINK_DELAYED, LINK_CONV = range(4)  # LINK_KIND
+# Columns of the table of convolutions.
+(CONV_WIDTH, CONV_HEIGHT, CONV_CHANNELS, CONV_OUT_WIDTH, CONV_OUT_HEIGHT, CONV_OUT_CHANNELS, CONV_KERNEL_X,
+ CONV_KERNEL_Y, CONV_STRIDE_X, CONV_STRIDE_Y, CONV_PAD_X, CONV_PAD_Y, CONV_DILATION_X, CONV_DILATION_Y,
+ CONV_GROUPS, CONV_FIRST) = range(16)  # fmt: skip
+N_CONV_COLUMNS = 16
+# Columns of the table of rings, which hold what arrives later.
+RING_PORT, RING_FIRST, RING_WIDTH, RING_OFFSET, RING_LENGTH = range(5)  # port, first neuron, neurons, place, steps
 
 # Learning: forms of the rule, pre factors, tables of the plan and of the scales.
 FORM_RESPONSE = 0  # pairs measure how readouts respond; errors become local votes

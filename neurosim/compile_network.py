@@ -5,12 +5,13 @@ from __future__ import annotations
 from neurosim.chip import Chip, load_chip
 from neurosim.mapping import map_network
 from neurosim.mapping.pack import pack
+from neurosim.mapping.pack_models import check_arithmetic, pack_models
 from neurosim.network import Network
 from neurosim.program import Program
 from neurosim.quantize import quantize
 
 
-def compile(network: Network, chip: str | Chip = "loihi1") -> Program:
+def compile(network: Network, chip: str | Chip = "loihi1", arithmetic: str = "lava-0.10") -> Program:
     """Return the program of a network on a chip.
 
     Parameters
@@ -19,6 +20,8 @@ def compile(network: Network, chip: str | Chip = "loihi1") -> Program:
         In floats, chip integers or both; integers pass unchanged.
     chip : str or Chip
         Name of a preset, path of a chip file, or a chip.
+    arithmetic : {"lava-0.10", "loihi1"}
+        Whose arithmetic to follow where Lava's CPU models and the Loihi 1 chip differ (`docs/arithmetic.md`).
 
     Raises
     ------
@@ -27,5 +30,8 @@ def compile(network: Network, chip: str | Chip = "loihi1") -> Program:
     """
     quantized = quantize(network)
     chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    check_arithmetic(quantized.network, arithmetic)
     mapping = map_network(quantized.network, chip)
-    return Program(quantized.network, chip, mapping, pack(quantized.network, mapping), dict(quantized.scales))
+    arrays = pack(quantized.network, mapping, arithmetic)
+    models = pack_models(quantized.network, arithmetic)
+    return Program(quantized.network, chip, mapping, arrays, dict(quantized.scales), arithmetic, models)

@@ -1,16 +1,17 @@
-"""Connections as the user describes them: float weights, or dense and sparse chip integers."""
+"""Connections as the user describes them: float weights, or chip integers: dense, sparse, one-to-one, convolution."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.checks import check_register
+from neurosim.checks import check_register, check_size
 from neurosim.errors import NetworkError
-from neurosim.fixedpoint import SIGN_MODES, resolve_sign_mode, weight_range
+from neurosim.fixedpoint import RANGES, SIGN_MODES, resolve_sign_mode, weight_range
 
 
 class _BetweenGroups:
@@ -18,11 +19,12 @@ class _BetweenGroups:
 
     source: str
     target: str
+    port: str = ""
 
     @property
     def name(self) -> str:
-        """ "source->target"."""
-        return f"{self.source}->{self.target}"
+        """ "source->target", with ".port" where one is given."""
+        return f"{self.source}->{self.target}" + (f".{self.port}" if self.port else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,22 @@ def _check_integer_weights(
     return wide, resolved
 
 
+def _check_delays(owner: str, delays: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.uint8] | None:
+    """Return the delays of all synapses, or None if there are none."""
+    if delays is None:
+        return None
+    array = np.asarray(delays)
+    if array.dtype.kind not in "iu" or array.shape not in ((), shape):
+        raise NetworkError(f"{owner}: delays are {array.dtype} of shape {array.shape}; give integers of shape {shape}")
+    low, high = RANGES["delay"]
+    if array.size and (int(array.min()) < low or int(array.max()) > high):
+        worst = int(array.max()) if int(array.max()) > high else int(array.min())
+        raise NetworkError(
+            f"{owner}: delay {worst} is outside {low}..{high} steps; use shorter delays, or relay through neurons"
+        )
+    return np.broadcast_to(array, shape).astype(np.uint8) if array.any() else None
+
+
 @dataclass(frozen=True, eq=False)
 class Dense(_BetweenGroups):
     """Integer weights between all neurons of two groups, with Lava's parameter names.
@@ -109,6 +127,12 @@ class Dense(_BetweenGroups):
         None infers it from the weights as Lava does.
     plastic : bool
         The weights may be learned on the chip; sign_mode must then be "mixed".
+    delays : (n_post, n_pre) int or int, optional
+        0..62 steps beyond the one that every spike takes. The exponent then rounds the sum of each delay.
+    num_message_bits : int
+        0: a spike adds its weight, whatever its value. 1..24: weights are multiplied with the value, up to so many bits and sign.
+    port : str
+        Input port of the target, where it has several (`ProdNeuron`, `RF`); "" is the first.
     """
 
     source: str
@@ -118,6 +142,9 @@ class Dense(_BetweenGroups):
     num_weight_bits: int = 8
     sign_mode: str | None = None
     plastic: bool = False
+    delays: npt.ArrayLike | None = None
+    num_message_bits: int = 0
+    port: str = ""
 
     def __post_init__(self) -> None:
         owner = f"connection {self.name!r}"
@@ -132,7 +159,10 @@ class Dense(_BetweenGroups):
             raise NetworkError(
                 f"{owner}: plastic weights need sign_mode 'mixed', found {mode!r}; learning must be free to change signs"
             )
-        for key, value in {"weights": wide, "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode}.items():
+        checked = {"weights": wide, "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode,
+                   "delays": _check_delays(owner, self.delays, wide.shape),
+                   "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits))}  # fmt: skip
+        for key, value in checked.items():
             object.__setattr__(self, key, value)
 
     @property
@@ -155,7 +185,8 @@ class Sparse(_BetweenGroups):
         Post and pre index of each synapse; a pair may appear once only.
     data : (n_synapses,) int
         Weights, ranges as in `Dense`.
-    weight_exp, num_weight_bits, sign_mode
+    delays : (n_synapses,) int or int, optional
+    weight_exp, num_weight_bits, sign_mode, num_message_bits, port
         As in `Dense`.
     """
 
@@ -169,6 +200,9 @@ class Sparse(_BetweenGroups):
     num_weight_bits: int = 8
     sign_mode: str | None = None
     plastic: Literal[False] = False
+    delays: npt.ArrayLike | None = None
+    num_message_bits: int = 0
+    port: str = ""
 
     def __post_init__(self) -> None:
         owner = f"connection {self.name!r}"
@@ -188,6 +222,8 @@ class Sparse(_BetweenGroups):
         row, col = row.astype(np.int64), col.astype(np.int64)
         order = np.lexsort((row, col))  # by pre, then post: the order in which spikes read them
         row, col, data = row[order], col[order], data[order]
+        delays = _check_delays(owner, self.delays, order.shape)
+        delays = None if delays is None else delays[order]
         same = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
         if np.any(same):
             i = int(np.argmax(same))
@@ -200,9 +236,204 @@ class Sparse(_BetweenGroups):
         if self.plastic:
             raise NetworkError(f"{owner}: sparse weights cannot be learned yet; use Dense, or plastic=False")
         checked = {"shape": (n_post, n_pre), "row": row, "col": col, "data": wide,
-                   "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode}  # fmt: skip
+                   "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode, "delays": delays,
+                   "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits))}  # fmt: skip
         for key, value in checked.items():
             object.__setattr__(self, key, value)
 
+    def as_sparse(self) -> Sparse:
+        """Return the connection itself."""
+        return self
 
-AnyConnection = Connection | Dense | Sparse
+
+@dataclass(frozen=True, eq=False)
+class OneToOne(_BetweenGroups):
+    """One synapse from each neuron to the neuron of the same number; arithmetic as `Sparse`.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of groups of the same size.
+    n : int
+        Their size.
+    weights : int or (n,) int
+        Ranges as in `Dense`.
+    delays : int or (n,) int, optional
+    weight_exp, num_weight_bits, sign_mode, num_message_bits, port
+        As in `Dense`.
+    """
+
+    source: str
+    target: str
+    n: int
+    weights: npt.ArrayLike = 1
+    weight_exp: int = 0
+    num_weight_bits: int = 8
+    sign_mode: str | None = None
+    plastic: Literal[False] = False
+    delays: npt.ArrayLike | None = None
+    num_message_bits: int = 0
+    port: str = ""
+
+    def __post_init__(self) -> None:
+        owner = f"connection {self.name!r}"
+        check_size("connection", self.name, self.n)
+        weights = np.asarray(self.weights)
+        if weights.shape not in ((), (self.n,)):
+            raise NetworkError(f"{owner}: weights have shape {weights.shape}; give one number or {self.n}")
+        object.__setattr__(self, "weights", np.broadcast_to(weights, (self.n,)))
+        sparse = self._sparse  # checks everything else
+        for key in ("weight_exp", "num_weight_bits", "sign_mode", "delays", "num_message_bits"):
+            object.__setattr__(self, key, getattr(sparse, key))
+        object.__setattr__(self, "weights", sparse.data)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+        return self.n, self.n
+
+    @cached_property
+    def _sparse(self) -> Sparse:
+        index = np.arange(self.n)
+        return Sparse(
+            self.source, self.target, self.shape, index, index, self.weights, self.weight_exp, self.num_weight_bits,
+            self.sign_mode, self.plastic, self.delays, self.num_message_bits, self.port,
+        )  # fmt: skip
+
+    def as_sparse(self) -> Sparse:
+        """Return the same synapses as `Sparse`."""
+        return self._sparse
+
+
+def _pair(owner: str, key: str, value: int | tuple[int, int], low: int) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else tuple(value)  # type: ignore[arg-type]
+    if len(pair) != 2 or any(not isinstance(x, (int, np.integer)) or x < low for x in pair):
+        raise NetworkError(f"{owner}: {key} {value!r} is not one or two integers of at least {low}")
+    return int(pair[0]), int(pair[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(_BetweenGroups):
+    """Convolution with shared integer weights (Lava's ``Conv``): the kernel is flipped, unlike torch's.
+
+    Neurons lie in the order (x, y, channel): neuron ``(x * height + y) * channels + c``. The sum of a step wraps into 24 bits.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of groups.
+    weights : (out_channels, kernel_x, kernel_y, in_channels / groups) int
+        -256..255; used as they are: Lava ignores weight bits and exponent here.
+    input_shape : (width, height, channels)
+    stride, padding, dilation : int or (x, y)
+    groups : int
+        Divides both numbers of channels.
+    num_message_bits, port
+        As in `Dense`.
+    """
+
+    source: str
+    target: str
+    weights: npt.ArrayLike
+    input_shape: tuple[int, int, int]
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int] = 0
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    num_message_bits: int = 0
+    port: str = ""
+
+    num_weight_bits: ClassVar[int] = 8
+    weight_exp: ClassVar[int] = 0
+    sign_mode: ClassVar[str] = "mixed"
+    plastic: ClassVar[Literal[False]] = False
+    delays: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        owner = f"connection {self.name!r}"
+        weights = np.asarray(self.weights)
+        if weights.ndim != 4 or weights.dtype.kind not in "iu" or not weights.size:
+            raise NetworkError(
+                f"{owner}: weights are {weights.dtype} of shape {weights.shape}; give integers (out, kernel_x, kernel_y, in)"
+            )
+        low, high = RANGES["conv_weight"]
+        if int(weights.min()) < low or int(weights.max()) > high:
+            worst = int(weights.max()) if int(weights.max()) > high else int(weights.min())
+            raise NetworkError(f"{owner}: weight {worst} is outside {low}..{high}; scale the weights")
+        if len(tuple(self.input_shape)) != 3:
+            raise NetworkError(f"{owner}: input_shape {self.input_shape!r} is not (width, height, channels)")
+        width, height, channels = (int(x) for x in self.input_shape)
+        groups = self.groups
+        if groups < 1 or channels % groups or weights.shape[0] % groups or weights.shape[3] != channels // groups:
+            raise NetworkError(
+                f"{owner}: {groups} groups of weights {weights.shape} do not fit {channels} input channels; "
+                "both numbers of channels must be multiples of groups"
+            )
+        checked = {
+            "weights": weights.astype(np.int64),
+            "input_shape": (width, height, channels),
+            "stride": _pair(owner, "stride", self.stride, 1),
+            "padding": _pair(owner, "padding", self.padding, 0),
+            "dilation": _pair(owner, "dilation", self.dilation, 1),
+            "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits)),
+        }
+        for key, value in checked.items():
+            object.__setattr__(self, key, value)
+        if min(self.output_shape) < 1:
+            raise NetworkError(
+                f"{owner}: output shape {self.output_shape} is empty; use a smaller kernel or more padding"
+            )
+
+    @property
+    def geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Stride, padding and dilation, each (x, y)."""
+        owner = f"connection {self.name!r}"
+        return (
+            _pair(owner, "stride", self.stride, 1),
+            _pair(owner, "padding", self.padding, 0),
+            _pair(owner, "dilation", self.dilation, 1),
+        )
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(width, height, channels) of the target."""
+        stride, padding, dilation = self.geometry
+        kernel = np.asarray(self.weights).shape
+        size = [
+            (self.input_shape[i] + 2 * padding[i] - dilation[i] * (kernel[1 + i] - 1) - 1) // stride[i] + 1
+            for i in (0, 1)
+        ]
+        return size[0], size[1], kernel[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_post, n_pre)."""
+        return int(np.prod(self.output_shape)), int(np.prod(self.input_shape))
+
+    @cached_property
+    def _sparse(self) -> Sparse:
+        weights = np.asarray(self.weights)
+        width, height, n_in = self.input_shape
+        out_width, out_height, n_out = self.output_shape
+        (stride_x, stride_y), (pad_x, pad_y), (step_x, step_y) = self.geometry
+        _, kernel_x, kernel_y, per_group = weights.shape
+        o, i, j, c, x, y = np.meshgrid(
+            np.arange(n_out), np.arange(kernel_x), np.arange(kernel_y), np.arange(per_group),
+            np.arange(out_width), np.arange(out_height), indexing="ij",
+        )  # fmt: skip
+        source_x, source_y = x * stride_x + i * step_x - pad_x, y * stride_y + j * step_y - pad_y
+        inside = (source_x >= 0) & (source_x < width) & (source_y >= 0) & (source_y < height)
+        source_c = c + o // (n_out // self.groups) * per_group
+        row = ((x * out_height + y) * n_out + o)[inside]
+        col = ((source_x * height + source_y) * n_in + source_c)[inside]
+        data = weights[o, kernel_x - 1 - i, kernel_y - 1 - j, c][inside]
+        return Sparse(self.source, self.target, self.shape, row, col, data, sign_mode="mixed",
+                      num_message_bits=self.num_message_bits, port=self.port)  # fmt: skip
+
+    def as_sparse(self) -> Sparse:
+        """Return the same synapses one by one; `Sparse` would cut odd weights and does not wrap into 24 bits."""
+        return self._sparse
+
+
+IntegerConnection = Dense | Sparse | OneToOne | Conv
+AnyConnection = Connection | IntegerConnection

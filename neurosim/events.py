@@ -1,17 +1,19 @@
-"""Input spikes of a batch of samples, stored as a list of neurons for each sample and step."""
+"""Input spikes, binary or with values, of a batch of samples, stored as a list of neurons for each sample and step."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.errors import DataError
 
+MAX_VALUE = 2**31 - 1
+
 
 class Events(NamedTuple):
-    """Binary input spikes.
+    """Input spikes.
 
     Attributes
     ----------
@@ -20,6 +22,8 @@ class Events(NamedTuple):
     neuron : (n_events,) int32
         Input line of each event, ascending within a step, counted over all inputs in the order of the network.
     n_samples, n_steps, n_inputs : int
+    value : (n_events,) int32, optional
+        Value of each event, not 0; None means 1 for all. Connections with ``num_message_bits=0`` do not look at it.
     """
 
     start: npt.NDArray[np.int64]
@@ -27,6 +31,7 @@ class Events(NamedTuple):
     n_samples: int
     n_steps: int
     n_inputs: int
+    value: npt.NDArray[np.int32] | None = None
 
     def take(self, samples: npt.ArrayLike) -> Events:
         """Return the given samples (indices or a slice's range), in that order."""
@@ -39,7 +44,11 @@ class Events(NamedTuple):
         per_step = np.diff(bounds).reshape(self.n_samples, self.n_steps)[index]
         start = np.concatenate([[0], np.cumsum(per_step.ravel())]).astype(np.int64)
         neuron = np.concatenate(parts) if parts else np.zeros(0, np.int32)
-        return Events(start, neuron.astype(np.int32), len(index), self.n_steps, self.n_inputs)
+        value = None
+        if self.value is not None:
+            values = [self.value[a:b] for a, b in zip(first, last, strict=True)]
+            value = np.concatenate(values).astype(np.int32) if values else np.zeros(0, np.int32)
+        return Events(start, neuron.astype(np.int32), len(index), self.n_steps, self.n_inputs, value)
 
     def to_dense(self) -> npt.NDArray[np.bool_]:
         """Return a (n_samples, n_steps, n_inputs) bool array."""
@@ -47,9 +56,16 @@ class Events(NamedTuple):
         dense[np.repeat(np.arange(len(dense)), np.diff(self.start)), self.neuron] = True
         return dense.reshape(self.n_samples, self.n_steps, self.n_inputs)
 
+    def to_values(self) -> npt.NDArray[np.int32]:
+        """Return a (n_samples, n_steps, n_inputs) int32 array of values, 0 where there is no event."""
+        dense = np.zeros((self.n_samples * self.n_steps, self.n_inputs), dtype=np.int32)
+        value = 1 if self.value is None else self.value
+        dense[np.repeat(np.arange(len(dense)), np.diff(self.start)), self.neuron] = value
+        return dense.reshape(self.n_samples, self.n_steps, self.n_inputs)
 
-def events_from_dense(spikes: npt.ArrayLike) -> Events:
-    """Make events from a (n_samples, n_steps, n_inputs) array of 0 and 1.
+
+def events_from_dense(spikes: npt.ArrayLike, graded: bool = False) -> Events:
+    """Make events from a (n_samples, n_steps, n_inputs) array of 0 and 1, or of integers where `graded`.
 
     Examples
     --------
@@ -59,14 +75,28 @@ def events_from_dense(spikes: npt.ArrayLike) -> Events:
     dense = np.asarray(spikes)
     if dense.ndim != 3:
         raise DataError(f"events: need shape (n_samples, n_steps, n_inputs), found {dense.shape}; add the missing axes")
-    if dense.dtype != np.bool_ and not np.isin(dense, (0, 1)).all():
+    if graded and dense.dtype.kind not in "biu":
+        raise DataError(f"events: values are {dense.dtype}, messages hold integers; round them")
+    if not graded and dense.dtype != np.bool_ and not np.isin(dense, (0, 1)).all():
         raise DataError(
-            f"events: spikes are 0 or 1, found {dense.dtype} values up to {dense.max()}; binarise the input"
+            f"events: spikes are 0 or 1, found {dense.dtype} values up to {dense.max()}; binarise the input, or use graded=True"
         )
     n_samples, n_steps, n_inputs = dense.shape
     flat = dense.reshape(n_samples * n_steps, n_inputs) != 0
     start = np.concatenate([[0], np.cumsum(flat.sum(axis=1))]).astype(np.int64)
-    return Events(start, np.nonzero(flat)[1].astype(np.int32), n_samples, n_steps, n_inputs)
+    value = _int32(dense.reshape(flat.shape)[flat]) if graded else None
+    return Events(start, np.nonzero(flat)[1].astype(np.int32), n_samples, n_steps, n_inputs, value)
+
+
+def _int32(value: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return values as int32, or refuse those that a 32-bit channel would wrap."""
+    if value.dtype.kind not in "biu":
+        raise DataError(f"events: values are {value.dtype}, messages hold integers; round them")
+    if value.size and (int(value.min()) < -MAX_VALUE - 1 or int(value.max()) > MAX_VALUE):
+        raise DataError(
+            f"events: value {int(np.abs(value).max())} exceeds the {MAX_VALUE} of a message; scale the input"
+        )
+    return np.ascontiguousarray(value, dtype=np.int32)
 
 
 def check_events(events: Events, n_inputs: int) -> Events:
@@ -90,4 +120,9 @@ def check_events(events: Events, n_inputs: int) -> Events:
     step = np.repeat(np.arange(len(start) - 1), np.diff(start))
     if len(neuron) > 1 and np.any((np.diff(neuron.astype(np.int64)) <= 0) & (np.diff(step) == 0)):
         raise DataError("events: input lines must ascend within a step, each at most once; sort them and drop repeats")
-    return Events(start, np.ascontiguousarray(neuron, dtype=np.int32), events.n_samples, events.n_steps, n_inputs)
+    value = None if events.value is None else _int32(np.asarray(events.value))
+    if value is not None and (value.shape != neuron.shape or not value.all()):
+        raise DataError(f"events: value must hold one integer other than 0 per event, shape {neuron.shape}; rebuild it")
+    return Events(
+        start, np.ascontiguousarray(neuron, dtype=np.int32), events.n_samples, events.n_steps, n_inputs, value
+    )

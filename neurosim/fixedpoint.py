@@ -37,6 +37,27 @@ RANGES: dict[str, Range] = {
     "bias_exp": Range(0, 7),
     "weight_exp": Range(-8, 7),
     "num_weight_bits": Range(1, 8),
+    "num_message_bits": Range(0, 24),  # 0: binary spikes
+    "delay": Range(0, 62),  # 6 bits; the largest value is reserved (lava-dl and nengo-loihi clamp to 62)
+    "reset_interval": Range(1, (1 << 31) - 1),
+    "reset_offset": Range(0, (1 << 31) - 1),
+    "refractory_period": Range(1, 64),
+    "vth_hi": Range(-131072, 131071),
+    "vth_lo": Range(-131072, 131071),
+    "max_spikes": Range(1, 127),
+    "spike_exp": Range(0, 7),
+    "state_exp": Range(0, 7),
+    "bias": Range(-32768, 32767),  # 16 bits
+    "graded_vth": Range(0, (1 << 23) - 1),
+    "exp": Range(0, 31),
+    "decay_bits": Range(0, 12),
+    "delta_i": Range(0, 4095),
+    "delta_v": Range(0, 4095),
+    "delta_theta": Range(0, 4095),
+    "delta_r": Range(0, 4095),
+    "theta_0": Range(0, 131071),
+    "theta_step": Range(0, 131071),
+    "conv_weight": Range(-256, 255),
 }
 
 SIGN_MODES = ("mixed", "excitatory", "inhibitory", "null")
@@ -52,6 +73,12 @@ def wrap_int32(x: npt.ArrayLike) -> Int64Array:
     """Wrap modulo 2**32 into [-2**31, 2**31), as a 32-bit channel does."""
     wide = np.asarray(x, dtype=np.int64)
     return np.asarray(((wide + (1 << 31)) & ((1 << 32) - 1)) - (1 << 31), dtype=np.int64)
+
+
+def wrap_bits(x: npt.ArrayLike, bits: int) -> Int64Array:
+    """Wrap into two's complement of so many bits, sign included."""
+    half = 1 << (bits - 1)
+    return np.asarray(((np.asarray(x, dtype=np.int64) + half) & ((1 << bits) - 1)) - half, dtype=np.int64)
 
 
 def correct_current(u: npt.ArrayLike) -> Int64Array:

@@ -1,8 +1,12 @@
-"""Groups of neurons as the user describes them: inputs, LIF neurons in physical units or in chip integers."""
+"""Groups of neurons as the user describes them: inputs, LIF neurons in physical units or in chip integers.
+
+The other neuron models are in `neurosim.neurons`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +14,16 @@ import numpy.typing as npt
 from neurosim.checks import check_name, check_positive, check_register, check_size
 from neurosim.errors import NetworkError
 
+#: One integer for a group, or one for each neuron.
+Register = int | npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, eq=False)
 class Input:
     """Neurons whose spikes come from outside the chip.
+
+    Spikes of an input may carry a value (`neurosim.events.Events`); connections with ``num_message_bits=0`` take
+    any value other than 0 as a spike.
 
     Parameters
     ----------
@@ -24,6 +34,10 @@ class Input:
 
     name: str
     n: int
+
+    states: ClassVar[tuple[str, ...]] = ()
+    ports: ClassVar[tuple[str, ...]] = ()
+    graded: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_name("input", self.name)
@@ -60,6 +74,10 @@ class CubaLIF:
     v_threshold: float = 1.0
     bias: npt.ArrayLike = 0.0
 
+    states: ClassVar[tuple[str, ...]] = ("u", "v")
+    ports: ClassVar[tuple[str, ...]] = ("a_in",)
+    graded: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         check_name("group", self.name)
         check_size("group", self.name, self.n)
@@ -83,31 +101,40 @@ class LIF:
     name : str
     n : int
         Number of neurons.
-    du, dv : int
+    du, dv : int or (n,) int
         Decays of current and voltage per step in 1/4096, 0..4095. The chip adds 1 to du (not to dv), so
         du = 4095 is a current without memory and dv = 0 a voltage without leak.
-    vth : int
+    vth : int or (n,) int
         Threshold mantissa, 0..131071; compared as ``v > vth << 6``.
     bias_mant : int or (n,) int
         -4096..4095.
     bias_exp : int or (n,) int
         0..7; the bias added to v is ``bias_mant << bias_exp``.
+
+    Notes
+    -----
+    Lava's CPU model takes one du, dv and vth per group; the chip holds a few different ones per core.
     """
 
     name: str
     n: int
-    du: int = 0
-    dv: int = 0
-    vth: int = 10
+    du: Register = 0
+    dv: Register = 0
+    vth: Register = 10
     bias_mant: npt.ArrayLike = 0
     bias_exp: npt.ArrayLike = 0
+
+    states: ClassVar[tuple[str, ...]] = ("u", "v")
+    ports: ClassVar[tuple[str, ...]] = ("a_in",)
+    graded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_name("group", self.name)
         check_size("group", self.name, self.n)
         owner = f"group {self.name!r}"
         for register in ("du", "dv", "vth"):
-            object.__setattr__(self, register, int(check_register(owner, register, getattr(self, register))))
+            checked = check_register(owner, register, getattr(self, register), self.n)
+            object.__setattr__(self, register, int(checked) if checked.ndim == 0 else checked)
         for register in ("bias_mant", "bias_exp"):
             object.__setattr__(self, register, check_register(owner, register, getattr(self, register), self.n))
 
@@ -117,5 +144,7 @@ class LIF:
         mantissa, exponent = np.asarray(self.bias_mant), np.asarray(self.bias_exp)
         return np.broadcast_to(mantissa << exponent, (self.n,)).astype(np.int64)
 
-
-Group = Input | CubaLIF | LIF
+    @property
+    def is_uniform(self) -> bool:
+        """Whether du, dv and vth are one number each for the whole group."""
+        return all(np.ndim(value) == 0 for value in (self.du, self.dv, self.vth))

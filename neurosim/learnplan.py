@@ -92,6 +92,11 @@ def make_plan(
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
     if not isinstance(program.network.group(readout), LIF):
         raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
+    if program.models is not None:
+        raise ConfigError(
+            f"network {program.network.name!r}: learning knows plain LIF neurons (one du, dv and vth per group) with binary "
+            "spikes and no delays; run it without learning, or describe it so"
+        )
     plastic = [i for i, c in enumerate(program.network.connections) if c.plastic]
     if not plastic:
         raise ConfigError(f"network {program.network.name!r}: no plastic connection; set plastic=True on one to learn")

@@ -15,7 +15,8 @@ from neurosim.energy import energy, load_energy_table
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.mapping import utilisation_rows
-from neurosim.network import LIF, Dense, Network, Probe, Sparse
+from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network, Probe
+from neurosim.neurons import MODEL_FEATURES
 from neurosim.program import Program
 from neurosim.quantize import QuantNote
 from neurosim.tasks import Task
@@ -94,12 +95,14 @@ def describe_program(program: Program) -> dict[str, Any]:
     groups: list[dict[str, Any]] = []
     for group in program.network.ordered_groups:
         entry: dict[str, Any] = {"name": group.name, "n": group.n, "kind": "input"}
-        if isinstance(group, LIF):
-            entry |= {"kind": "lif", "du": group.du, "dv": group.dv, "vth": group.vth}
+        if not isinstance(group, (Input, CubaLIF)):
+            entry["kind"] = MODEL_FEATURES[type(group)]
+        if type(group) is LIF and group.is_uniform:
+            entry |= {"du": group.du, "dv": group.dv, "vth": group.vth}
         groups.append(entry)
     connections: list[dict[str, Any]] = []
     for c in program.network.connections:
-        assert isinstance(c, (Dense, Sparse))
+        assert not isinstance(c, Connection)
         n_post, n_pre = c.shape
         entry = {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits}
         connections.append(entry | {"exp": c.weight_exp, "plastic": c.plastic})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,21 @@ from neurosim.arrayfile import Arrays, pack_arrays, unpack_arrays
 from neurosim.atomic import write_atomically
 from neurosim.chip import Chip
 from neurosim.errors import ModelFileError, NeurosimError
-from neurosim.network import LIF, AnyConnection, Dense, Group, Input, Network, Probe, Sparse
+from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, OneToOne, Probe, Sparse
+from neurosim.neurons import (
+    ATRLIF,
+    RF,
+    Delta,
+    GradedVec,
+    LIFRefractory,
+    LIFReset,
+    MultiSpikeLIF,
+    ProdNeuron,
+    RFIzhikevich,
+    Sigma,
+    SigmaDelta,
+    TernaryLIF,
+)
 from neurosim.version import VERSION
 
 __all__ = ["Model", "load_model", "pack_arrays", "pack_model", "save_model", "unpack_arrays", "unpack_model"]
@@ -23,9 +37,41 @@ __all__ = ["Model", "load_model", "pack_arrays", "pack_model", "save_model", "un
 KIND = "model"
 
 Table = dict[str, tuple[Callable[..., Any], tuple[str, ...]]]
+LIF_ARRAYS = ("bias_mant", "bias_exp", "du", "dv", "vth")
 #: Name in the file -> class, and which of its arguments are arrays.
-GROUPS: Table = {"input": (Input, ()), "lif": (LIF, ("bias_mant", "bias_exp"))}
-CONNECTIONS: Table = {"dense": (Dense, ("weights",)), "sparse": (Sparse, ("row", "col", "data"))}
+GROUPS: Table = {
+    "input": (Input, ()),
+    "lif": (LIF, LIF_ARRAYS),
+    "lif_reset": (LIFReset, LIF_ARRAYS),
+    "lif_refractory": (LIFRefractory, LIF_ARRAYS),
+    "lif_ternary": (TernaryLIF, (*LIF_ARRAYS, "vth_hi", "vth_lo")),
+    "lif_multispike": (MultiSpikeLIF, LIF_ARRAYS),
+    "sigma": (Sigma, ()),
+    "delta": (Delta, ()),
+    "sigma_delta": (SigmaDelta, ("bias",)),
+    "product": (ProdNeuron, ()),
+    "graded_vec": (GradedVec, ()),
+    "rf": (RF, ()),
+    "rf_izhikevich": (RFIzhikevich, ()),
+    "atrlif": (ATRLIF, ("bias_mant", "bias_exp")),
+}
+CONNECTIONS: Table = {
+    "dense": (Dense, ("weights", "delays")),
+    "sparse": (Sparse, ("row", "col", "data", "delays")),
+    "one_to_one": (OneToOne, ("weights", "delays")),
+    "conv": (Conv, ("weights",)),
+}
+#: Registers that may be one number or one per neuron, and fields that files of earlier versions do not have.
+SCALARS = ("du", "dv", "vth", "vth_hi", "vth_lo")
+LATER = ("delays", "num_message_bits", "port")
+#: Narrowest type that holds each array; int32 for those not named.
+TYPES: dict[str, type[np.signedinteger[Any]]] = {
+    "bias_mant": np.int16,
+    "bias_exp": np.int8,
+    "weights": np.int16,
+    "data": np.int16,
+    "delays": np.int8,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +147,10 @@ def pack_model(model: Model, path: str | os.PathLike[str] = "model") -> bytes:
         "network": {
             "name": network.name,
             "dt": float(network.dt),
-            "groups": [_describe_group(i, group, arrays) for i, group in enumerate(network.groups)],
-            "connections": [_describe_connection(i, c, arrays) for i, c in enumerate(network.connections)],
+            "groups": [_describe(f"group{i}", g, "model", GROUPS, arrays) for i, g in enumerate(network.groups)],
+            "connections": [
+                _describe(f"connection{i}", c, "form", CONNECTIONS, arrays) for i, c in enumerate(network.connections)
+            ],
             "probes": [[probe.group, probe.what] for probe in network.probes],
         },
         "chip": model.chip.to_dict(),
@@ -141,36 +189,21 @@ def unpack_model(data: bytes, path: str | os.PathLike[str] = "model") -> Model:
         raise ModelFileError(f"{owner}: unexpected contents: {what}; save it again with neurosim {VERSION}") from error
 
 
-def _describe_group(i: int, group: Group, arrays: Arrays) -> dict[str, Any]:
-    if isinstance(group, LIF):
-        biases = {"bias_mant": _put(arrays, f"group{i}.bias_mant", group.bias_mant, np.int16),
-                  "bias_exp": _put(arrays, f"group{i}.bias_exp", group.bias_exp, np.int8)}  # fmt: skip
-        return {
-            "model": "lif",
-            "name": group.name,
-            "n": int(group.n),
-            "du": group.du,
-            "dv": group.dv,
-            "vth": group.vth,
-        } | biases
-    assert isinstance(group, Input)
-    return {"model": "input", "name": group.name, "n": int(group.n)}
+def _describe(prefix: str, part: Group | AnyConnection, key: str, table: Table, arrays: Arrays) -> dict[str, Any]:
+    """Describe a group or connection by its fields; those that are arrays are stored beside and named.
 
-
-def _describe_connection(i: int, connection: AnyConnection, arrays: Arrays) -> dict[str, Any]:
-    assert isinstance(connection, (Dense, Sparse))
-    common = {
-        key: getattr(connection, key)
-        for key in ("source", "target", "weight_exp", "num_weight_bits", "sign_mode", "plastic")
-    }
-    if isinstance(connection, Dense):
-        return common | {
-            "form": "dense",
-            "weights": _put(arrays, f"connection{i}.weights", connection.weights, np.int16),
-        }
-    parts = {key: _put(arrays, f"connection{i}.{key}", getattr(connection, key), np.int32) for key in ("row", "col")}
-    data = _put(arrays, f"connection{i}.data", connection.data, np.int16)
-    return common | parts | {"form": "sparse", "shape": list(connection.shape), "data": data}
+    Registers that are one number for a group stay in the text, and so does what has its default since it came later.
+    """
+    name, stored = next((name, stored) for name, (build, stored) in table.items() if type(part) is build)
+    described: dict[str, Any] = {key: name}
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if item.name in stored and not (item.name in SCALARS and np.ndim(value) == 0) and value is not None:
+            value = _put(arrays, f"{prefix}.{item.name}", value, TYPES.get(item.name, np.int32))
+        elif item.name in LATER and value == item.default:
+            continue
+        described[item.name] = list(value) if isinstance(value, tuple) else value
+    return described
 
 
 def _put(arrays: Arrays, name: str, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
@@ -188,4 +221,4 @@ def _make(described: dict[str, Any], key: str, table: Table, arrays: Arrays) -> 
     if name not in table:
         raise ValueError(f"unknown {key} {name!r}")
     build, stored = table[name]
-    return build(**(rest | {key: arrays[rest[key]] for key in stored}))
+    return build(**(rest | {key: arrays[rest[key]] for key in stored if isinstance(rest.get(key), str)}))

@@ -10,22 +10,26 @@ import numpy.typing as npt
 from neurosim.checks import check_positive
 from neurosim.connections import AnyConnection as AnyConnection
 from neurosim.connections import Connection as Connection
+from neurosim.connections import Conv as Conv
 from neurosim.connections import Dense as Dense
+from neurosim.connections import IntegerConnection as IntegerConnection
+from neurosim.connections import OneToOne as OneToOne
 from neurosim.connections import Sparse as Sparse
 from neurosim.errors import NetworkError
 from neurosim.groups import LIF as LIF
 from neurosim.groups import CubaLIF as CubaLIF
-from neurosim.groups import Group as Group
 from neurosim.groups import Input as Input
+from neurosim.neurons import STATE_NAMES
+from neurosim.neurons import Group as Group
 
 MAX_FAN_IN = 1 << 22  # synaptic sums are kept in 32 bits: 2**22 weights of 2**8 fit
 
-PROBED = ("spikes", "u", "v")
+PROBED = ("spikes", *STATE_NAMES)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What to record in each step: the spikes, current (u) or voltage (v) of a group."""
+    """What to record in each step: the spikes of a group, or one of the states that its model has (LIF: u, v)."""
 
     group: str
     what: str = "spikes"
@@ -43,9 +47,10 @@ class Network:
 
     Parameters
     ----------
-    groups : sequence of Input, CubaLIF or LIF
-    connections : sequence of Connection, Dense or Sparse
-        At most one per pair of groups. A spike of step t reaches its targets in step t + 1.
+    groups : sequence of Input, CubaLIF, LIF or a model of `neurosim.neurons`
+    connections : sequence of Connection, Dense, Sparse, OneToOne or Conv
+        At most one per source and port of a target. A spike of step t reaches its targets in step t + 1, or
+        later by the synapse's delay.
     probes : sequence of Probe
     dt : float
         Length of a step in seconds, used only to quantise time constants.
@@ -84,8 +89,12 @@ class Network:
         for probe in probes:
             if probe.group not in index:
                 raise NetworkError(f"probe: unknown group {probe.group!r}; groups are {', '.join(index)}")
-            if isinstance(groups[index[probe.group]], Input) and probe.what != "spikes":
-                raise NetworkError(f"probe of {probe.group!r}: an input has no {probe.what}; probe its spikes")
+            states = groups[index[probe.group]].states
+            if probe.what not in ("spikes", *states):
+                raise NetworkError(
+                    f"probe of {probe.group!r}: {type(groups[index[probe.group]]).__name__} has no {probe.what}; "
+                    f"probe its {' or '.join(('spikes', *states))}"
+                )
         for key, value in {"groups": groups, "connections": connections, "probes": probes, "_index": index}.items():
             object.__setattr__(self, key, value)
 
@@ -103,6 +112,10 @@ class Network:
         if tuple(connection.shape) != (target.n, source.n):
             raise NetworkError(
                 f"{owner}: weights have shape {tuple(connection.shape)}, need (n_post, n_pre) = ({target.n}, {source.n})"
+            )
+        if connection.port and connection.port not in target.ports:
+            raise NetworkError(
+                f"{owner}: {target.name!r} has no port {connection.port!r}; its ports are {', '.join(target.ports)}"
             )
         if source.n > MAX_FAN_IN:
             raise NetworkError(

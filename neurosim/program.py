@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.chip import Chip
+from neurosim.codes import RING_LENGTH, RING_WIDTH
 from neurosim.mapping.layout import Mapping
 from neurosim.network import Network
 
@@ -34,6 +35,30 @@ class ProgramArrays(NamedTuple):
     csr_weight: npt.NDArray[np.int16]
 
 
+class ModelArrays(NamedTuple):
+    """What programs have besides, where neurons other than plain LIF or links other than plain weights occur.
+
+    Links are connections with values, delays, a second port or a convolution. K slots of state per neuron beyond u and v.
+    """
+
+    setting: npt.NDArray[np.int64]  # (G, 8) by model, see `neurosim.codes`
+    param: npt.NDArray[np.int32]  # (4, N) LIF family: keep u, keep v, high and low threshold
+    rest: npt.NDArray[np.int32]  # (4, N) states at rest
+    link: npt.NDArray[np.int64]  # (L, 7)
+    rows: npt.NDArray[np.int16]  # weights of LINK_ROWS by presynaptic neuron, and kernels of convolutions
+    start: npt.NDArray[np.int64]  # synapses of LINK_CSR and LINK_DELAYED by presynaptic neuron
+    target: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.int16]
+    delay: npt.NDArray[np.uint8]
+    conv: npt.NDArray[np.int64]  # (n, 16)
+    ring: npt.NDArray[np.int64]  # (n, 5)
+
+    @property
+    def ring_size(self) -> int:
+        """Elements of all rings."""
+        return int((self.ring[:, RING_LENGTH] * self.ring[:, RING_WIDTH]).sum())
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A network in chip integers, mapped onto a chip and packed.
@@ -47,6 +72,10 @@ class Program:
     arrays : ProgramArrays
     scales : dict of str to float
         Units of the quantised quantities, for reports only ("group/hidden": chip weight units per float unit).
+    arithmetic : {"lava-0.10", "loihi1"}
+        Whose arithmetic the neurons follow where Lava and the chip differ (`docs/arithmetic.md`).
+    models : ModelArrays or None
+        None for LIF neurons with binary spikes and without delays.
     """
 
     network: Network
@@ -54,6 +83,8 @@ class Program:
     mapping: Mapping
     arrays: ProgramArrays
     scales: dict[str, float] = field(default_factory=dict)
+    arithmetic: str = "lava-0.10"
+    models: ModelArrays | None = None
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -74,7 +105,7 @@ class Program:
     def fingerprint(self) -> str:
         """SHA-256 of all arrays, in hexadecimal: equal programs have equal fingerprints."""
         digest = hashlib.sha256()
-        for name, array in self.arrays._asdict().items():
+        for name, array in (self.arrays._asdict() | (self.models._asdict() if self.models else {})).items():
             digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -83,12 +114,30 @@ class Program:
 class State(NamedTuple):
     """What changes in each step; one row per sample."""
 
-    u: npt.NDArray[np.int32]  # (n_samples, N)
-    v: npt.NDArray[np.int32]  # (n_samples, N)
+    u: npt.NDArray[np.int32]  # (n_samples, N) first state of each model (LIF: u)
+    v: npt.NDArray[np.int32]  # (n_samples, N) second state (LIF: v)
     fired: npt.NDArray[np.bool_]  # (n_samples, N) spikes of the last step, not yet delivered
+    #: (n_samples, M) of programs with `ModelArrays`, else M = 0: steps done, third states (N), fourth states (N),
+    #: values of the spikes of the last step (N), and what arrives later.
+    more: npt.NDArray[np.int32]
 
 
 def rest_state(program: Program, n_samples: int) -> State:
-    """Return the state of a freshly loaded chip: all zero."""
-    shape = (n_samples, program.network.n_neurons)
-    return State(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.bool_))
+    """Return the state of a freshly loaded chip: all zero, but for thresholds that are states."""
+    n = program.network.n_neurons
+    shape = (n_samples, n)
+    if program.models is None:
+        more = np.zeros((n_samples, 0), np.int32)
+        return State(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.bool_), more)
+    rest = program.models.rest
+    more = np.zeros((n_samples, 1 + 3 * n + program.models.ring_size), np.int32)
+    more[:, 1 : 1 + n], more[:, 1 + n : 1 + 2 * n] = rest[2], rest[3]
+    u, v = (np.repeat(rest[slot][None], n_samples, axis=0) for slot in (0, 1))
+    return State(u, v, np.zeros(shape, np.bool_), more)
+
+
+def part_of(state: State, samples: slice = slice(None)) -> State:
+    """Return a copy of some samples' state."""
+    return State(
+        state.u[samples].copy(), state.v[samples].copy(), state.fired[samples].copy(), state.more[samples].copy()
+    )

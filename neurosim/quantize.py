@@ -18,7 +18,18 @@ import numpy.typing as npt
 
 from neurosim.errors import QuantizationError
 from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, RANGES, STATE_LIMIT, lost_weight_bits, truncate_weights
-from neurosim.network import LIF, AnyConnection, Connection, CubaLIF, Dense, Group, Network, Sparse
+from neurosim.network import (
+    LIF,
+    AnyConnection,
+    Connection,
+    Conv,
+    CubaLIF,
+    Dense,
+    Group,
+    IntegerConnection,
+    Network,
+    Sparse,
+)
 from neurosim.scale import (
     BIAS_MAX,
     EXP_MAX,
@@ -288,6 +299,8 @@ def _adopt_chip_units(connection: Connection) -> Dense:
 def _truncate(connection: AnyConnection, notes: list[QuantNote]) -> AnyConnection:
     """Cut integer weights to their format, and say so where it changes any."""
     assert not isinstance(connection, Connection) and connection.sign_mode is not None
+    if isinstance(connection, Conv):
+        return connection  # Lava's convolution uses the weights as they are
     weights = np.asarray(connection.data if isinstance(connection, Sparse) else connection.weights)
     kept = truncate_weights(weights, connection.num_weight_bits, connection.sign_mode)
     lost = np.abs(weights - kept)
@@ -309,22 +322,25 @@ def _note_input_bound(group: Group, incoming: list[AnyConnection], notes: list[Q
     """Bound the current of a group if every source fired in every step, against 2**23."""
     if not isinstance(group, LIF) or not incoming:
         return
+    if any(not isinstance(c, Connection) and c.num_message_bits for c in incoming):
+        return  # messages have values: the bound would say nothing
     total = np.zeros(group.n, dtype=np.float64)
     for connection in incoming:
         assert not isinstance(connection, Connection)
         total += _fan_in(connection) * 2.0 ** (INPUT_SHIFT + connection.weight_exp)
     once = float(total.max()) / STATE_LIMIT
-    bound = once * DECAY_ONE / (group.du + 1)
+    bound = once * DECAY_ONE / (int(np.min(group.du)) + 1)
     text = f"largest possible current is {bound:.3g} of 2**23 ({once:.3g} from one step)"
     if bound > 1:
         text += "; the current can wrap if nearly all sources fire, watch overflow_u"
     notes.append(QuantNote(f"group/{group.name}", "input_bound", bound, text))
 
 
-def _fan_in(connection: Dense | Sparse) -> npt.NDArray[np.float64]:
+def _fan_in(connection: IntegerConnection) -> npt.NDArray[np.float64]:
     """Sum of the magnitudes of a neuron's weights, (n_post,)."""
     if isinstance(connection, Dense):
         return np.asarray(np.abs(np.asarray(connection.weights)).sum(axis=1), dtype=np.float64)
-    total = np.zeros(connection.shape[0], dtype=np.float64)
-    np.add.at(total, np.asarray(connection.row), np.abs(np.asarray(connection.data)))
+    sparse = connection.as_sparse()
+    total = np.zeros(sparse.shape[0], dtype=np.float64)
+    np.add.at(total, np.asarray(sparse.row), np.abs(np.asarray(sparse.data)))
     return total

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.codes import N_LANES, START, STOP
-from neurosim.program import ProgramArrays
+from neurosim.codes import LINK_CONNECTION, LINK_RING, N_LANES, RING_LENGTH, START, STOP, TARGET
+from neurosim.program import ModelArrays, ProgramArrays
 
 
 class Scratch(NamedTuple):
@@ -36,4 +36,31 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
         fired64=fired.view(np.uint64),
         n_spikes=np.zeros(len(arrays.group), np.int64),
         sent=np.zeros(n, np.int64),
+    )
+
+
+class ModelScratch(NamedTuple):
+    """What a thread needs besides for programs with `ModelArrays`."""
+
+    extra: npt.NDArray[np.int32]  # (2, N) third and fourth states
+    value: npt.NDArray[np.int32]  # (N,) values of the spikes of the last step
+    second: npt.NDArray[np.int32]  # (N,) sums at second ports
+    ring: npt.NDArray[np.int32]  # what arrives later
+    wide: npt.NDArray[np.int64]  # sums of one link, by delay and target
+
+
+def make_model_scratch(arrays: ProgramArrays, models: ModelArrays) -> ModelScratch:
+    """Allocate the further working memory of one thread."""
+    n = len(arrays.bias)
+    widest = 0
+    for link in models.link:
+        target = arrays.group[arrays.conn[link[LINK_CONNECTION], TARGET]]
+        steps = int(models.ring[link[LINK_RING], RING_LENGTH]) if link[LINK_RING] >= 0 else 1
+        widest = max(widest, int(target[STOP] - target[START]) * steps)
+    return ModelScratch(
+        extra=np.zeros((2, n), np.int32),
+        value=np.zeros(n, np.int32),
+        second=np.zeros(n, np.int32),
+        ring=np.zeros(models.ring_size, np.int32),
+        wide=np.zeros(widest, np.int64),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple
@@ -19,18 +20,18 @@ from neurosim.backend import (
     check_threads,
     needed_features,
 )
-from neurosim.codes import FORMAT, FORMAT_DENSE8, OFFSET, PROBE_SPIKES, PROBE_U, PROBE_V, SHIFT
+from neurosim.codes import FORMAT, FORMAT_DENSE8, FORMAT_LINK, OFFSET, PROBE_SPIKES, PROBE_U, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
-from neurosim.errors import ConfigError, NetworkError, OverflowDetected
+from neurosim.errors import ConfigError, DataError, NetworkError, OverflowDetected
 from neurosim.events import Events, check_events
-from neurosim.fixedpoint import STATE_MAX, STATE_WRAP, truncate_weights
+from neurosim.fixedpoint import STATE_MAX, STATE_WRAP
 from neurosim.mapping.pack import mantissa_shift, pack
-from neurosim.network import Dense
-from neurosim.program import Program, State, rest_state
-from neurosim.scratch import make_scratch
+from neurosim.mapping.pack_models import chip_weights, pack_models
+from neurosim.network import Connection, Dense, Input
+from neurosim.program import Program, State, part_of, rest_state
+from neurosim.scratch import ModelScratch, make_model_scratch, make_scratch
 from neurosim.version import VERSION
 
-PROBE_CODES = {"spikes": PROBE_SPIKES, "u": PROBE_U, "v": PROBE_V}
 #: What u and v of a run can hold: u after one correction of a 32-bit sum, v after saturation.
 STATE_LIMITS = {"u": 2**31 - STATE_WRAP, "v": STATE_MAX}
 FIRST_CAPACITY = 1024  # probed spikes per sample for which room is made at first
@@ -48,11 +49,13 @@ class _Probes(NamedTuple):
 def _probe_table(program: Program) -> _Probes:
     names, rows, columns, spiking, n_columns = program.group_names, [], {}, [], 0
     for probe in dict.fromkeys(program.network.probes):
-        rows.append((names.index(probe.group), PROBE_CODES[probe.what], n_columns))
+        group = program.network.group(probe.group)
+        code = PROBE_SPIKES if probe.what == "spikes" else PROBE_U + group.states.index(probe.what)
+        rows.append((names.index(probe.group), code, n_columns))
         if probe.what == "spikes":
             spiking.append(probe.group)
             continue
-        n = program.network.group(probe.group).n
+        n = group.n
         columns[probe.group, probe.what] = slice(n_columns, n_columns + n)
         n_columns += n
     return _Probes(np.array(rows, np.int64).reshape(-1, 3), columns, n_columns, tuple(spiking))
@@ -72,7 +75,8 @@ class _Runner:
         events = check_events(events, self.program.network.n_inputs)
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
         start = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
-        final = State(start.u.copy(), start.v.copy(), start.fired.copy())
+        self._check_values(events)
+        final = part_of(start)
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
         counts, spikes = self._run(events, steps, final, trace)
         ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * steps)
@@ -89,22 +93,46 @@ class _Runner:
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Advance `state`, fill `trace`; return counts and probed spikes (n, 3): sample, step, neuron."""
+        """Advance `state`, fill `trace`; return counts and probed spikes (n, 4): sample, step, neuron, value."""
         raise NotImplementedError
+
+    def _check_values(self, events: Events) -> None:
+        """Refuse input values that a message of a connection cannot hold."""
+        if events.value is None:
+            return
+        offsets = self.program.network.offsets
+        for connection in self.program.network.connections:
+            source = self.program.network.group(connection.source)
+            if isinstance(connection, Connection) or not connection.num_message_bits or not isinstance(source, Input):
+                continue
+            first = offsets[source.name]
+            mine = events.value[(events.neuron >= first) & (events.neuron < first + source.n)]
+            limit = (1 << connection.num_message_bits) - 1
+            worst = int(np.abs(mine.astype(np.int64)).max(initial=0))
+            if worst > limit:
+                raise DataError(
+                    f"events: a value of {worst} for input {source.name!r} exceeds the {limit} of connection "
+                    f"{connection.name!r}; scale the input or raise num_message_bits"
+                )
 
     def _check_state(self, state: State, events: Events) -> State:
         """Return the state in the kernels' types, or say what no run can have left behind."""
-        shape = (events.n_samples, self.program.network.n_neurons)
+        rest = rest_state(self.program, events.n_samples)
         parts = {name: np.asarray(part) for name, part in zip(State._fields, state, strict=True)}
         for name, part in parts.items():
+            shape = getattr(rest, name).shape
             if part.shape != shape:
-                raise ConfigError(f"state: {name} has shape {part.shape}, need (n_samples, n_neurons) = {shape}")
+                what = "(n_samples, n_neurons)" if name != "more" else "that of this program's own runs"
+                raise ConfigError(f"state: {name} has shape {part.shape}, need {what} = {shape}")
             if part.dtype.kind not in ("b" if name == "fired" else "iu"):
                 raise ConfigError(f"state: {name} is {part.dtype}; take the state that a run returned")
-            limit = STATE_LIMITS.get(name)
+            limit = STATE_LIMITS.get(name) if self.program.models is None else None
             if limit is not None and part.size and int(np.abs(part.astype(np.int64)).max()) > limit:
                 raise ConfigError(f"state: {name} leaves -{limit}..{limit}, which no run does; take the state of a run")
-        return State(parts["u"].astype(np.int32), parts["v"].astype(np.int32), parts["fired"].astype(np.bool_))
+        if parts["more"].size and int(parts["more"][:, 0].min()) < 0:
+            raise ConfigError("state: the number of steps done is negative; take the state that a run returned")
+        kinds = {name: getattr(rest, name).dtype for name in State._fields}
+        return State(**{name: part.astype(kinds[name]) for name, part in parts.items()})
 
     def _check_overflow(self, counts: OpCounts) -> None:
         if not self.strict or not counts.overflows():
@@ -119,19 +147,25 @@ class _Runner:
     def _train(self, spikes: npt.NDArray[np.int32], name: str) -> SpikeTrain:
         first = self.program.network.offsets[name]
         mine = spikes[(spikes[:, 2] >= first) & (spikes[:, 2] < first + self.program.network.group(name).n)]
-        columns = (mine[:, 0], mine[:, 1], mine[:, 2] - first)
+        columns = [mine[:, 0], mine[:, 1], mine[:, 2] - first]
+        if self._has_values(name):
+            columns.append(mine[:, 3])
         return SpikeTrain(*(np.ascontiguousarray(column, dtype=np.int32) for column in columns))
+
+    def _has_values(self, name: str) -> bool:
+        """Whether the spikes of a group can have other values than 1."""
+        group = self.program.network.group(name)
+        return self.program.models is not None and group.graded
 
     def _checked_weights(self, connection: str, weights: npt.ArrayLike) -> tuple[Dense, npt.NDArray[np.int64]]:
         """Return the connection and the weights as the chip holds them, after `Dense`'s own check."""
         old = self.program.network.connection(connection)
         if not isinstance(old, Dense):
             raise NetworkError(f"connection {connection!r}: only dense weights can be replaced; open a new program")
-        new = Dense(old.source, old.target, weights, old.weight_exp, old.num_weight_bits, old.sign_mode, old.plastic)
+        new = dataclasses.replace(old, weights=weights)
         if new.shape != old.shape:
             raise NetworkError(f"connection {connection!r}: weights have shape {new.shape}, need {old.shape}")
-        assert new.sign_mode is not None
-        return old, truncate_weights(new.weights, new.num_weight_bits, new.sign_mode)
+        return old, chip_weights(new.weights, new, self.program.arithmetic)
 
     def reset(self) -> None:
         """Restore the weights of the program."""
@@ -158,19 +192,26 @@ class SimulatorRunner(_Runner):
         super().__init__(program, threads, strict)
         self.arrays = program.arrays
         self.scratch = [make_scratch(program.arrays) for _ in range(self.threads)]
+        self.model_scratch: list[ModelScratch] = []
+        if program.models is not None:
+            self.model_scratch = [make_model_scratch(program.arrays, program.models) for _ in range(self.threads)]
         self.reset()
 
     def reset(self) -> None:
         """Restore the weights of the program."""
         original = self.program.arrays
-        self._written: dict[str, npt.NDArray[np.int64]] = {}
+        self._written: dict[str, npt.ArrayLike] = {}
+        self.models = self.program.models
         self.arrays = original._replace(dense8=original.dense8.copy(), dense16=original.dense16.copy())
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
         """Replace the integer weights (n_post, n_pre) of a dense connection."""
         old, chip = self._checked_weights(connection, weights)
-        self._written[connection] = chip
+        self._written[connection] = weights
         index = self.program.connection_names.index(connection)
+        if self.arrays.conn[index, FORMAT] == FORMAT_LINK:
+            self._repack()
+            return
         first, shift = int(self.arrays.conn[index, OFFSET]), int(self.arrays.conn[index, SHIFT])
         where = slice(first, first + chip.size)
         if self.arrays.conn[index, FORMAT] != FORMAT_DENSE8:
@@ -184,7 +225,9 @@ class SimulatorRunner(_Runner):
 
     def _repack(self) -> None:
         """Choose formats anew: the new weights use bits that were zero in all old ones."""
-        self.arrays = pack(self.program.network.with_weights(self._written), self.program.mapping)
+        network = self.program.network.with_weights(self._written)
+        self.arrays = pack(network, self.program.mapping, self.program.arithmetic)
+        self.models = pack_models(network, self.program.arithmetic)
 
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]
@@ -197,7 +240,7 @@ class SimulatorRunner(_Runner):
 
         with ThreadPoolExecutor(self.threads) as pool:
             done = list(pool.map(work, range(len(blocks))))
-        empty = np.zeros((0, 3), np.int32)
+        empty = np.zeros((0, 4), np.int32)
         counts = sum((part[0] for part in done), np.zeros((len(self.program.rows), N_COUNTERS), np.int64))
         return counts, np.concatenate([empty, *(part[1] for part in done)])
 
@@ -211,24 +254,51 @@ class SimulatorRunner(_Runner):
         number: int,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Run samples of one thread; again with more room if more spikes were probed than expected."""
-        from neurosim.kernels.run import run_samples
-
         first, last = block
-        initial = State(state.u[first:last].copy(), state.v[first:last].copy(), state.fired[first:last].copy())
+        initial = part_of(state, slice(first, last))
         capacity = FIRST_CAPACITY * (last - first) if self._probes.spiking else 0
         while True:
             counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
             step, neuron, sample = (np.zeros(capacity, np.int32) for _ in range(3))
+            value = np.ones(capacity, np.int32)
             with np.errstate(over="ignore"):
-                n_recorded = run_samples(
-                    self.arrays, self.scratch[number], events.start, events.neuron, events.n_steps, n_steps,
-                    first, last, *state, self._probes.table, trace, step, neuron, sample, counts,
-                )  # fmt: skip
+                n_recorded = self._run_kernel(
+                    number, events, n_steps, block, state, trace, (step, neuron, value, sample), counts
+                )
             if n_recorded <= capacity:
-                return counts, np.stack([sample, step, neuron], axis=1)[:n_recorded]
+                return counts, np.stack([sample, step, neuron, value], axis=1)[:n_recorded]
             capacity = int(n_recorded)
             for part, begin in zip(state, initial, strict=True):
                 part[first:last] = begin
+
+    def _run_kernel(
+        self,
+        number: int,
+        events: Events,
+        n_steps: int,
+        block: tuple[int, int],
+        state: State,
+        trace: npt.NDArray[np.int32],
+        spikes: tuple[npt.NDArray[np.int32], ...],
+        counts: npt.NDArray[np.int64],
+    ) -> int:
+        """Run samples on the kernel that the program needs; return how many spikes the probes saw."""
+        step, neuron, value, sample = spikes
+        if self.models is None:
+            from neurosim.kernels.run import run_samples
+
+            return int(run_samples(
+                self.arrays, self.scratch[number], events.start, events.neuron, events.n_steps, n_steps, *block,
+                state.u, state.v, state.fired, self._probes.table, trace, step, neuron, sample, counts,
+            ))  # fmt: skip
+        from neurosim.kernels.run_models import run_model_samples
+
+        values = np.zeros(0, np.int32) if events.value is None else events.value
+        return int(run_model_samples(
+            self.arrays, self.models, self.scratch[number], self.model_scratch[number], events.start, events.neuron,
+            values, events.n_steps, n_steps, *block, state.u, state.v, state.fired, state.more, self._probes.table, trace,
+            *spikes, counts,  # type: ignore[call-arg]
+        ))  # fmt: skip
 
 
 class ReferenceRunner(_Runner):
@@ -254,19 +324,19 @@ class ReferenceRunner(_Runner):
         from neurosim.reference.run import Chip
 
         chip = Chip(self.program, self.weights)
-        dense, silent = events.to_dense(), np.zeros(events.n_inputs, np.bool_)
-        spikes = [np.zeros((0, 3), np.int64)]
+        dense, silent = events.to_values(), np.zeros(events.n_inputs, np.int32)
+        spikes = [np.zeros((0, 4), np.int64)]
         for sample in range(events.n_samples):
-            chip.u[:], chip.v[:], chip.fired[:] = state.u[sample], state.v[sample], state.fired[sample]
+            chip.load(State(*(part[sample] for part in state)))
             for t in range(n_steps):
                 chip.step(dense[sample, t] if t < events.n_steps else silent)
                 for group, what in self._probes.columns:
-                    value = (chip.u if what == "u" else chip.v)[chip.slices[group]]
-                    trace[sample, t, self._probes.columns[group, what]] = value
+                    trace[sample, t, self._probes.columns[group, what]] = chip.state(group, what)
                 for group in self._probes.spiking:
                     neuron = np.nonzero(chip.fired[chip.slices[group]])[0] + chip.slices[group].start
-                    spikes.append(np.stack([np.full_like(neuron, sample), np.full_like(neuron, t), neuron], axis=1))
-            state.u[sample], state.v[sample], state.fired[sample] = chip.u, chip.v, chip.fired
+                    where = (np.full_like(neuron, sample), np.full_like(neuron, t), neuron, chip.value[neuron])
+                    spikes.append(np.stack(where, axis=1))
+            chip.store(State(*(part[sample] for part in state)))
         return chip.counts, np.concatenate(spikes).astype(np.int32)
 
 

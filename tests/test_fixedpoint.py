@@ -115,7 +115,8 @@ def test_results_are_int64_for_any_input_dtype() -> None:
 
 
 def test_ranges_are_the_documented_registers() -> None:
-    assert {name: tuple(r) for name, r in fp.RANGES.items()} == {
+    registers = ("du", "dv", "vth", "bias_mant", "bias_exp", "weight_exp", "num_weight_bits")
+    assert {name: tuple(fp.RANGES[name]) for name in registers} == {
         "du": (0, 4095), "dv": (0, 4095), "vth": (0, 2**17 - 1), "bias_mant": (-4096, 4095), "bias_exp": (0, 7),
         "weight_exp": (-8, 7), "num_weight_bits": (1, 8),
     }  # fmt: skip

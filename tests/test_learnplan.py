@@ -80,3 +80,9 @@ def test_a_network_that_cannot_learn_is_refused() -> None:
     network = Network((Input("in", 1), LIF("out", 1)), (Dense("in", "out", [[1]]),), name="fixed")
     with pytest.raises(ConfigError, match="network 'fixed': no plastic connection; set plastic=True"):
         make_plan(compile(network, "unlimited"), "out", **GOOD)
+
+
+def test_networks_with_other_models_are_refused():
+    network = Network([Input("in", 1), LIF("out", 1)], [Dense("in", "out", [[2]], plastic=True, delays=[[1]])])
+    with pytest.raises(ConfigError, match="learning knows plain LIF neurons"):
+        make_plan(compile(network), "out", **GOOD)

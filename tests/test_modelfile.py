@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_networks import conv_network, model_network
 
 from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.chip import load_chip
+from neurosim.compile_network import compile
 from neurosim.errors import ModelFileError, RunFolderError
 from neurosim.modelfile import Model, load_model, pack_model, save_model, unpack_model
 from neurosim.network import LIF, CubaLIF, Dense, Input, Network, Probe, Sparse
@@ -136,7 +138,7 @@ def test_float_weights_are_refused_on_load(data):
         (lambda h, a: h["network"]["groups"][0].update(dw=1), "unexpected keyword argument 'dw'"),
         (lambda h, a: h["network"]["groups"][0].update(model="gru"), "unknown model 'gru'"),
         (lambda h, a: h["network"]["groups"][0].pop("model"), "missing 'model'"),
-        (lambda h, a: h["network"]["connections"][0].update(form="conv"), "unknown form 'conv'"),
+        (lambda h, a: h["network"]["connections"][0].update(form="tree"), "unknown form 'tree'"),
         (lambda h, a: h["network"]["connections"][0].update(weights="none"), "missing 'none'"),
         (lambda h, a: h["network"]["connections"][0].update(target="none"), "unknown group 'none'"),
         (lambda h, a: h["network"].update(dt="fast"), "unexpected contents"),
@@ -176,3 +178,12 @@ def test_a_failed_save_keeps_the_old_model(model, data, tmp_path, monkeypatch):
     with pytest.raises(RunFolderError, match="No space left"):
         save_model(path, dataclasses.replace(model, metadata={}))
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_model_and_connection_comes_back_as_it_was(seed):
+    network = conv_network(seed) if seed < 3 else model_network(seed)
+    back = unpack_model(pack_model(Model(network, load_chip("unlimited")))).network
+    for old, new in zip((*network.groups, *network.connections), (*back.groups, *back.connections), strict=True):
+        assert_same_part(new, old)
+    assert compile(back, "unlimited").fingerprint == compile(network, "unlimited").fingerprint

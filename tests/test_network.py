@@ -91,7 +91,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: LIF("a", 1, dv=4096), r"dv 4096 is outside"),
     (lambda: LIF("a", 1, vth=131072), r"vth 131072 is outside 0\.\.131071"),
     (lambda: LIF("a", 1, vth=1.5), "vth 1.5 is not an integer"),  # type: ignore[arg-type]
-    (lambda: LIF("a", 1, du=np.array([1])), "it is one number for the whole group"),  # type: ignore[arg-type]
+    (lambda: LIF("a", 1, du=np.array([1, 2])), "give one number or 1"),
     (lambda: LIF("a", 3, bias_mant=[1, 2]), r"bias_mant has shape \(2,\); give one number or 3"),
     (lambda: LIF("a", 1, bias_mant=-4097), r"bias_mant -4097 is outside -4096\.\.4095"),
     (lambda: LIF("a", 1, bias_exp=8), r"bias_exp 8 is outside 0\.\.7"),
@@ -140,7 +140,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     ),
     (lambda: Network([LIF("a", 1)], [Dense("a", "a", [[1]])] * 2), "connection 'a->a': given twice"),
     (lambda: Network([LIF("a", 1)], probes=[Probe("b")]), "probe: unknown group 'b'"),  # type: ignore[arg-type]
-    (lambda: Network([Input("i", 1)], probes=[Probe("i", "v")]), "an input has no v; probe its spikes"),  # type: ignore[arg-type]
+    (lambda: Network([Input("i", 1)], probes=[Probe("i", "v")]), "Input has no v; probe its spikes"),  # type: ignore[arg-type]
     (
         lambda: Network(
             [Input("i", (1 << 22) + 1), LIF("a", 1)], [Sparse("i", "a", (1, (1 << 22) + 1), [0], [0], [1])]

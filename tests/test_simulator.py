@@ -139,7 +139,7 @@ def test_more_probed_spikes_than_first_expected_are_all_kept(threads: int) -> No
     program = compile(network, "unlimited")
     result = run(SimulatorBackend, program, events, threads=threads)
     expected = np.indices((n_samples, n_steps, n)).reshape(3, -1)
-    for part, indices in zip(result.spikes["busy"], expected, strict=True):
+    for part, indices in zip(result.spikes["busy"][:3], expected, strict=True):
         np.testing.assert_array_equal(part, indices)
     assert len(result.spikes["other"].step) == n_samples * n_steps * 2
     assert result.counts.total("spikes") == n_samples * n_steps * (n + 2)
@@ -356,9 +356,9 @@ def test_everything_that_is_returned_is_integer(backend: Callable[[], object]) -
     network = random_network(8)
     result = run(backend, compile(network, "loihi1"), random_events(8, 2, 5, network.n_inputs))
     assert {states.dtype for states in result.states.values()} == {np.dtype(np.int32)}
-    assert {part.dtype for train in result.spikes.values() for part in train} == {np.dtype(np.int32)}
+    assert {part.dtype for train in result.spikes.values() for part in train[:3]} == {np.dtype(np.int32)}
     assert result.counts.matrix.dtype == np.int64
-    assert [part.dtype for part in result.final] == [np.int32, np.int32, np.bool_]
+    assert [part.dtype for part in result.final] == [np.int32, np.int32, np.bool_, np.int32]
 
 
 @pytest.mark.parametrize(

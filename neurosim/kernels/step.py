@@ -14,6 +14,7 @@ from neurosim.codes import (
     KEEP_V,
     MODEL,
     MODEL_INPUT,
+    MODEL_LIF,
     NOISE,
     OFFSET,
     OP_DELIVER,
@@ -71,10 +72,10 @@ def deliver_all(p, s, first_op, last_op, counts):
 
 @jit
 def update_all(p, s, counts):
-    """Advance every group of neurons by one step and list who fired."""
+    """Advance every group of plain LIF neurons by one step and list who fired."""
     for group in range(len(p.group)):
-        if p.group[group, MODEL] == MODEL_INPUT:
-            continue
+        if p.group[group, MODEL] != MODEL_LIF:
+            continue  # other models: `neurosim.kernels.run_models`
         first, last = p.group[group, START], p.group[group, STOP]
         current = s.lanes[CURRENT, first:last]
         n_over = scale_input(s.lanes[ACC, first:last], s.lanes[NOISE, first:last], current)

@@ -12,9 +12,11 @@ from neurosim.chip import Chip
 from neurosim.errors import CapacityError
 from neurosim.fixedpoint import Int64Array
 from neurosim.mapping.route import distinct
-from neurosim.network import LIF, Dense, Network, Sparse
+from neurosim.network import LIF, Connection, Dense, IntegerConnection, Network
 
 RESIDUAL_BITS = 8  # kept beside a weight that is learned: its low bits below one unit (docs/learning.md)
+
+DELAY_BITS = 6  # of a synapse with a delay (`fixedpoint.RANGES`)
 
 #: Resources of a core in the words of messages; the first four are counted in `CoreUse`.
 RESOURCES = {
@@ -54,7 +56,7 @@ class Demand(NamedTuple):
 class Fan(NamedTuple):
     """Synapses of one connection, ordered by postsynaptic neuron."""
 
-    connection: Dense | Sparse
+    connection: IntegerConnection
     offset: int  # of the source group in the program's numbering
     start: Int64Array | None  # (n_post + 1,) first synapse of each neuron; None: all pairs
     pre: Int64Array | None  # presynaptic index of each synapse
@@ -66,22 +68,25 @@ def fan_in(network: Network, chip: Chip) -> dict[str, list[Fan]]:
     offsets = network.offsets
     fans: dict[str, list[Fan]] = {group.name: [] for group in network.groups}
     for connection in network.connections:
-        assert isinstance(connection, (Dense, Sparse))
+        assert not isinstance(connection, Connection)
         start = pre = None
-        if isinstance(connection, Sparse):
-            post = np.asarray(connection.row, dtype=np.int64)
+        if not isinstance(connection, Dense):
+            sparse = connection.as_sparse()
+            post = np.asarray(sparse.row, dtype=np.int64)
             order = np.argsort(post, kind="stable")
-            pre = np.asarray(connection.col, dtype=np.int64)[order]
+            pre = np.asarray(sparse.col, dtype=np.int64)[order]
             start = np.searchsorted(post[order], np.arange(connection.shape[0] + 1)).astype(np.int64)
         bits = synapse_bits(connection, chip)
         fans[connection.target].append(Fan(connection, offsets[connection.source], start, pre, bits))
     return fans
 
 
-def synapse_bits(connection: Dense | Sparse, chip: Chip) -> int:
-    """Bits of one stored synapse: weight, target index if sparse, residual if plastic."""
+def synapse_bits(connection: IntegerConnection, chip: Chip) -> int:
+    """Bits of one stored synapse: weight, target index if not dense, delay if there are any, residual if plastic."""
     bits = _stored_width(connection.num_weight_bits, chip.weight_formats)
-    if isinstance(connection, Sparse):
+    if connection.delays is not None:
+        bits += DELAY_BITS
+    if not isinstance(connection, Dense):
         n_targets = connection.shape[0] if chip.compartments_per_core is None else chip.compartments_per_core
         bits += _stored_width((n_targets - 1).bit_length(), chip.index_formats)
     return bits + (RESIDUAL_BITS if connection.plastic else 0)
@@ -151,13 +156,19 @@ def configurations(groups: Sequence[str], network: Network) -> dict[str, int]:
     """Count what the groups on a core must configure: different (du, dv), thresholds and synapse formats."""
     neurons = [group for group in network.groups if isinstance(group, LIF) and group.name in groups]
     formats = {
-        (type(c).__name__, c.num_weight_bits, c.weight_exp, c.sign_mode, c.plastic)
+        (type(c).__name__, c.num_weight_bits, c.weight_exp, c.sign_mode, c.plastic, c.delays is None)
         for c in network.connections
-        if isinstance(c, (Dense, Sparse)) and c.target in groups
+        if not isinstance(c, Connection) and c.target in groups
     }
+    decays: set[tuple[int, int]] = set()
+    thresholds: set[int] = set()
+    for group in neurons:
+        pairs = np.broadcast_arrays(group.du, group.dv)
+        decays.update(zip(pairs[0].ravel().tolist(), pairs[1].ravel().tolist(), strict=True))
+        thresholds.update(np.ravel(group.vth).tolist())
     return {
-        "compartment_configs": len({(group.du, group.dv) for group in neurons}),
-        "threshold_configs": len({group.vth for group in neurons}),
+        "compartment_configs": len(decays),
+        "threshold_configs": len(thresholds),
         "synapse_formats": len(formats),
     }
 

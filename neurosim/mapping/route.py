@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neurosim.fixedpoint import Int32Array, Int64Array
-from neurosim.network import Dense, Network, Sparse
+from neurosim.network import Connection, Dense, Network
 
 ENTRY_TILE = (0, 0)  # where spikes of input lines enter the mesh: an assumption, see docs/chips.md
 OUTSIDE = -1  # core of an input line
@@ -46,8 +46,9 @@ def targets_of(network: Network, core: Int32Array) -> list[Targets]:
                 if isinstance(connection, Dense):
                     everyone[of_post] = True
                 else:
-                    assert isinstance(connection, Sparse)
-                    key = np.asarray(connection.col) * n_cores + of_post[np.asarray(connection.row)]
+                    assert not isinstance(connection, Connection)
+                    sparse = connection.as_sparse()
+                    key = np.asarray(sparse.col) * n_cores + of_post[np.asarray(sparse.row)]
                     # synapses come by neuron, and blocks are contiguous: most repeats are neighbours
                     keys.append(key[np.flatnonzero(np.diff(key, prepend=-1))])
         pairs = distinct(keys)

@@ -9,7 +9,19 @@ from neurosim.errors import CapacityError, NetworkError
 from neurosim.fixedpoint import INPUT_SHIFT
 from neurosim.mapping.demand import REMEDIES, RESIDUAL_BITS, check_fits, configuration_limits, configurations
 from neurosim.mapping.layout import Mapping
-from neurosim.network import LIF, Connection, CubaLIF, Dense, Network, Sparse
+from neurosim.network import (
+    LIF,
+    Connection,
+    Conv,
+    CubaLIF,
+    Dense,
+    Input,
+    IntegerConnection,
+    Network,
+    OneToOne,
+    Sparse,
+)
+from neurosim.neurons import MODEL_FEATURES, Neurons
 
 
 def check_formats(network: Network, chip: Chip) -> None:
@@ -17,9 +29,11 @@ def check_formats(network: Network, chip: Chip) -> None:
     for part in (*network.groups, *network.connections):
         if isinstance(part, (CubaLIF, Connection)):
             raise NetworkError(f"network {network.name!r}: {part.name!r} is in floats; call quantize before mapping")
+        if not isinstance(part, (Input, Dense, Sparse, OneToOne, Conv)):
+            _check_model(part, chip)
         if isinstance(part, LIF) and chip.state_bits is not None:
             _check_state(part, chip.state_bits, chip)
-        if isinstance(part, (Dense, Sparse)):
+        if isinstance(part, (Dense, Sparse, OneToOne, Conv)):
             _check_synapses(part, chip)
 
 
@@ -38,12 +52,22 @@ def validate(network: Network, chip: Chip, mapping: Mapping) -> None:
         check_fits(owner, needed, configuration_limits(chip), chip, REMEDIES["synapse_formats"])
 
 
+def _check_model(group: Neurons, chip: Chip) -> None:
+    """Refuse neuron models that a chip does not have; None: it is not known, or it has all."""
+    if chip.neuron_models is not None and MODEL_FEATURES[type(group)] not in chip.neuron_models:
+        raise CapacityError(
+            f"group {group.name!r}: chip {chip.name!r} has no {type(group).__name__} neurons, only "
+            f"{', '.join(chip.neuron_models)}; use another chip, such as 'loihi2' or 'unlimited'"
+        )
+
+
 def _check_state(group: LIF, bits: int, chip: Chip) -> None:
     limit = (1 << (bits - 1)) - 1
-    threshold = group.vth << INPUT_SHIFT
+    vth = int(np.max(group.vth))
+    threshold = vth << INPUT_SHIFT
     if threshold > limit:
         raise CapacityError(
-            f"group {group.name!r}: vth {group.vth} is {threshold} in units of v, chip {chip.name!r} holds up to {limit} "
+            f"group {group.name!r}: vth {vth} is {threshold} in units of v, chip {chip.name!r} holds up to {limit} "
             f"in {bits} bits; use vth up to {limit >> INPUT_SHIFT}"
         )
     bias = int(np.abs(group.bias).max())
@@ -54,12 +78,23 @@ def _check_state(group: LIF, bits: int, chip: Chip) -> None:
         )
 
 
-def _check_synapses(connection: Dense | Sparse, chip: Chip) -> None:
+def _check_synapses(connection: IntegerConnection, chip: Chip) -> None:
     owner, bits = f"connection {connection.name!r}", connection.num_weight_bits
     if chip.weight_bits_max is not None and bits > chip.weight_bits_max:
         raise CapacityError(
             f"{owner}: {bits} weight bits exceed the limit of {chip.weight_bits_max} of chip {chip.name!r}; "
             f"quantize with num_weight_bits={chip.weight_bits_max}"
+        )
+    if chip.message_bits is not None and connection.num_message_bits > chip.message_bits:
+        raise CapacityError(
+            f"{owner}: {connection.num_message_bits} message bits exceed the limit of {chip.message_bits} of chip "
+            f"{chip.name!r}; use num_message_bits={chip.message_bits}, or another chip, such as 'loihi2'"
+        )
+    longest = 0 if connection.delays is None else int(np.max(connection.delays))
+    if chip.delay_max is not None and longest > chip.delay_max:
+        raise CapacityError(
+            f"{owner}: delay {longest} exceeds the limit of {chip.delay_max} steps of chip {chip.name!r}; "
+            "use shorter delays, or relay through neurons"
         )
     if connection.plastic and chip.tag_bits is not None and chip.tag_bits < RESIDUAL_BITS:
         raise CapacityError(

@@ -129,7 +129,7 @@ class Learner:
             if t + 1 < plan.n_steps:
                 trace[self._window(t + 1)] += chip.fired
         self._count_traces(trace, near)
-        return chip.v[self.readout].copy(), trace, near
+        return np.array(chip.v[self.readout]), trace, near
 
     def _count_traces(self, trace: Int64Array, near: BoolArray) -> None:
         for i, group in enumerate(self.groups):
@@ -165,7 +165,7 @@ class Learner:
         self.chip.reset()
         for t in range(plan.n_steps):
             self.chip.step(self._inputs_at(inputs, t), noise)
-        return self.chip.v[self.readout].copy()
+        return np.array(self.chip.v[self.readout])
 
     def _fitness(self, z: Int64Array, label: int) -> tuple[int, Int64Array]:
         return log_softmax(z, label, self.scales.temperature, self.plan.error_bits)

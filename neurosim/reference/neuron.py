@@ -39,10 +39,10 @@ def update_lif(
     u: Int64Array,
     v: Int64Array,
     bias: Int64Array,
-    keep_u: int,
-    keep_v: int,
-    threshold: int,
-    half: int,
+    keep_u: int | Int64Array,
+    keep_v: int | Int64Array,
+    threshold: int | Int64Array,
+    half: int | Int64Array,
 ) -> LIFStep:
     """Advance u and v by one step.
 

@@ -1,6 +1,6 @@
 """Run samples step by step, straight from the network's description; twin of `neurosim.kernels.run`.
 
-Nothing here reads the packed arrays of a program, so that packing is tested as well.
+Nothing here reads the packed weights or settings of a program, so that packing is tested as well.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import counters
+from neurosim.codes import RING_FIRST, RING_LENGTH, RING_OFFSET, RING_PORT
 from neurosim.counters import N_COUNTERS
 from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, wrap_int32
-from neurosim.network import LIF, Dense, Sparse
-from neurosim.program import Program
+from neurosim.network import LIF, Connection, CubaLIF, Input
+from neurosim.neurons import ATRLIF, Neurons
+from neurosim.program import Program, State
 from neurosim.reference.deliver import connection_matrices, deliver
+from neurosim.reference.models import update_model
 from neurosim.reference.neuron import update_lif
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+N_SLOTS = 4  # states of a neuron
 
 
 class Chip:
@@ -28,53 +32,132 @@ class Chip:
     def __init__(self, program: Program, weights: dict[str, Int64Array] | None = None) -> None:
         network = program.network
         self.network, self.route = network, program.mapping.route.astype(np.int64)
+        self.arithmetic = program.arithmetic
         self.slices = {g.name: slice(network.offsets[g.name], network.offsets[g.name] + g.n) for g in network.groups}
         self.row = {name: i for i, name in enumerate(program.rows)}
-        self.matrices = {c.name: connection_matrices(c) for c in network.connections}
+        self.connections = [c for c in network.connections if not isinstance(c, Connection)]
+        self.matrices = {c.name: connection_matrices(c, self.arithmetic) for c in self.connections}
         for name, matrix in (weights or {}).items():
-            self.matrices[name] = (matrix, self.matrices[name][1])
+            self.matrices[name] = self.matrices[name]._replace(weights=matrix)
         self.counts = np.zeros((len(self.row), N_COUNTERS), np.int64)
         n = network.n_neurons
-        self.u, self.v = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.slots = np.zeros((N_SLOTS, n), np.int64)
+        self.u, self.v = self.slots[0], self.slots[1]
         self.fired, self.near = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        self.value = np.zeros(n, np.int64)
+        self.t = 0
+        self.rings = () if program.models is None else program.models.ring
+        self.later = {(int(r[RING_PORT]), int(r[RING_FIRST])): self._empty(r) for r in self.rings}
+        self.reset()
+
+    @staticmethod
+    def _empty(ring: Int64Array) -> Int64Array:
+        _, _, width, _, length = (int(x) for x in ring)
+        return np.zeros((length, width), np.int64)
 
     def reset(self) -> None:
         """Set the state, not the counts, to rest."""
-        for array in (self.u, self.v, self.fired, self.near):
+        for array in (self.slots, self.fired, self.near, self.value, *self.later.values()):
             array[:] = 0
+        for group in self.network.groups:
+            if isinstance(group, ATRLIF):
+                self.slots[2, self.slices[group.name]] = group.theta_0 << INPUT_SHIFT
+        self.t = 0
 
-    def step(self, inputs: BoolArray, noise: Callable[[str, BoolArray], Int64Array | None] | None = None) -> None:
+    def load(self, state: State) -> None:
+        """Take over one sample's state; see `neurosim.program.State`."""
+        n = len(self.fired)
+        self.u[:], self.v[:], self.fired[:] = state.u, state.v, state.fired
+        self.value[:] = self.fired
+        if not len(state.more):
+            return
+        self.t = int(state.more[0])
+        self.slots[2], self.slots[3] = state.more[1 : 1 + n], state.more[1 + n : 1 + 2 * n]
+        self.value[:] = np.where(self.fired, state.more[1 + 2 * n : 1 + 3 * n], 0)
+        for ring in self.rings:
+            place = 1 + 3 * n + int(ring[RING_OFFSET])
+            for i, row in enumerate(self.later[int(ring[RING_PORT]), int(ring[RING_FIRST])]):
+                start = place + (self.t + i) % int(ring[RING_LENGTH]) * len(row)
+                row[:] = state.more[start : start + len(row)]
+
+    def store(self, state: State) -> None:
+        """Write the state back; see `load`."""
+        n = len(self.fired)
+        state.u[:], state.v[:], state.fired[:] = self.u, self.v, self.fired
+        if not len(state.more):
+            return
+        state.more[0] = self.t
+        state.more[1 : 1 + n], state.more[1 + n : 1 + 2 * n] = self.slots[2], self.slots[3]
+        state.more[1 + 2 * n : 1 + 3 * n] = self.value
+        for ring in self.rings:
+            place = 1 + 3 * n + int(ring[RING_OFFSET])
+            for i, row in enumerate(self.later[int(ring[RING_PORT]), int(ring[RING_FIRST])]):
+                start = place + (self.t + i) % int(ring[RING_LENGTH]) * len(row)
+                state.more[start : start + len(row)] = row
+
+    def state(self, name: str, what: str) -> Int64Array:
+        """Return a state of a group by its name."""
+        return self.slots[self.network.group(name).states.index(what), self.slices[name]]
+
+    def step(
+        self,
+        inputs: npt.NDArray[np.integer] | BoolArray,
+        noise: Callable[[str, BoolArray], Int64Array | None] | None = None,
+    ) -> None:
         """Advance by one step: deliver the spikes of the step before, then update every group.
 
         Parameters
         ----------
-        inputs : (n_inputs,) bool
-            Input spikes of this step; they reach their targets in the next.
+        inputs : (n_inputs,) bool or int
+            Values of the input spikes of this step, 0 for none; they reach their targets in the next.
         noise : callable, optional
             Perturbation of a group's current, given its name and the spikes of the step before; None for none.
         """
         previous = self.fired.copy()
+        sums = self._deliver(self.value * previous)
+        self.t += 1
         for group in self.network.ordered_groups:
             where = self.slices[group.name]
-            if isinstance(group, LIF):
-                self._update(group, where, previous, None if noise is None else noise(group.name, previous))
+            if isinstance(group, Input):
+                self.value[where] = inputs[where]  # inputs come first in the numbering
+            elif type(group) is LIF and group.is_uniform and self.arithmetic == "lava-0.10":
+                drawn = None if noise is None else noise(group.name, previous)
+                self._update(group, where, sums[group.name][0], drawn)
             else:
-                self.fired[where] = inputs[where]  # inputs come first in the numbering
+                assert not isinstance(group, CubaLIF)
+                self._update_model(group, where, sums[group.name])
+            self.fired[where] = self.value[where] != 0
             self._count_spikes(group.name, where)
 
-    def _update(self, group: LIF, where: slice, previous: BoolArray, noise: Int64Array | None) -> None:
+    def _deliver(self, value: Int64Array) -> dict[str, list[Int64Array]]:
+        """Return what reaches each port of each group in this step; keep what comes later."""
+        sums = {g.name: [np.zeros(g.n, np.int64) for _ in g.ports] for g in self.network.groups}
+        for connection in self.connections:
+            target = self.network.group(connection.target)
+            port = target.ports.index(connection.port) if connection.port else 0
+            sent = value[self.slices[connection.source]]
+            matrices = self.matrices[connection.name]
+            arriving = deliver(connection, matrices, sent, self.arithmetic)
+            operations = int((matrices.stored @ (sent != 0).astype(np.int64)).sum())
+            self.counts[self.row[connection.name], counters.SYNAPTIC_OPERATIONS] += operations
+            for delay, total in arriving.items():
+                if connection.delays is None:
+                    sums[connection.target][port] = wrap_int32(sums[connection.target][port] + total)
+                else:
+                    ring = self.later[port, self.slices[connection.target].start]
+                    ring[delay] = wrap_int32(ring[delay] + total)
+        for (port, first), ring in self.later.items():
+            name = next(name for name, where in self.slices.items() if where.start == first and where.stop > first)
+            sums[name][port] = wrap_int32(sums[name][port] + ring[0])
+            ring[:-1] = ring[1:]
+            ring[-1] = 0
+        return sums
+
+    def _update(self, group: LIF, where: slice, acc: Int64Array, noise: Int64Array | None) -> None:
         row = self.counts[self.row[group.name]]
-        acc = np.zeros(group.n, np.int64)
-        for connection in self.network.connections:
-            if connection.target == group.name:
-                assert isinstance(connection, (Dense, Sparse))
-                weights, stored = self.matrices[connection.name]
-                sources = previous[self.slices[connection.source]]
-                acc = wrap_int32(acc + deliver(weights, sources, connection.weight_exp))
-                operations = int((stored @ sources.astype(np.int64)).sum())
-                self.counts[self.row[connection.name], counters.SYNAPTIC_OPERATIONS] += operations
         if noise is not None:
             row[counters.PERTURBATIONS] += group.n
+        threshold = np.asarray(group.vth) << INPUT_SHIFT
         out = update_lif(
             acc,
             np.zeros(group.n, np.int64) if noise is None else noise,
@@ -83,13 +166,26 @@ class Chip:
             group.bias,
             DECAY_ONE - (group.du + 1),
             DECAY_ONE - group.dv,
-            group.vth << INPUT_SHIFT,
-            (group.vth << INPUT_SHIFT) // 2,
+            threshold,
+            threshold // 2,
         )
-        self.u[where], self.v[where], self.fired[where] = out.u, out.v, out.fired
+        self.u[where], self.v[where], self.value[where] = out.u, out.v, out.fired
         self.near[where] |= out.near
         row[counters.NEURON_UPDATES_ACTIVE] += out.n_active
         row[counters.NEURON_UPDATES_IDLE] += group.n - out.n_active
+        row[counters.OVERFLOW_ACCUMULATOR] += out.n_over_input
+        row[counters.OVERFLOW_U] += out.n_corrected
+        row[counters.SATURATION_V] += out.n_saturated
+
+    def _update_model(self, group: Neurons, where: slice, sums: list[Int64Array]) -> None:
+        row = self.counts[self.row[group.name]]
+        states = [self.slots[i, where] for i in range(len(group.states))]
+        out = update_model(group, sums, states, self.t, self.arithmetic == "loihi1")
+        for i, new in enumerate(out.states):
+            self.slots[i, where] = new
+        self.value[where] = out.value
+        row[counters.NEURON_UPDATES_ACTIVE] += int(out.active.sum())
+        row[counters.NEURON_UPDATES_IDLE] += group.n - int(out.active.sum())
         row[counters.OVERFLOW_ACCUMULATOR] += out.n_over_input
         row[counters.OVERFLOW_U] += out.n_corrected
         row[counters.SATURATION_V] += out.n_saturated

@@ -5,7 +5,8 @@ import pytest
 
 from neurosim.fixedpoint import wrap_int32
 from neurosim.kernels.deliver import CHUNK, SMALL, UNROLL, add_scaled, sum_csr, sum_dense8, sum_dense16
-from neurosim.reference.deliver import deliver
+from neurosim.network import Dense
+from neurosim.reference.deliver import connection_matrices, deliver
 
 N_PRE = 520
 
@@ -88,7 +89,12 @@ def test_scaling_a_sum_rounds_down_and_wraps(scale: int) -> None:
 
 
 def test_negative_exponent_rounds_the_sum_and_not_each_weight() -> None:
-    weights, fired = np.array([[-1, -1, 2], [1, 1, 1]]), np.array([True, True, False])
-    np.testing.assert_array_equal(deliver(weights, fired, -1), [-1, 1])
-    np.testing.assert_array_equal(deliver(weights, ~fired, -2), [0, 0])
-    np.testing.assert_array_equal(deliver(-weights, ~fired, -2), [-1, -1])
+    weights, fired = np.array([[-2, -2, 4], [2, 2, 2]]), np.array([1, 1, 0])
+
+    def sums(weights: np.ndarray, fired: np.ndarray, exponent: int) -> np.ndarray:
+        connection = Dense("a", "b", weights, exponent, sign_mode="mixed")
+        return deliver(connection, connection_matrices(connection), fired)[0]
+
+    np.testing.assert_array_equal(sums(weights, fired, -2), [-1, 1])
+    np.testing.assert_array_equal(sums(weights, 1 - fired, -3), [0, 0])
+    np.testing.assert_array_equal(sums(-weights, 1 - fired, -3), [-1, -1])

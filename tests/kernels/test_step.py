@@ -9,7 +9,7 @@ from neurosim.compile_network import compile
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.run import load_state, store_state
 from neurosim.kernels.step import count_spikes, deliver_all, load_inputs, update_all
-from neurosim.program import Program
+from neurosim.program import Program, State
 from neurosim.reference.run import Chip
 from neurosim.scratch import make_scratch
 
@@ -41,7 +41,7 @@ def test_a_step_from_any_state_equals_the_twin(seed: int) -> None:
         u, v, fired = random_state(rng, program)
         inputs = rng.random(network.n_inputs) < 0.5
         events = np.nonzero(inputs)[0].astype(np.int32)
-        chip.u[:], chip.v[:], chip.fired[:] = u, v, fired
+        chip.load(State(u, v, fired, np.zeros(0, np.int32)))
         chip.step(inputs)
         load_state(p, s, u, v, fired)
         deliver_all(p, s, 0, n_delivers, counts)

@@ -45,7 +45,9 @@ def unpack(program: Program, index: int) -> np.ndarray:
 def test_every_weight_is_found_again(seed: int) -> None:
     program = compile(random_network(seed), "unlimited")
     for i, connection in enumerate(program.network.connections):
-        np.testing.assert_array_equal(unpack(program, i), connection_matrices(connection)[0], err_msg=connection.name)
+        np.testing.assert_array_equal(
+            unpack(program, i), connection_matrices(connection).weights, err_msg=connection.name
+        )
         assert program.arrays.conn[i, EXPONENT] == connection.weight_exp
 
 

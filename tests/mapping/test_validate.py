@@ -11,6 +11,7 @@ from neurosim.errors import CapacityError, NetworkError
 from neurosim.mapping import map_network
 from neurosim.mapping.validate import check_formats, validate
 from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network
+from neurosim.neurons import Sigma
 
 PAIR = Network([Input("in", 1), LIF("a", 1)], [Dense("in", "a", [[2]])])
 
@@ -77,3 +78,18 @@ def test_lost_neuron_is_noticed():
     mapping = map_network(PAIR, chip)
     with pytest.raises(AssertionError):
         validate(PAIR, chip, dataclasses.replace(mapping, core=np.array([-1, -1], np.int32)))
+
+
+def test_what_the_chip_does_not_have_is_refused_by_name():
+    sums = Network([Input("in", 1), Sigma("s", 1)], [Dense("in", "s", [[2]])])
+    with pytest.raises(CapacityError, match="group 's': chip 'loihi1' has no Sigma neurons, only lif.*'loihi2'"):
+        map_network(sums, load_chip("loihi1"))
+    map_network(sums, load_chip("loihi2"))
+    graded = Network([Input("in", 1), LIF("a", 1)], [Dense("in", "a", [[2]], num_message_bits=8)])
+    with pytest.raises(
+        CapacityError, match="connection 'in->a': 8 message bits exceed the limit of 0 of chip 'loihi1'"
+    ):
+        map_network(graded, load_chip("loihi1"))
+    late = Network([Input("in", 1), LIF("a", 1)], [Dense("in", "a", [[2]], delays=[[9]])])
+    with pytest.raises(CapacityError, match="connection 'in->a': delay 9 exceeds the limit of 8 steps"):
+        check_formats(late, chip_with(delay_max=8))
