@@ -59,8 +59,9 @@ class LavaBackend:
             "resonate",
             "atrlif",
         }
-        | {"dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights"}
+        | {"dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights", "learning"}
     )
+    learner = "neurosim_lava.learn:LavaLearner"
     hardware = False
 
     def __init__(self, patience: float = 1.0, hardware: bool = False) -> None:
