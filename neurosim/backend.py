@@ -44,6 +44,7 @@ FEATURES = {
     "delays": "synaptic delays",
     "graded": "messages with values",
     "loihi1": "the arithmetic of the chip where Lava's differs",
+    "lava-dl": "the arithmetic of lava-dl where Lava's differs",
     "recurrent": "connections that form a cycle",
     "probe_state": "recording u, v and other states",
     "resume": "starting from a given state, and returning the final one",
