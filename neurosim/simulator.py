@@ -18,16 +18,17 @@ from neurosim.backend import (
     check_features,
     check_steps,
     check_threads,
+    check_values,
     needed_features,
 )
 from neurosim.codes import FORMAT, FORMAT_CSR, FORMAT_DENSE8, FORMAT_LINK, OFFSET, PROBE_SPIKES, PROBE_U, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
-from neurosim.errors import ConfigError, DataError, NetworkError, OverflowDetected
+from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import STATE_MAX, STATE_WRAP
 from neurosim.mapping.pack import mantissa_shift, pack
 from neurosim.mapping.pack_models import chip_weights, pack_models
-from neurosim.network import Connection, Dense, Input
+from neurosim.network import Dense
 from neurosim.program import Program, State, aligned_copy, part_of, rest_state
 from neurosim.scratch import ModelScratch, make_model_scratch, make_scratch
 from neurosim.version import VERSION
@@ -74,7 +75,7 @@ class _Runner:
         """Run a batch of samples; see `neurosim.backend.Runner.run`."""
         events = check_events(events, self.program.network.n_inputs)
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
-        self._check_values(events)
+        check_values(self.program.network, events)
         # Overwritten with the state at the end.
         final = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
@@ -95,25 +96,6 @@ class _Runner:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Advance `state`, fill `trace`; return counts and probed spikes (n, 4): sample, step, neuron, value."""
         raise NotImplementedError
-
-    def _check_values(self, events: Events) -> None:
-        """Refuse input values that a message of a connection cannot hold."""
-        if events.value is None:
-            return
-        offsets = self.program.network.offsets
-        for connection in self.program.network.connections:
-            source = self.program.network.group(connection.source)
-            if isinstance(connection, Connection) or not connection.num_message_bits or not isinstance(source, Input):
-                continue
-            first = offsets[source.name]
-            mine = events.value[(events.neuron >= first) & (events.neuron < first + source.n)]
-            limit = (1 << connection.num_message_bits) - 1
-            worst = int(np.abs(mine.astype(np.int64)).max(initial=0))
-            if worst > limit:
-                raise DataError(
-                    f"events: a value of {worst} for input {source.name!r} exceeds the {limit} of connection "
-                    f"{connection.name!r}; scale the input or raise num_message_bits"
-                )
 
     def _check_state(self, state: State, events: Events) -> State:
         """Return the state in the kernels' types, or say what no run can have left behind."""
@@ -356,6 +338,7 @@ class SimulatorBackend:
     name = "simulator"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:SimulatorLearner"
 
     @classmethod
     def status(cls) -> Status:
@@ -374,6 +357,7 @@ class ReferenceBackend:
     name = "reference"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:ReferenceLearner"
 
     @classmethod
     def status(cls) -> Status:
