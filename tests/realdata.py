@@ -18,6 +18,10 @@ import pytest
 HOME_VARIABLE = "NEUROSIM_DATA"
 DEFAULT_HOME = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+#: Whether kernels run as plain Python, some thousand times slower: then the first steps of long recordings must do.
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+PART = slice(None, 100 if INTERPRETED else None)
+
 Ints = npt.NDArray[np.int64]
 
 

@@ -17,7 +17,7 @@ from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.logtables import log_tables
-from neurosim.program import Program
+from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
 
 
@@ -101,7 +101,7 @@ class SimulatorLearner:
     ) -> None:
         self.program, self.plan, self.events = program, plan, events
         self.labels = np.ascontiguousarray(labels, np.int64)
-        self.arrays = program.arrays._replace(dense8=program.arrays.dense8.copy())
+        self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
         self.work = [(make_scratch(self.arrays), make_learn_scratch(program, plan)) for _ in range(threads)]
         self.pool = ThreadPoolExecutor(threads)
 

@@ -229,6 +229,8 @@ class _Links:
         row[codes.LINK_PORT] = port
         row[codes.LINK_EXPONENT] = sum_exponent(connection, self.arithmetic)
         row[codes.LINK_RING] = -1
+        # Lava adds up in 64 bits where a dense connection has delays, in 32 bits everywhere else.
+        row[codes.LINK_WIDE] = int(isinstance(connection, Dense) and connection.delays is not None)
         if isinstance(connection, Conv):
             row[codes.LINK_KIND], row[codes.LINK_OFFSET] = codes.LINK_CONV, len(self.conv)
             self._add_conv(connection)

@@ -55,7 +55,7 @@ def deliver(
     """Return what reaches the targets, (n_post,) for each delay.
 
     ``i32(shift(i32(W s), weight_exp))``: the exponent scales the sum and rounds down. With delays each has a sum of its
-    own, in 64 bits, of products in 32 bits. A convolution's sum wraps into 24 bits.
+    own; that of a dense connection is kept in 64 bits, of products in 32 bits. A convolution's sum wraps into 24 bits.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def deliver(
         return {0: wrap_bits(products.sum(axis=1), CONV_BITS)}
     if connection.delays is None:
         return {0: wrap_int32(shift_exponent(wrap_int32(products.sum(axis=1)), exponent))}
-    return {
-        int(d): wrap_int32(shift_exponent(np.where(matrices.delays == d, products, 0).sum(axis=1), exponent))
-        for d in np.unique(matrices.delays)
-    }
+    sums = {int(d): np.where(matrices.delays == d, products, 0).sum(axis=1) for d in np.unique(matrices.delays)}
+    if not isinstance(connection, Dense):
+        sums = {d: wrap_int32(total) for d, total in sums.items()}
+    return {d: wrap_int32(shift_exponent(total, exponent)) for d, total in sums.items()}
