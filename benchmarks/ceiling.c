@@ -1,7 +1,7 @@
 /* The hot loops of neurosim in C, with the same arithmetic and data layout: what the compiled kernels are held against.
 
    Every function does its work `times` times over. Delivery takes `n_lists` lists of `n_spikes` sources each, one
-   after another, so that no pass repeats the one before it and nothing can be skipped. */
+   after another, and adds to `total`, so that no pass repeats the one before it and nothing can be skipped. */
 
 #include <stdint.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #define STATE_LIMIT (1 << 23)
 #define STATE_WRAP (1 << 24)
 #define STATE_MAX (STATE_LIMIT - 1)
+#define INPUT_LIMIT (1 << 25)
 
 /* sign(x) * (abs(x) * keep >> 12), in 32-bit lanes */
 static inline int32_t scale_toward_zero(int32_t x, int32_t keep) {
@@ -17,14 +18,17 @@ static inline int32_t scale_toward_zero(int32_t x, int32_t keep) {
     return x < 0 ? -scaled : scaled;
 }
 
-/* counts: active, corrected, saturated, fired; added to */
-void update_lif(int64_t times, int64_t n, const int32_t *restrict current, int32_t *restrict u, int32_t *restrict v,
-                const int32_t *restrict bias, int32_t keep_u, int32_t keep_v, int32_t threshold, int32_t half,
-                uint8_t *restrict fired, uint8_t *restrict near, int64_t *restrict counts) {
+/* counts: sums beyond 32 bits, active, corrected, saturated, fired; added to */
+void update_lif(int64_t times, int64_t n, int32_t *restrict acc, const int32_t *restrict noise, int32_t *restrict u,
+                int32_t *restrict v, const int32_t *restrict bias, int32_t keep_u, int32_t keep_v, int32_t threshold,
+                int32_t half, uint8_t *restrict fired, uint8_t *restrict near, int64_t *restrict counts) {
     for (int64_t r = 0; r < times; r++) {
-        int32_t active = 0, corrected = 0, saturated = 0, n_fired = 0; /* n is far below 2**31 */
+        int32_t over = 0, active = 0, corrected = 0, saturated = 0, n_fired = 0; /* n is far below 2**31 */
         for (int64_t k = 0; k < n; k++) {
-            int32_t x = current[k], b = bias[k];
+            int32_t a = acc[k], b = bias[k];
+            int32_t x = (int32_t)((uint32_t)a << 6) + noise[k];
+            acc[k] = 0;
+            over += (a >= INPUT_LIMIT) + (a < -INPUT_LIMIT);
             active += (u[k] | v[k] | x | b) != 0;
             int32_t un = scale_toward_zero(u[k], keep_u) + x;
             int32_t high = un > STATE_LIMIT, low = un <= -STATE_LIMIT;
@@ -40,10 +44,11 @@ void update_lif(int64_t times, int64_t n, const int32_t *restrict current, int32
             u[k] = un;
             v[k] = spike ? 0 : vn;
         }
-        counts[0] += active;
-        counts[1] += corrected;
-        counts[2] += saturated;
-        counts[3] += n_fired;
+        counts[0] += over;
+        counts[1] += active;
+        counts[2] += corrected;
+        counts[3] += saturated;
+        counts[4] += n_fired;
     }
 }
 
@@ -86,7 +91,6 @@ void sum_dense8(int64_t times, const int8_t *restrict rows, int64_t n_post, cons
     for (int64_t pass = 0; pass < times * n_lists; pass++) {
         const int32_t *sources = lists + pass % n_lists * n_spikes;
         for (int64_t first = 0; first < n_post; first += BLOCK8) {
-            memset(total + first, 0, BLOCK8 * sizeof *total);
             for (int64_t done = 0; done < n_spikes; done += FLUSH) {
                 int64_t stop = done + FLUSH < n_spikes ? done + FLUSH : n_spikes;
                 shorts32 sums[BLOCK8 / 32] = {{0}};
@@ -110,18 +114,23 @@ void sum_dense16(int64_t times, const int16_t *restrict rows, int64_t n_post, co
                 const int16_t *row = rows + sources[i] * n_post + first;
                 for (int k = 0; k < BLOCK16 / 16; k++) sums[k] += load_wide16(row + 16 * k);
             }
-            memcpy(total + first, sums, sizeof sums);
+            for (int k = 0; k < BLOCK16; k++) total[first + k] += ((int32_t *)sums)[k];
         }
     }
 }
 
-void sum_csr(int64_t times, const int64_t *restrict start, const int32_t *restrict target,
-             const int16_t *restrict weight, int64_t n_post, const int32_t *restrict lists, int64_t n_lists,
-             int64_t n_spikes, int32_t *restrict total) {
+/* A word holds weight << 23 | target. The words of a later spike are fetched meanwhile. */
+#define AHEAD 6
+
+void sum_words(int64_t times, const int64_t *restrict start, const int32_t *restrict word, const int32_t *restrict lists,
+               int64_t n_lists, int64_t n_spikes, int32_t *restrict total) {
     for (int64_t pass = 0; pass < times * n_lists; pass++) {
         const int32_t *sources = lists + pass % n_lists * n_spikes;
-        memset(total, 0, n_post * sizeof *total);
-        for (int64_t i = 0; i < n_spikes; i++)
-            for (int64_t e = start[sources[i]]; e < start[sources[i] + 1]; e++) total[target[e]] += weight[e];
+        for (int64_t i = 0; i < n_spikes; i++) {
+            int32_t later = sources[i + AHEAD < n_spikes ? i + AHEAD : n_spikes - 1];
+            for (int64_t e = start[later]; e < start[later + 1]; e += 16) __builtin_prefetch(word + e, 0, 3);
+            for (int64_t e = start[sources[i]]; e < start[sources[i] + 1]; e++)
+                total[word[e] & 0x7fffff] += word[e] >> 23;
+        }
     }
 }

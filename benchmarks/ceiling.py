@@ -18,10 +18,10 @@ FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC", "-Wno-psabi")
 _MARK: dict[str, Any] = {"i": ctypes.c_int64, "w": ctypes.c_int32, "p": ctypes.c_void_p}
 #: Arguments of each function: i int64, w int32, p array.
 SIGNATURES = {
-    "update_lif": "iippppwwwwppp",
+    "update_lif": "iipppppwwwwppp",
     "sum_dense8": "ipipiip",
     "sum_dense16": "ipipiip",
-    "sum_csr": "ipppipiip",
+    "sum_words": "ipppiip",
 }
 
 

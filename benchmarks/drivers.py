@@ -3,43 +3,40 @@
 # Kernels take what numba infers.
 # mypy: disallow-untyped-defs=False, disallow-untyped-decorators=False, disallow-untyped-calls=False
 
-from neurosim.kernels.deliver import sum_csr, sum_dense8, sum_dense16
 from neurosim.kernels.jit import jit
-from neurosim.kernels.neuron import update_lif
+from neurosim.kernels.lanes import advance
+from neurosim.kernels.rows import add_rows8, add_rows16
+from neurosim.kernels.synapses import add_synapses
 
 
 @jit
-def repeat_update_lif(times, current, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counts):
-    """Advance the neurons `times` steps; add active, corrected, saturated and fired to `counts` (4,)."""
+def repeat_update_lif(times, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted, counts):
+    """Advance the neurons `times` steps; add over, active, corrected, saturated and fired to `counts` (5,)."""
     for _ in range(times):
-        active, corrected, saturated, n_fired = update_lif(
-            current, u, v, bias, keep_u, keep_v, threshold, half, fired, near
-        )
-        counts[0] += active
-        counts[1] += corrected
-        counts[2] += saturated
-        counts[3] += n_fired
+        advance(len(u), acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted)
+        for i in range(5):
+            counts[i] += counted[i]
 
 
 @jit
-def repeat_sum_dense8(times, rows, n_post, lists, total, sum16):
+def repeat_add_rows8(times, rows, n_post, lists, total):
     """Deliver the spikes of each list (n_lists, n_spikes), `times` times."""
     for _ in range(times):
         for i in range(len(lists)):
-            sum_dense8(rows, 0, n_post, lists[i], lists.shape[1], total, sum16)
+            add_rows8(rows, 0, n_post, lists[i], lists.shape[1], 0, 0, total)
 
 
 @jit
-def repeat_sum_dense16(times, rows, n_post, lists, total):
+def repeat_add_rows16(times, rows, n_post, lists, total):
     """Deliver the spikes of each list (n_lists, n_spikes), `times` times."""
     for _ in range(times):
         for i in range(len(lists)):
-            sum_dense16(rows, 0, n_post, lists[i], lists.shape[1], total)
+            add_rows16(rows, 0, n_post, lists[i], lists.shape[1], 0, 0, total)
 
 
 @jit
-def repeat_sum_csr(times, start, target, weight, n_post, lists, total):
+def repeat_add_synapses(times, start, word, lists, total):
     """Deliver the spikes of each list (n_lists, n_spikes), `times` times."""
     for _ in range(times):
         for i in range(len(lists)):
-            sum_csr(start, target, weight, 0, n_post, lists[i], lists.shape[1], total)
+            add_synapses(start, word, 0, lists[i], lists.shape[1], 0, total)

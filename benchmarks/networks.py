@@ -41,13 +41,15 @@ def recurrent(n: int, n_synapses: int, n_steps: int, seed: int) -> Workload:
     """Return n neurons with random synapses to each other, equally many from each, kept firing by their biases."""
     rng = np.random.default_rng(seed)
     degree = n_synapses // n
-    row = np.concatenate([rng.choice(n, degree, replace=False) for _ in range(n)])
-    column, weights = np.repeat(np.arange(n), degree), 2 * rng.integers(-6, 7, row.size)
+    row = np.empty((n, degree), np.int32)
+    for targets in row:
+        targets[:] = rng.choice(n, degree, replace=False)
+    column, weights = np.repeat(np.arange(n, dtype=np.int32), degree), 2 * rng.integers(-6, 7, row.size, np.int16)
     network = Network(
         (Input("input", 1), LIF("neurons", n, DU, DV, 500, bias_mant=rng.integers(600, 1_600, n))),
         (
             Dense("input", "neurons", np.zeros((n, 1), np.int64)),
-            Sparse("neurons", "neurons", (n, n), row, column, weights),
+            Sparse("neurons", "neurons", (n, n), row.ravel(), column, weights),
         ),
     )
     silent = random_events(1, n_steps, 1, 0.0, rng)

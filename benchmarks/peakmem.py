@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,49 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+#: Prints the resident bytes before a large network is described, and with it ready and run; Linux only.
+RESIDENT = """
+import gc
+from pathlib import Path
+from benchmarks.networks import recurrent
+from neurosim.backend import get_backend
+def resident():
+    gc.collect()
+    status = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in status if line.startswith("VmRSS")))
+small = recurrent(100, 1_000, 2, {seed})
+get_backend("simulator").open(small.program, threads=1).run(small.events)
+before = resident()
+workload = recurrent({n}, {n_synapses}, 100, {seed})
+runner = get_backend("simulator").open(workload.program, threads=1)
+result = runner.run(workload.events)
+print(before, resident())
+"""
+
+
 def tables(options: Options) -> list[Table]:
     """Measure whole processes, and add up the learner's arrays."""
-    return [_processes(options), _learner(options)]
+    return [_processes(options), *_resident(options), _learner(options)]
+
+
+def _resident(options: Options) -> list[Table]:
+    """Measure what stays in memory of a network, its program and its state."""
+    if not Path("/proc/self/status").exists():
+        return []
+    rows: list[list[Cell]] = []
+    for n, n_synapses in ((1_000, 20_000),) if options.quick else ((10_000, 1_000_000), (100_000, 10_000_000)):
+        program = RESIDENT.format(n=n, n_synapses=n_synapses, seed=options.seed)
+        before, after = (int(part) for part in run_python(["-c", program])[1].split()[-2:])
+        rows.append([
+            f"{n:,} neurons, {n_synapses:,} synapses", before / 2**20, after / 2**20, (after - before) / 2**20,
+            4 * n_synapses / 2**20,
+        ])  # fmt: skip
+    columns = ("network", "MiB before", "MiB with it", "growth", "of which words of synapses")
+    note = (
+        "Resident set of a process that has imported neurosim and run 100 neurons, and the same with description, program, "
+        "runner, state and result of a large network in memory, after 100 steps."
+    )
+    return [Table("Memory of a network", columns, rows, note)]
 
 
 def _processes(options: Options) -> Table:

@@ -16,7 +16,17 @@ from benchmarks.measure import ROOT, Options, Table
 from benchmarks.tables import in_markdown, write_between_marks
 
 #: One module per question, in the order of the report.
-BENCHMARKS = ("time_kernels", "time_network", "time_population", "time_startup", "peakmem", "track_digits")
+BENCHMARKS = (
+    "time_kernels",
+    "time_formats",
+    "time_network",
+    "time_peers",
+    "time_population",
+    "time_startup",
+    "peakmem",
+    "track_digits",
+    "track_lava_learning",
+)
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

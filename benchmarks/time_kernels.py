@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.ceiling import Ceiling, load_ceiling
-from benchmarks.drivers import repeat_sum_csr, repeat_sum_dense8, repeat_sum_dense16, repeat_update_lif
+from benchmarks.drivers import repeat_add_rows8, repeat_add_rows16, repeat_add_synapses, repeat_update_lif
 from benchmarks.measure import Cell, Options, Table, Work, time_together
+from neurosim.codes import TARGET_BITS
+from neurosim.program import aligned_copy
 
 Array = npt.NDArray[Any]
 
 LIF = (4096 - 410, 4096 - 128, 400 << 6, 200 << 6)  # keep_u, keep_v, threshold, half
-BYTES_PER_NEURON = 4 * 4 + 2  # current, u, v, bias; fired, near
+BYTES_PER_NEURON = 5 * 4 + 2  # sum, noise, u, v, bias; fired, near
 N_POST = 256
 N_SPIKES = 128  # per list of sources
 CHECK_TIMES = 2
@@ -57,8 +59,8 @@ def tables(options: Options) -> list[Table]:
         "step; CSR with 10 % of the neurons firing). Best of the repeats, and the median of ours. "
     )
     note += (
-        "The C programs give the same results (checked before they are timed); they keep the sums of dense rows in "
-        "registers over all spikes of a step."
+        "The C programs give the same results (checked before they are timed) from the same data; they keep the sums of dense "
+        "rows in registers over all spikes of a step, and fetch synapses ahead, as we do."
         if ceiling is not None
         else "No C compiler was found: the C programs are left out."
     )
@@ -108,18 +110,18 @@ def cases(ceiling: Ceiling | None, options: Options) -> list[Case]:
 
 
 def neuron_case(ceiling: Ceiling | None, level: str, n: int, seed: int) -> Case:
-    """Return exact updates of n neurons, with constant currents that let some of them fire."""
+    """Return exact updates of n neurons, whose noise lets some of them fire."""
 
     def start() -> tuple[Array, ...]:
         rng = np.random.default_rng(seed)
-        current, u, v = (rng.integers(-limit, limit, n).astype(np.int32) for limit in (300, 20_000, 20_000))
+        acc, noise, u, v = (rng.integers(-limit, limit, n).astype(np.int32) for limit in (5, 300, 20_000, 20_000))
         flags = np.zeros(n, np.uint8), np.zeros(n, np.uint8)
-        return current, u, v, np.full(n, 20, np.int32), *flags, np.zeros(4, np.int64)
+        return acc, noise, u, v, np.full(n, 20, np.int32), *flags, np.zeros(5, np.int64)
 
     def one() -> Twins:
         a, b = start(), start()
-        kernel = _work(repeat_update_lif, *a[:4], *LIF, *a[4:])
-        c = _c_work(ceiling, "update_lif", n, *b[:4], *LIF, *b[4:])
+        kernel = _work(repeat_update_lif, *a[:5], *LIF, *a[5:7], np.zeros(5, np.int64), a[7])
+        c = _c_work(ceiling, "update_lif", n, *b[:5], *LIF, *b[5:])
         return Twins(kernel, c, list(zip(a, b, strict=True)))
 
     return Case("neuron update", f"{level}: {n:,} neurons", n, lambda threads: [one() for _ in range(threads)])
@@ -132,13 +134,13 @@ def dense_case(ceiling: Ceiling | None, level: str, n_pre: int, bits: int, seed:
     def make(threads: int) -> list[Twins]:
         rng = np.random.default_rng(seed)
         low, high, kind = (-128, 128, np.int8) if bits == 8 else (-256, 256, np.int16)
-        rows = rng.integers(low, high, n_pre * N_POST, kind)
+        rows = aligned_copy(rng.integers(low, high, n_pre * N_POST, kind))  # as programs have them
         lists = rng.integers(0, n_pre, (n_lists, N_SPIKES), np.int32)
-        driver, scratch = (repeat_sum_dense8, [N_POST]) if bits == 8 else (repeat_sum_dense16, [])
+        driver = repeat_add_rows8 if bits == 8 else repeat_add_rows16
         twins = []
         for _ in range(threads):
             a, b = np.zeros(N_POST, np.int32), np.zeros(N_POST, np.int32)
-            kernel = _work(driver, rows, N_POST, lists, a, *(np.zeros(n, np.int16) for n in scratch))
+            kernel = _work(driver, rows, N_POST, lists, a)
             c = _c_work(ceiling, f"sum_dense{bits}", rows, N_POST, lists, n_lists, N_SPIKES, b)
             twins.append(Twins(kernel, c, [(a, b)]))
         return twins
@@ -154,13 +156,13 @@ def csr_case(ceiling: Ceiling | None, n: int, n_synapses: int, seed: int) -> Cas
         rng = np.random.default_rng(seed)
         start = np.arange(n + 1, dtype=np.int64) * degree
         target = np.sort(rng.integers(0, n, (n, degree), np.int32), axis=1).ravel()
-        weight = rng.integers(-256, 256, n_synapses, np.int16)
+        word = (rng.integers(-256, 256, n_synapses, np.int32) << TARGET_BITS) | target
         lists = np.sort(rng.integers(0, n, (n_lists, n_spikes), np.int32), axis=1)
         twins = []
         for _ in range(threads):
             a, b = np.zeros(n, np.int32), np.zeros(n, np.int32)
-            kernel = _work(repeat_sum_csr, start, target, weight, n, lists, a)
-            c = _c_work(ceiling, "sum_csr", start, target, weight, n, lists, n_lists, n_spikes, b)
+            kernel = _work(repeat_add_synapses, start, word, lists, a)
+            c = _c_work(ceiling, "sum_words", start, word, lists, n_lists, n_spikes, b)
             twins.append(Twins(kernel, c, [(a, b)]))
         return twins
 

@@ -15,6 +15,8 @@ from neurosim.version import VERSION as __version__
 if TYPE_CHECKING:
     from neurosim.backend import get_backend as get_backend
     from neurosim.chip import load_chip as load_chip
+    from neurosim.compare import compare_backends as compare_backends
+    from neurosim.compare import compare_results as compare_results
     from neurosim.compile_network import compile as compile
     from neurosim.config import TrainConfig as TrainConfig
     from neurosim.energy import energy as energy
@@ -75,6 +77,8 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "Sparse": ("network", "Sparse"),
     "TernaryLIF": ("neurons", "TernaryLIF"),
     "TrainConfig": ("config", "TrainConfig"),
+    "compare_backends": ("compare", "compare_backends"),
+    "compare_results": ("compare", "compare_results"),
     "compile": ("compile_network", "compile"),
     "energy": ("energy", "energy"),
     "events_from_dense": ("events", "events_from_dense"),

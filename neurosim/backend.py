@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.counters import OpCounts
-from neurosim.errors import BackendError, ConfigError, FeatureError
+from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import Events
-from neurosim.network import LIF, Connection, Conv, Dense
+from neurosim.network import LIF, Connection, Conv, Dense, Input, Network
 from neurosim.neurons import MODEL_FEATURES
 from neurosim.program import Program, State
 
@@ -44,6 +44,7 @@ FEATURES = {
     "delays": "synaptic delays",
     "graded": "messages with values",
     "loihi1": "the arithmetic of the chip where Lava's differs",
+    "lava-dl": "the arithmetic of lava-dl where Lava's differs",
     "recurrent": "connections that form a cycle",
     "probe_state": "recording u, v and other states",
     "resume": "starting from a given state, and returning the final one",
@@ -162,6 +163,16 @@ class Backend(Protocol):
         ...
 
 
+class LearningBackend(Backend, Protocol):
+    """A backend with the feature "learning".
+
+    `learner` is "module:class" of what trains on it, imported on first use. The class is called with ``(program, plan,
+    events, labels, threads)``, all of them checked, and gives a `neurosim.learning.population.Learner`.
+    """
+
+    learner: str
+
+
 BackendClass = Callable[[], Backend]
 
 
@@ -224,6 +235,25 @@ def check_steps(n_steps: int) -> int:
     if not isinstance(n_steps, (int, np.integer)) or isinstance(n_steps, bool) or int(n_steps) < 1:
         raise ConfigError(f"n_steps: {n_steps!r} is not a positive integer; give the number of steps to run")
     return int(n_steps)
+
+
+def check_values(network: Network, events: Events) -> None:
+    """Refuse input values that a message of a connection cannot hold."""
+    if events.value is None:
+        return
+    for connection in network.connections:
+        source = network.group(connection.source)
+        if isinstance(connection, Connection) or not connection.num_message_bits or not isinstance(source, Input):
+            continue
+        first = network.offsets[source.name]
+        mine = events.value[(events.neuron >= first) & (events.neuron < first + source.n)]
+        limit = (1 << connection.num_message_bits) - 1
+        worst = int(np.abs(mine.astype(np.int64)).max(initial=0))
+        if worst > limit:
+            raise DataError(
+                f"events: a value of {worst} for input {source.name!r} exceeds the {limit} of connection "
+                f"{connection.name!r}; scale the input or raise num_message_bits"
+            )
 
 
 def needed_features(program: Program) -> frozenset[str]:

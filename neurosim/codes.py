@@ -3,7 +3,8 @@
 # Columns of the group table (`ProgramArrays.group`).
 START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF = range(7)
 # Columns of the connection table (`ProgramArrays.conn`).
-SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET = range(6)
+SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET, FAN_OUT = range(7)
+EVERYONE = -1  # fan-out: every source reaches the whole target group
 
 MODEL_INPUT = 0
 MODEL_LIF = 1  # one du, dv and vth for the group, Lava's arithmetic: the fast path, which learning uses
@@ -21,8 +22,12 @@ MODEL_ATRLIF = 12
 
 FORMAT_DENSE8 = 0  # rows of int8 mantissas, weight = mantissa << shift
 FORMAT_DENSE16 = 1  # rows of int16 weights
-FORMAT_CSR = 2  # targets and int16 weights by presynaptic neuron
+FORMAT_CSR = 2  # one word per synapse, by presynaptic neuron
 FORMAT_LINK = 3  # a row of the link table: values, delays, second ports or convolution
+
+# A synapse's word: the weight (9 bits, signed) above its target.
+TARGET_BITS = 23
+TARGET_MASK = (1 << TARGET_BITS) - 1
 
 OP_DELIVER = 0  # add the weights of the sources that fired in the step before
 OP_UPDATE = 1  # advance the neurons of a group by one step
@@ -35,7 +40,7 @@ PROBE_SPIKES, PROBE_U, PROBE_V, PROBE_THIRD, PROBE_FOURTH = range(5)  # the stat
 
 # What only programs with other models than LIF, or with links, have (`neurosim.program.ModelArrays`).
 # Columns of the setting table, by model; a column not named for a model is 0.
-ARITHMETIC, PERIOD, INTERVAL, PHASE = range(4)  # LIF_EACH
+CHIP, PERIOD, INTERVAL, PHASE = range(4)  # LIF_EACH; CHIP: arithmetic of the chip
 CAP, FLOOR = range(2)  # MULTISPIKE: largest and smallest message
 VTH, SPIKE_SHIFT, STATE_SHIFT, CUMULATIVE, RELU = range(5)  # DELTA, SIGMA_DELTA, GRADED; PRODUCT shifts by SPIKE_SHIFT
 SINE, COSINE, ROTATION_BITS = 5, 6, 7  # RESONATE*, with VTH and STATE_SHIFT
@@ -44,11 +49,9 @@ N_SETTINGS = 8
 PARAM_KEEP_U, PARAM_KEEP_V, PARAM_HIGH, PARAM_LOW = range(4)  # rows of the parameters per neuron, LIF family
 N_PARAMS = 4
 
-ARITHMETIC_LAVA, ARITHMETIC_LOIHI1 = range(2)
-
 # Columns of the link table.
-LINK_CONNECTION, LINK_KIND, LINK_VALUES, LINK_PORT, LINK_EXPONENT, LINK_OFFSET, LINK_RING = range(7)
-N_LINK_COLUMNS = 7
+LINK_CONNECTION, LINK_KIND, LINK_VALUES, LINK_PORT, LINK_EXPONENT, LINK_OFFSET, LINK_RING, LINK_WIDE = range(8)
+N_LINK_COLUMNS = 8
 LINK_ROWS, LINK_CSR, LINK_DELAYED, LINK_CONV = range(4)  # LINK_KIND
 # Columns of the table of convolutions.
 (CONV_WIDTH, CONV_HEIGHT, CONV_CHANNELS, CONV_OUT_WIDTH, CONV_OUT_HEIGHT, CONV_OUT_CHANNELS, CONV_KERNEL_X,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.checks import check_register, check_size
+from neurosim.codes import TARGET_BITS, TARGET_MASK
 from neurosim.errors import NetworkError
 from neurosim.fixedpoint import RANGES, SIGN_MODES, resolve_sign_mode, weight_range
 
@@ -172,8 +173,26 @@ class Dense(_BetweenGroups):
         return n_post, n_pre
 
 
+class _Synapses:
+    """Stored synapses in four bytes each; what the user gave is made from them again when it is read."""
+
+    start: npt.NDArray[np.int64]
+    word: npt.NDArray[np.int32]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> npt.NDArray[np.int64]:
+            if name == "row":
+                return (self.word & TARGET_MASK).astype(np.int64)
+            if name == "col":
+                return np.repeat(np.arange(len(self.start) - 1, dtype=np.int64), np.diff(self.start))
+            if name == "data":
+                return (self.word >> TARGET_BITS).astype(np.int64)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
 @dataclass(frozen=True, eq=False)
-class Sparse(_BetweenGroups):
+class Sparse(_Synapses, _BetweenGroups):
     """Integer weights between chosen pairs of neurons; arithmetic as `Dense`.
 
     Parameters
@@ -181,6 +200,7 @@ class Sparse(_BetweenGroups):
     source, target : str
         Names of groups.
     shape : (n_post, n_pre)
+        n_post up to 2**23.
     row, col : (n_synapses,) int
         Post and pre index of each synapse; a pair may appear once only.
     data : (n_synapses,) int
@@ -188,6 +208,18 @@ class Sparse(_BetweenGroups):
     delays : (n_synapses,) int or int, optional
     weight_exp, num_weight_bits, sign_mode, num_message_bits, port
         As in `Dense`.
+
+    Attributes
+    ----------
+    start : (n_pre + 1,) int64
+        First synapse of each presynaptic neuron, and the end of the last.
+    word : (n_synapses,) int32
+        ``weight << 23 | post``, by presynaptic, then by postsynaptic neuron; programs share it, so it must not be written.
+
+    Notes
+    -----
+    Only `start` and `word` are kept. ``row``, ``col`` and ``data`` are made from them each time they are read, as int64 and
+    in their order.
     """
 
     source: str
@@ -209,6 +241,10 @@ class Sparse(_BetweenGroups):
         if len(tuple(self.shape)) != 2:
             raise NetworkError(f"{owner}: shape {self.shape!r} is not (n_post, n_pre)")
         n_post, n_pre = (int(s) for s in self.shape)
+        if n_post > TARGET_MASK + 1:
+            raise NetworkError(
+                f"{owner}: {n_post} postsynaptic neurons exceed the limit of {TARGET_MASK + 1}; split the target group"
+            )
         row, col, data = np.asarray(self.row), np.asarray(self.col), np.asarray(self.data)
         for label, index, limit in (("row", row, n_post), ("col", col, n_pre)):
             if index.ndim != 1 or index.shape != data.shape or (index.size and index.dtype.kind not in "iu"):
@@ -219,27 +255,35 @@ class Sparse(_BetweenGroups):
                 raise NetworkError(
                     f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {self.shape}"
                 )
-        row, col = row.astype(np.int64), col.astype(np.int64)
-        order = np.lexsort((row, col))  # by pre, then post: the order in which spikes read them
-        row, col, data = row[order], col[order], data[order]
-        delays = _check_delays(owner, self.delays, order.shape)
-        delays = None if delays is None else delays[order]
-        same = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
+        delays = _check_delays(owner, self.delays, data.shape)
+        key = col.astype(np.int64) * n_post + row.astype(
+            np.int64
+        )  # by pre, then post: the order in which spikes read them
+        if np.any(key[1:] <= key[:-1]):
+            order = np.argsort(key)
+            key, data = key[order], data[order]
+            delays = None if delays is None else delays[order]
+        same = key[1:] == key[:-1]
         if np.any(same):
-            i = int(np.argmax(same))
+            twice = int(key[int(np.argmax(same))])
             raise NetworkError(
-                f"{owner}: synapse post {int(row[i])}, pre {int(col[i])} is given twice; add the weights first"
+                f"{owner}: synapse post {twice % n_post}, pre {twice // n_post} is given twice; add the weights first"
             )
         bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
         exponent = int(check_register(owner, "weight_exp", self.weight_exp))
         wide, mode = _check_integer_weights(owner, data if data.size else data.astype(np.int64), bits, self.sign_mode)
         if self.plastic:
             raise NetworkError(f"{owner}: sparse weights cannot be learned yet; use Dense, or plastic=False")
-        checked = {"shape": (n_post, n_pre), "row": row, "col": col, "data": wide,
+        start = np.searchsorted(key, np.arange(n_pre + 1, dtype=np.int64) * n_post).astype(np.int64)
+        key %= max(n_post, 1)
+        key |= wide << TARGET_BITS
+        for given in ("row", "col", "data"):
+            object.__delattr__(self, given)
+        checked = {"shape": (n_post, n_pre), "start": start, "word": key.astype(np.int32),
                    "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode, "delays": delays,
                    "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits))}  # fmt: skip
-        for key, value in checked.items():
-            object.__setattr__(self, key, value)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def as_sparse(self) -> Sparse:
         """Return the connection itself."""

@@ -109,7 +109,7 @@ def check_events(events: Events, n_inputs: int) -> Events:
         raise DataError(
             f"events: start has shape {start.shape}, need ({events.n_samples} * {events.n_steps} + 1,); rebuild it"
         )
-    if start[0] != 0 or start[-1] != len(neuron) or np.any(np.diff(start) < 0):
+    if start[0] != 0 or start[-1] != len(neuron) or (start[1:] < start[:-1]).any():
         raise DataError(f"events: start must rise from 0 to {len(neuron)} events; rebuild it")
     if events.n_inputs != n_inputs:
         raise DataError(
@@ -117,8 +117,10 @@ def check_events(events: Events, n_inputs: int) -> Events:
         )
     if len(neuron) and (int(neuron.min()) < 0 or int(neuron.max()) >= n_inputs):
         raise DataError(f"events: input line {int(neuron.max())} is outside 0..{n_inputs - 1}; check the encoder")
-    falls = np.flatnonzero(neuron[1:] <= neuron[:-1]) + 1  # allowed where a step begins; small beside the events
-    if np.any(start[np.searchsorted(start, falls)] != falls):
+    rises = np.ones(len(neuron) + 1, np.bool_)  # from one event to the next; the last entry has room for the end
+    np.greater(neuron[1:], neuron[:-1], out=rises[1:-1])
+    rises[start] = True  # the first event of a step has none before it
+    if not rises.all():
         raise DataError("events: input lines must ascend within a step, each at most once; sort them and drop repeats")
     value = None if events.value is None else _int32(np.asarray(events.value))
     if value is not None and (value.shape != neuron.shape or not value.all()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +14,30 @@ from neurosim.codes import RING_LENGTH, RING_WIDTH
 from neurosim.mapping.layout import Mapping
 from neurosim.network import Network
 
+CACHE_LINE = 64  # bytes
+Number = TypeVar("Number", bound=np.generic)
+
 
 class ProgramArrays(NamedTuple):
     """The program as kernels see it; every array is C-contiguous.
 
     G groups (inputs first), N neurons, C connections. Rows of dense weights are presynaptic: the weights of
-    connection c from neuron j are ``dense[offset + j * n_post:][:n_post]``. Few arrays, because every kernel call
-    passes them all: the parameters of groups and connections are columns of one table each (`neurosim.codes`).
+    connection c from neuron j are ``dense[offset + j * n_post:][:n_post]``; OFFSET of a sparse one is a row of
+    ``csr_start``. FAN_OUT is the row there that counts the synapses of the first source, or -1 where every source
+    reaches all targets: the format does not say how many synapses the description has. The words may be those of the
+    network's description, so nothing may write there. Few arrays, because every kernel call passes them all: the
+    parameters of groups and connections are columns of one table each (`neurosim.codes`).
     """
 
     group: npt.NDArray[np.int64]  # (G, 7) START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF
-    conn: npt.NDArray[np.int64]  # (C, 6) SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET
+    conn: npt.NDArray[np.int64]  # (C, 7) SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET, FAN_OUT
     ops: npt.NDArray[np.int64]  # (n_ops, 2) OP_*, group or connection
     bias: npt.NDArray[np.int32]  # (N,) bias_mant << bias_exp
     route: npt.NDArray[np.int32]  # (N, 4) per spike: messages, messages_local, hops_x, hops_y
     dense8: npt.NDArray[np.int8]
     dense16: npt.NDArray[np.int16]
-    csr_start: npt.NDArray[np.int64]
-    csr_target: npt.NDArray[np.int32]
-    csr_weight: npt.NDArray[np.int16]
+    csr_start: npt.NDArray[np.int64]  # first synapse of each row and the end of the last, connection by connection
+    csr_word: npt.NDArray[np.int32]  # weight << 23 | target
 
 
 class ModelArrays(NamedTuple):
@@ -72,8 +77,8 @@ class Program:
     arrays : ProgramArrays
     scales : dict of str to float
         Units of the quantised quantities, for reports only ("group/hidden": chip weight units per float unit).
-    arithmetic : {"lava-0.10", "loihi1"}
-        Whose arithmetic the neurons follow where Lava and the chip differ (`docs/arithmetic.md`).
+    arithmetic : {"lava-0.10", "loihi1", "lava-dl"}
+        Whose arithmetic the neurons follow where Lava, the chip and lava-dl differ (`docs/arithmetic.md`).
     models : ModelArrays or None
         None for LIF neurons with binary spikes and without delays.
     """
@@ -109,6 +114,15 @@ class Program:
             digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def aligned_copy(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Return a copy that begins at a cache line, so that rows of weights share as few lines as they can."""
+    room = np.zeros(array.nbytes + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    copy: npt.NDArray[Number] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 class State(NamedTuple):

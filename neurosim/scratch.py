@@ -10,15 +10,16 @@ import numpy.typing as npt
 from neurosim.codes import LINK_CONNECTION, LINK_RING, N_LANES, RING_LENGTH, START, STOP, TARGET
 from neurosim.program import ModelArrays, ProgramArrays
 
+WORD = 64  # flags that kernels look at together
+
 
 class Scratch(NamedTuple):
     """One thread's working arrays for N neurons in G groups."""
 
     lanes: npt.NDArray[np.int32]  # (7, N) U, V, ACC (zero between steps), CURRENT, NOISE, SPIKES, TOTAL
-    sum16: npt.NDArray[np.int16]  # (N,) partial sums of one connection
     near: npt.NDArray[np.uint8]  # (N,) came near the threshold
-    fired: npt.NDArray[np.uint8]  # (largest group, padded to 8,) flags of the group being updated
-    fired64: npt.NDArray[np.uint64]  # the same memory, eight flags to a word
+    fired: npt.NDArray[np.uint8]  # (largest group, padded to 64,) flags of the group being updated
+    counted: npt.NDArray[np.int64]  # (5,) what happened in it
     n_spikes: npt.NDArray[np.int64]  # (G,) length of each group's list in lane SPIKES
     sent: npt.NDArray[np.int64]  # (N,) spikes noted since counts were last made
 
@@ -27,13 +28,11 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
     """Allocate the working memory of one thread."""
     n = len(arrays.bias)
     largest = int((arrays.group[:, STOP] - arrays.group[:, START]).max())
-    fired = np.zeros(-(-largest // 8) * 8, np.uint8)
     return Scratch(
         lanes=np.zeros((N_LANES, n), np.int32),
-        sum16=np.zeros(n, np.int16),
         near=np.zeros(n, np.uint8),
-        fired=fired,
-        fired64=fired.view(np.uint64),
+        fired=np.zeros(-(-largest // WORD) * WORD, np.uint8),
+        counted=np.zeros(5, np.int64),
         n_spikes=np.zeros(len(arrays.group), np.int64),
         sent=np.zeros(n, np.int64),
     )

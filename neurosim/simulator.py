@@ -18,17 +18,18 @@ from neurosim.backend import (
     check_features,
     check_steps,
     check_threads,
+    check_values,
     needed_features,
 )
-from neurosim.codes import FORMAT, FORMAT_DENSE8, FORMAT_LINK, OFFSET, PROBE_SPIKES, PROBE_U, SHIFT
+from neurosim.codes import FORMAT, FORMAT_CSR, FORMAT_DENSE8, FORMAT_LINK, OFFSET, PROBE_SPIKES, PROBE_U, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
-from neurosim.errors import ConfigError, DataError, NetworkError, OverflowDetected
+from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import STATE_MAX, STATE_WRAP
 from neurosim.mapping.pack import mantissa_shift, pack
 from neurosim.mapping.pack_models import chip_weights, pack_models
-from neurosim.network import Connection, Dense, Input
-from neurosim.program import Program, State, part_of, rest_state
+from neurosim.network import Dense
+from neurosim.program import Program, State, aligned_copy, part_of, rest_state
 from neurosim.scratch import ModelScratch, make_model_scratch, make_scratch
 from neurosim.version import VERSION
 
@@ -74,9 +75,9 @@ class _Runner:
         """Run a batch of samples; see `neurosim.backend.Runner.run`."""
         events = check_events(events, self.program.network.n_inputs)
         steps = check_steps(events.n_steps if n_steps is None else n_steps)
-        start = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
-        self._check_values(events)
-        final = part_of(start)
+        check_values(self.program.network, events)
+        # Overwritten with the state at the end.
+        final = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
         counts, spikes = self._run(events, steps, final, trace)
         ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * steps)
@@ -96,25 +97,6 @@ class _Runner:
         """Advance `state`, fill `trace`; return counts and probed spikes (n, 4): sample, step, neuron, value."""
         raise NotImplementedError
 
-    def _check_values(self, events: Events) -> None:
-        """Refuse input values that a message of a connection cannot hold."""
-        if events.value is None:
-            return
-        offsets = self.program.network.offsets
-        for connection in self.program.network.connections:
-            source = self.program.network.group(connection.source)
-            if isinstance(connection, Connection) or not connection.num_message_bits or not isinstance(source, Input):
-                continue
-            first = offsets[source.name]
-            mine = events.value[(events.neuron >= first) & (events.neuron < first + source.n)]
-            limit = (1 << connection.num_message_bits) - 1
-            worst = int(np.abs(mine.astype(np.int64)).max(initial=0))
-            if worst > limit:
-                raise DataError(
-                    f"events: a value of {worst} for input {source.name!r} exceeds the {limit} of connection "
-                    f"{connection.name!r}; scale the input or raise num_message_bits"
-                )
-
     def _check_state(self, state: State, events: Events) -> State:
         """Return the state in the kernels' types, or say what no run can have left behind."""
         rest = rest_state(self.program, events.n_samples)
@@ -132,7 +114,7 @@ class _Runner:
         if parts["more"].size and int(parts["more"][:, 0].min()) < 0:
             raise ConfigError("state: the number of steps done is negative; take the state that a run returned")
         kinds = {name: getattr(rest, name).dtype for name in State._fields}
-        return State(**{name: part.astype(kinds[name]) for name, part in parts.items()})
+        return State(**{name: np.array(part, kinds[name]) for name, part in parts.items()})  # copies
 
     def _check_overflow(self, counts: OpCounts) -> None:
         if not self.strict or not counts.overflows():
@@ -192,24 +174,31 @@ class SimulatorRunner(_Runner):
         super().__init__(program, threads, strict)
         self.arrays = program.arrays
         self.scratch = [make_scratch(program.arrays) for _ in range(self.threads)]
+        self._pool: ThreadPoolExecutor | None = None  # made when a batch first needs it
         self.model_scratch: list[ModelScratch] = []
         if program.models is not None:
             self.model_scratch = [make_model_scratch(program.arrays, program.models) for _ in range(self.threads)]
         self.reset()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
     def reset(self) -> None:
         """Restore the weights of the program."""
         original = self.program.arrays
         self._written: dict[str, npt.ArrayLike] = {}
         self.models = self.program.models
-        self.arrays = original._replace(dense8=original.dense8.copy(), dense16=original.dense16.copy())
+        self.arrays = original._replace(dense8=aligned_copy(original.dense8), dense16=aligned_copy(original.dense16))
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
         """Replace the integer weights (n_post, n_pre) of a dense connection."""
         old, chip = self._checked_weights(connection, weights)
         self._written[connection] = weights
         index = self.program.connection_names.index(connection)
-        if self.arrays.conn[index, FORMAT] == FORMAT_LINK:
+        if self.arrays.conn[index, FORMAT] in (FORMAT_LINK, FORMAT_CSR):  # CSR where the old weights were mostly zero
             self._repack()
             return
         first, shift = int(self.arrays.conn[index, OFFSET]), int(self.arrays.conn[index, SHIFT])
@@ -224,7 +213,7 @@ class SimulatorRunner(_Runner):
         self.arrays.dense8[where] = mantissa.T.ravel()
 
     def _repack(self) -> None:
-        """Choose formats anew: the new weights use bits that were zero in all old ones."""
+        """Choose formats anew: the new weights use bits, or synapses, that were zero in all old ones."""
         network = self.program.network.with_weights(self._written)
         self.arrays = pack(network, self.program.mapping, self.program.arithmetic)
         self.models = pack_models(network, self.program.arithmetic)
@@ -232,14 +221,17 @@ class SimulatorRunner(_Runner):
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        bounds = np.linspace(0, events.n_samples, self.threads + 1).astype(int)
-        blocks = [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+        n_blocks = min(self.threads, events.n_samples)
+        bounds = [events.n_samples * i // n_blocks for i in range(n_blocks + 1)] if n_blocks else [0]
 
         def work(number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-            return self._run_block(events, n_steps, blocks[number], state, trace, number)
+            return self._run_block(events, n_steps, (bounds[number], bounds[number + 1]), state, trace, number)
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            done = list(pool.map(work, range(len(blocks))))
+        if n_blocks > 1 and self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads - 1)
+        others = [self._pool.submit(work, number) for number in range(1, n_blocks)] if self._pool is not None else []
+        done = [work(0)] if n_blocks else []  # in this thread: one block needs no other
+        done += [other.result() for other in others]
         empty = np.zeros((0, 4), np.int32)
         counts = sum((part[0] for part in done), np.zeros((len(self.program.rows), N_COUNTERS), np.int64))
         return counts, np.concatenate([empty, *(part[1] for part in done)])
@@ -255,8 +247,8 @@ class SimulatorRunner(_Runner):
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Run samples of one thread; again with more room if more spikes were probed than expected."""
         first, last = block
-        initial = part_of(state, slice(first, last))
         capacity = FIRST_CAPACITY * (last - first) if self._probes.spiking else 0
+        initial = part_of(state, slice(first, last)) if capacity else state  # for a second try
         while True:
             counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
             step, neuron, sample = (np.zeros(capacity, np.int32) for _ in range(3))
@@ -346,6 +338,7 @@ class SimulatorBackend:
     name = "simulator"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:SimulatorLearner"
 
     @classmethod
     def status(cls) -> Status:
@@ -364,6 +357,7 @@ class ReferenceBackend:
     name = "reference"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:ReferenceLearner"
 
     @classmethod
     def status(cls) -> Status:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from random_networks import MODES, random_group
 
@@ -50,7 +52,12 @@ def random_model(rng: np.random.Generator, name: str, model: str, n: int) -> Neu
         return LIF(name, n, **(common | wide))
     if model == "reset":
         return LIFReset(
-            name, n, vth=vth, reset_interval=int(rng.integers(1, 6)), reset_offset=int(rng.integers(0, 7)), **common
+            name,
+            n,
+            vth=vth,
+            reset_interval=int(rng.choice([1, 2, 3, 6])),
+            reset_offset=int(rng.integers(0, 7)),
+            **common,
         )
     if model == "refractory":
         return LIFRefractory(name, n, vth=min(vth, 50), refractory_period=int(rng.integers(1, 5)), **common)
@@ -106,18 +113,42 @@ def random_link(rng: np.random.Generator, source: Group, target: Group, delays: 
                  delays=later(shape), num_message_bits=message_bits, port=port)  # fmt: skip
 
 
-def model_network(seed: int, models: tuple[str, ...] = MODELS, n_groups: int = 3, delays: bool = True) -> Network:
-    """Return a network of models drawn from `models`, with everything probed; recurrent."""
+def model_network(
+    seed: int,
+    models: tuple[str, ...] = MODELS,
+    n_groups: int = 3,
+    delays: bool = True,
+    recurrent: bool = True,
+    n_inputs: int = 2,
+) -> Network:
+    """Return a network of models drawn from `models`, with everything probed.
+
+    Without `recurrent` groups send to later groups only.
+    """
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 7))
-    inputs: list[Group] = [Input("in0", n), Input("in1", int(rng.integers(1, 7)))]
+    sizes = [n, *(int(rng.integers(1, 7)) for _ in range(n_inputs - 1))]
+    inputs: list[Group] = [Input(f"in{i}", size) for i, size in enumerate(sizes)]
     neurons: list[Group] = []
     for i in range(n_groups):
         size = n if rng.random() < 0.5 else int(rng.integers(1, 9))
         neurons.append(random_model(rng, f"g{i}", str(rng.choice(models)), size))
-    pairs = [(a, b) for a in inputs + neurons for b in neurons]
+    groups = inputs + neurons
+    pairs = [
+        (a, b) for i, a in enumerate(groups) for j, b in enumerate(groups) if b in neurons and (recurrent or i < j)
+    ]
     connections = [random_link(rng, a, b, delays) for a, b in pairs if rng.random() < 0.6]
-    return Network(tuple(inputs + neurons), tuple(connections), probe_states(inputs + neurons))
+    return Network(tuple(groups), tuple(connections), probe_states(groups))
+
+
+def side_by_side(networks: list[Network]) -> Network:
+    """Return networks as unconnected parts of one; the k-th one's groups are named "k:name"."""
+    groups: list[Group] = []
+    connections: list[AnyConnection] = []
+    for k, network in enumerate(networks):
+        groups += [replace(group, name=f"{k}:{group.name}") for group in network.groups]
+        connections += [replace(c, source=f"{k}:{c.source}", target=f"{k}:{c.target}") for c in network.connections]
+    return Network(tuple(groups), tuple(connections), probe_states(groups))
 
 
 def probe_states(groups: list[Group]) -> tuple[Probe, ...]:
@@ -138,6 +169,23 @@ def conv_network(seed: int) -> Network:
     )  # fmt: skip
     maps: list[Group] = [Input("image", int(np.prod(shape))), Sigma("maps", conv.shape[0])]
     return Network(tuple(maps), (conv,), probe_states(maps))
+
+
+def wide_network(seed: int, exponent: int) -> Network:
+    """Return sigma neurons behind every kind of connection, with weights and delays that add up beyond 32 bits."""
+    rng = np.random.default_rng(seed)
+    row, col = np.nonzero(rng.random((5, 6)) < 0.8)
+    n = len(row)
+    groups: list[Group] = [Input("in", 6), *(Sigma(name, 5) for name in ("a", "b", "c", "d")), Sigma("e", 6)]
+    weights, data = rng.integers(-256, 256, (5, 6)), rng.integers(-256, 256, n)
+    connections: list[AnyConnection] = [
+        Dense("in", "a", weights, exponent, num_message_bits=24),
+        Dense("in", "b", weights, exponent, delays=rng.integers(0, 3, (5, 6)), num_message_bits=24),
+        Sparse("in", "c", (5, 6), row, col, data, exponent, num_message_bits=24),
+        Sparse("in", "d", (5, 6), row, col, data, exponent, delays=rng.integers(0, 3, n), num_message_bits=24),
+        OneToOne("in", "e", 6, weights[0], exponent, delays=rng.integers(0, 3, 6), num_message_bits=24),
+    ]
+    return Network(tuple(groups), tuple(connections), probe_states(groups))
 
 
 def random_values(seed: int, n_samples: int, n_steps: int, n_inputs: int, largest: int = 200) -> Events:

@@ -1,6 +1,7 @@
 """The benchmarks: they compare programs that compute the same, and their report is written where it belongs."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -9,13 +10,17 @@ from time import sleep
 import numpy as np
 import pytest
 
-from benchmarks import measure, peakmem, time_kernels, time_network
+from benchmarks import measure, peakmem, peers, time_formats, time_kernels, time_network, time_peers
 from benchmarks.ceiling import Ceiling, find_compiler, load_ceiling
 from benchmarks.networks import layered, recurrent
 from benchmarks.plain_numpy import NumpyNetwork
 from benchmarks.run import BENCHMARKS, DOCUMENT, main
 from benchmarks.tables import BEGIN, END, in_markdown, shown, write_between_marks
 from benchmarks.time_population import demo_problem, large_problem
+from neurosim.backend import get_backend
+from neurosim.codes import TARGET_MASK
+from neurosim.network import Probe
+from neurosim.reference.deliver import connection_matrices
 
 QUICK = measure.Options(quick=True)
 RESULTS = {
@@ -47,7 +52,7 @@ def test_c_updates_neurons_as_the_kernel_does(ceiling: Ceiling) -> None:
     for _ in range(10):
         time_kernels.check(case, twins)
     counts = twins.written[-1][0]
-    assert counts[0] and counts[3], "nothing was active or fired"
+    assert counts[1] and counts[4], "nothing was active or fired"
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -154,3 +159,74 @@ def test_stored_results_are_shown_again(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["--from", str(stored), "--out", str(copy)]) == 0
     assert capsys.readouterr().out.strip() == in_markdown(RESULTS).strip()
     assert json.loads(copy.read_text(encoding="utf-8")) == json.loads(stored.read_text(encoding="utf-8"))
+
+
+def test_formats_are_compared_around_the_density_where_they_are_equal() -> None:
+    assert time_formats._crossing([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]) == pytest.approx(2.0)
+    assert time_formats._crossing([0.5, 0.5, 0.5, 0.5, 2.0, 2.0, 2.0]) == pytest.approx(32**0.5)
+    assert time_formats._crossing([2.0] * 7) == time_formats.PERCENTS[0]
+    assert time_formats._crossing([0.5] * 7) is None
+    start, word = time_formats.random_words(50, 30, 20.0, np.random.default_rng(1))
+    for i in range(30):
+        targets = word[start[i] : start[i + 1]] & TARGET_MASK
+        assert (np.diff(targets) > 0).all() and (targets < 50).all()
+
+
+def test_description_for_peers_holds_the_whole_network(tmp_path: Path) -> None:
+    workload = recurrent(40, 200, 10, seed=2)
+    peers.describe(workload, workload.events, tmp_path / "network.npz")
+    with np.load(tmp_path / "network.npz") as found:
+        header = json.loads(str(found["header"]))
+        assert [(group["name"], group["n"], group["input"]) for group in header["groups"]] == [
+            ("input", 1, True), ("neurons", 40, False),
+        ]  # fmt: skip
+        assert header["n_steps"] == 10
+        weights = np.zeros((40, 40), np.int64)
+        weights[found["row 1"], found["col 1"]] = found["data 1"]
+        np.testing.assert_array_equal(weights, connection_matrices(workload.program.network.connections[1]).weights)
+        np.testing.assert_array_equal(found["bias neurons"], workload.program.network.group("neurons").bias)
+        assert found["weights 0"].shape == (40, 1)
+
+
+def test_peers_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in peers.VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+    (table,) = time_peers.tables(QUICK)
+    assert "Not here, so not measured: lava and brian2" in table.note
+    lava, brian2 = table.columns.index("Lava"), table.columns.index("Brian2")
+    assert [row[:3] for row in table.rows[:3]] == [["784-256-10", 1, 1], ["784-256-10", 256, 1], ["784-256-10", 256, 2]]
+    assert all(row[lava] is None and row[brian2] is None and row[3] > 0 for row in table.rows)
+
+
+def test_states_and_spikes_that_differ_from_lavas_end_the_benchmark() -> None:
+    workload = layered(1, 20, seed=2)
+    network = workload.program.network
+    probed = replace(workload.program, network=network.with_probes([Probe("hidden"), Probe("readout")]))
+    with get_backend("simulator").open(probed, threads=1) as runner:
+        result = runner.run(workload.events)
+    states, spikes = {}, {}
+    for name in ("hidden", "readout"):
+        where = slice(network.offsets[name], network.offsets[name] + network.group(name).n)
+        states |= {f"u {name}": result.final.u[0, where].copy(), f"v {name}": result.final.v[0, where].copy()}
+        spikes[name] = np.zeros((network.group(name).n, 20), np.bool_)
+        spikes[name][result.spikes[name].neuron, result.spikes[name].step] = True
+    lava = peers.LavaRun(1.0, states, spikes)
+    time_peers.check_spikes(workload, workload.events, lava)
+    states["v hidden"][3] += 1
+    with pytest.raises(AssertionError, match="hidden"):
+        time_peers.check_states(workload, result, lava)
+    states["v hidden"][3] -= 1
+    spikes["readout"][0, 0] ^= True
+    with pytest.raises(AssertionError, match="readout"):
+        time_peers.check_spikes(workload, workload.events, lava)
+
+
+@pytest.mark.skipif(peers.interpreter("lava") is None, reason="NEUROSIM_BENCH_LAVA does not name a Python with lava-nc")
+def test_lava_runs_a_description_to_the_same_states_and_spikes(tmp_path: Path) -> None:
+    python = peers.interpreter("lava")
+    assert python is not None
+    for workload in (layered(1, 12, seed=2), recurrent(60, 600, 12, seed=2)):
+        peers.describe(workload, workload.events, tmp_path / "network.npz")
+        time_peers.check_spikes(
+            workload, workload.events, peers.run_lava(python, tmp_path / "network.npz", spikes=True)
+        )

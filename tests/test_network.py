@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -119,6 +120,10 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: Dense("a", "b", [[1]], sign_mode="excitatory", plastic=True), "plastic weights need sign_mode 'mixed'"),
     (lambda: Sparse("a", "b", (1, 2, 3), [0], [0], [1]), r"is not \(n_post, n_pre\)"),  # type: ignore[arg-type]
     (lambda: Sparse("a", "b", (2, 2), [0, 1], [0], [1]), "row must be integers, one per weight"),
+    (
+        lambda: Sparse("a", "b", (2**23 + 1, 1), [0], [0], [1]),
+        "8388609 postsynaptic neurons exceed the limit of 8388608",
+    ),
     (lambda: Sparse("a", "b", (2, 2), [2], [0], [1]), r"row reaches 2, allowed are 0\.\.1"),
     (lambda: Sparse("a", "b", (2, 2), [0], [5], [1]), r"col reaches 5, allowed are 0\.\.1"),
     (lambda: Sparse("a", "b", (2, 2), [1, 1], [0, 0], [1, 2]), "synapse post 1, pre 0 is given twice"),
@@ -154,3 +159,27 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
 def test_what_is_wrong_is_said(make: Callable[[], object], words: str) -> None:
     with pytest.raises(NetworkError, match=words):
         make()
+
+
+def test_sparse_keeps_four_bytes_a_synapse_and_gives_back_what_it_was_given() -> None:
+    rng = np.random.default_rng(1)
+    chosen = rng.permutation(50 * 40)[:300]
+    row, col, data = chosen % 50, chosen // 50, rng.integers(-256, 256, 300)
+    sparse = Sparse(
+        "a", "b", (50, 40), row.astype(np.int16), col.astype(np.uint8), data.astype(np.int16), delays=col % 7
+    )
+    order = np.lexsort((row, col))
+    for part, given in ((sparse.row, row), (sparse.col, col), (sparse.data, data)):
+        assert part.dtype == np.int64
+        np.testing.assert_array_equal(part, given[order])
+    np.testing.assert_array_equal(sparse.delays, col[order] % 7)
+    assert sorted(name for name, value in vars(sparse).items() if np.size(value) >= 40) == ["delays", "start", "word"]
+    assert sparse.word.dtype == np.int32
+    other = dataclasses.replace(sparse, data=-sparse.data // 2)
+    np.testing.assert_array_equal(other.data, -data[order] // 2)
+    np.testing.assert_array_equal(other.row, sparse.row)
+    assert "row=array" in repr(sparse)
+    with pytest.raises(AttributeError, match="no attribute 'rows'"):
+        sparse.rows  # noqa: B018 - reading is what must fail
+    again = pickle.loads(pickle.dumps(sparse))
+    np.testing.assert_array_equal(again.word, sparse.word)

@@ -8,7 +8,7 @@ from random_networks import random_network
 
 from neurosim.compile_network import compile
 from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network
-from neurosim.program import ProgramArrays, rest_state
+from neurosim.program import CACHE_LINE, ProgramArrays, aligned_copy, rest_state
 from neurosim.scratch import make_scratch
 
 
@@ -54,11 +54,20 @@ def test_rest_is_zero_everywhere() -> None:
     assert not any(part.any() for part in state)
 
 
-def test_scratch_has_room_for_flags_in_words_of_eight() -> None:
-    network = Network((LIF("a", 9), LIF("b", 3)))
-    scratch = make_scratch(compile(network, "unlimited").arrays)
-    assert (len(scratch.fired), len(scratch.fired64)) == (16, 2)
-    assert np.shares_memory(scratch.fired, scratch.fired64)
+def test_scratch_has_room_for_flags_in_words_of_sixty_four() -> None:
+    for largest, room in ((9, 64), (64, 64), (65, 128)):
+        network = Network((LIF("a", largest), LIF("b", 3)))
+        assert len(make_scratch(compile(network, "unlimited").arrays).fired) == room
+
+
+@pytest.mark.parametrize("n", [1, 63, 1000])
+def test_aligned_copies_begin_at_a_cache_line(n: int) -> None:
+    for dtype in (np.int8, np.int16):
+        array = np.arange(n).astype(dtype)
+        copy = aligned_copy(array)
+        assert copy.ctypes.data % CACHE_LINE == 0 and copy.flags.c_contiguous and copy.flags.writeable
+        assert copy.dtype == dtype and not np.shares_memory(copy, array)
+        np.testing.assert_array_equal(copy, array)
 
 
 def test_compile_quantises_floats_and_keeps_scales() -> None:

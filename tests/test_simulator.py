@@ -1,6 +1,7 @@
 """The built-in backends: compiled kernels equal the numpy twins, and a run depends on nothing but its input."""
 
 import dataclasses
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from random_networks import random_events, random_network
 
 from neurosim.backend import RunResult
-from neurosim.codes import FORMAT, FORMAT_DENSE8, FORMAT_DENSE16
+from neurosim.codes import FORMAT, FORMAT_CSR, FORMAT_DENSE8, FORMAT_DENSE16
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN, OVERFLOWS
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
@@ -63,6 +64,80 @@ def test_wide_groups_equal_reference(seed: int) -> None:
     network = random_network(seed, 2, 3, largest=90)
     program, events = compile(network, "loihi1"), random_events(seed, 2, 8, network.n_inputs)
     assert_same(run(SimulatorBackend, program, events), run(ReferenceBackend, program, events))
+
+
+def pairs_of(shape: tuple[int, int], n_synapses: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    chosen = rng.permutation(shape[0] * shape[1])[:n_synapses]
+    return chosen % shape[0], chosen // shape[0]
+
+
+@pytest.mark.parametrize("arithmetic", ["lava-0.10", "loihi1"])
+@pytest.mark.parametrize("seed", range(8))
+def test_every_format_of_every_form_equals_reference(seed: int, arithmetic: str) -> None:
+    """Thin and full connections, given as dense and as sparse ones: the format must not change states or counts."""
+    rng = np.random.default_rng(seed)
+    n_in, n = 90, 103
+    exponent = [int(e) for e in rng.integers(-8, 8, 4)]
+    connections = []
+    for i, (source, n_pre) in enumerate((("in", n_in), ("in2", n_in), ("a", n), ("b", n))):
+        shape = (n, n_pre)
+        few, many = pairs_of(shape, n_pre, rng), pairs_of(shape, n_pre * n // 4, rng)
+        for target, (row, col) in zip(("a", "b") if i % 2 else ("b", "a"), (few, many), strict=True):
+            data = rng.integers(-64, 64, len(row)) * 2
+            if (i + len(connections)) % 2:
+                connections.append(Sparse(source, target, shape, row, col, data, exponent[i]))
+            else:
+                weights = np.zeros(shape, np.int64)
+                weights[row, col] = data
+                connections.append(Dense(source, target, weights, exponent[i], sign_mode="mixed"))
+    groups = (Input("in", n_in), Input("in2", n_in), LIF("a", n, 200, 300, 40), LIF("b", n, 900, 100, 60))
+    network = Network(groups, connections, [Probe(g, what) for g in ("a", "b") for what in ("spikes", "u", "v")])
+    program, events = compile(network, "unlimited", arithmetic), random_events(seed, 2, 10, network.n_inputs, 0.3)
+    forms = {
+        (type(c), int(row[FORMAT])) for c, row in zip(program.network.connections, program.arrays.conn, strict=True)
+    }
+    assert (Dense, FORMAT_CSR) in forms or (Sparse, FORMAT_DENSE8) in forms
+    result = run(SimulatorBackend, program, events)
+    if program.models is None:
+        assert result.counts.total("spikes") > len(events.neuron)
+    assert_same(result, run(ReferenceBackend, program, events))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_zeros_stored_as_nothing_are_replaced_by_weights_and_come_back(backend: Callable[[], object]) -> None:
+    """Dense weights that are packed as synapses have no room for others: the program is packed anew."""
+    rng = np.random.default_rng(5)
+    thin = np.where(rng.random((70, 60)) < 0.01, 40, 0)
+    full = 2 * rng.integers(-60, 60, (70, 60))
+    groups = (Input("in", 60), LIF("out", 70, 100, 100, 500))
+
+    def program_of(weights: np.ndarray) -> Program:
+        return compile(
+            Network(groups, (Dense("in", "out", weights, sign_mode="mixed"),), (Probe("out", "v"),)), "unlimited"
+        )
+
+    events = random_events(3, 2, 9, 60, 0.4)
+    assert program_of(thin).arrays.conn[0, FORMAT] == FORMAT_CSR
+    with backend().open(program_of(thin)) as runner:
+        first = runner.run(events)
+        for weights in (full, thin, full + 2):
+            runner.write_weights("in->out", weights)
+            assert_same(runner.run(events), run(ReferenceBackend, program_of(weights), events))
+        runner.reset()
+        assert_same(runner.run(events), first)
+
+
+def test_a_runner_that_is_closed_has_no_threads_and_runs_again() -> None:
+    network = random_network(4)
+    program, events = compile(network, "unlimited"), random_events(4, 5, 6, network.n_inputs)
+    runner = SimulatorBackend().open(program, threads=3)
+    before = threading.active_count()
+    first = runner.run(events)
+    assert threading.active_count() > before
+    runner.close()
+    assert threading.active_count() == before
+    assert_same(runner.run(events), first)
+    runner.close()
 
 
 def test_more_spikes_than_one_chunk_of_16_bits_equal_reference() -> None:

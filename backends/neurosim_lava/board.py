@@ -15,20 +15,24 @@ import numpy.typing as npt
 
 
 class Feed(NamedTuple):
-    """What a source plays: ``neuron[start[i]:start[i + 1]]`` fire in step i, counted over all samples."""
+    """What a source plays: ``neuron[start[i]:start[i + 1]]`` fire in step i, counted over the steps of all samples."""
 
-    start: npt.NDArray[np.int64]  # (n_total + 1,)
+    start: npt.NDArray[np.int64]  # (n_samples * n_steps + 1,)
     neuron: npt.NDArray[np.int32]
     n_steps: int  # of one sample
+    period: int = 0  # steps from the start of a sample to that of the next; 0: as many as n_steps
+    value: npt.NDArray[np.int32] | None = None  # of each event; None: all 1
 
 
 class Recording(NamedTuple):
-    """What a relay writes, row i in step i counted over all samples; None where nothing is probed."""
+    """What a relay writes about a group, row i in step i counted over the steps of all samples; None: not probed."""
 
-    spikes: npt.NDArray[np.uint8] | None  # (n_total, ceil(n / 8)) packed bits
-    u: npt.NDArray[np.int32] | None  # (n_total, n)
-    v: npt.NDArray[np.int32] | None  # (n_total, n)
+    spikes: npt.NDArray[np.uint8] | None  # (n_rows, ceil(n / 8)) packed bits
+    values: npt.NDArray[np.int32] | None  # (n_rows, n) messages, where they are not just 0 and 1
+    states: tuple[npt.NDArray[np.int32] | None, ...]  # (n_rows, n) each, in the order of the model's states
+    rest: tuple[int, ...]  # value of each state at the start of a sample
     n_steps: int  # of one sample
+    period: int  # steps from the start of a sample to that of the next
 
 
 #: By group name, filled by the worker before each build.

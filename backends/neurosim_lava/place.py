@@ -17,6 +17,7 @@ from neurosim.errors import BackendError
 
 LAVA_VERSION = "0.10.0"  # the last release; the project is archived
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)  # 3.11 and later with `shim.import_var_model`
+LOIHI_MODULE = "lava.utils.loihi2_profiler"
 INSTALL_COMMAND = "neurosim backends install lava"
 HOME_VARIABLE = "NEUROSIM_LAVA_HOME"
 CHECKED = "neurosim-checked.json"  # written last, so that a folder without it counts as incomplete
@@ -53,6 +54,28 @@ def find() -> Place | None:
         return Place(None)
     folder = private_folder()
     return Place(folder) if (folder / CHECKED).is_file() else None
+
+
+def found() -> Place:
+    """Return where Lava can be used, or say how to get it."""
+    place = find()
+    if place is None:
+        state = status()
+        raise BackendError(f"backend 'lava' is not available: {state.detail}; run: {state.remedy}")
+    return place
+
+
+def missing_for_chip(place: Place) -> str | None:
+    """Say what Lava lacks to reach a Loihi 2 board, if anything; looks where `lava.utils.loihi.is_installed` looks."""
+    if place.folder is None:
+        there = find_spec(LOIHI_MODULE) is not None
+    else:
+        there = any((place.folder / "lava" / "utils").glob(LOIHI_MODULE.rpartition(".")[2] + "*"))
+    if there:
+        return None
+    return (
+        f"Intel's lava-loihi (module {LOIHI_MODULE}) is not in {place}; only members of its research community get it"
+    )
 
 
 def status() -> Status:

@@ -19,6 +19,7 @@ from neurosim_lava.place import Place, worker_environment
 
 BOOT = "import sys; sys.path = [p for p in sys.path if p]; from neurosim_lava.worker import main; main(sys.argv[1:])"
 END_WAIT_S = 5.0
+BUILDS_PER_WORKER = 100  # each build leaves about 2 MB behind in the process that made it
 LOG_TAIL = 2000  # characters of Lava's output that an error quotes
 
 
@@ -36,7 +37,7 @@ class Session:
     """
 
     def __init__(self, owner: str, place: Place, start_limit_s: float) -> None:
-        self._owner = owner
+        self._owner, self._what = owner, ""
         self._prefix = f"neurosim_lava_{os.getpid()}_{secrets.token_hex(4)}_"
         self._log: IO[bytes] = tempfile.TemporaryFile()
         child_read, self._write = os.pipe()
@@ -67,7 +68,9 @@ class Session:
         """Whether the worker can take a request."""
         return self._end.alive
 
-    def request(self, header: wire.Header, arrays: wire.Arrays, limits_s: Mapping[str, float]) -> wire.Arrays:
+    def request(
+        self, header: wire.Header, arrays: wire.Arrays, limits_s: Mapping[str, float], what: str = ""
+    ) -> wire.Arrays:
         """Send a request and return the arrays of the answer.
 
         Parameters
@@ -76,7 +79,10 @@ class Session:
             The message.
         limits_s : mapping of str to float
             Seconds allowed for each stage, in the order in which the worker reports them.
+        what : str
+            What errors name beside the owner, such as "the learning engine".
         """
+        self._what = f" ({what})" if what else ""
         first = next(iter(limits_s))
         try:
             deadline = time.monotonic() + limits_s[first]
@@ -122,7 +128,7 @@ class Session:
 
     def _fail(self, text: str) -> None:
         self.close()
-        raise BackendError(f"{self._owner}: {text}")
+        raise BackendError(f"{self._owner}{self._what}: {text}")
 
     def _worker_lives(self) -> bool:
         return not _has_ended(self.group)
@@ -131,6 +137,33 @@ class Session:
         self._log.seek(0)
         text = self._log.read().decode(errors="replace").strip()[-LOG_TAIL:]
         return f" Its output ends with:\n{text}" if text else ""
+
+
+class Worker:
+    """What gives a live session: the same one again, a new one after a failure or after many builds.
+
+    Parameters as in `Session`; nothing is started before the first `session`.
+    """
+
+    def __init__(self, owner: str, place: Place, start_limit_s: float) -> None:
+        self._arguments = (owner, place, start_limit_s)
+        self._builds = 0
+        self.current: Session | None = None
+
+    def session(self) -> Session:
+        """Return a session for one more build."""
+        if self.current is not None and (not self.current.open or self._builds >= BUILDS_PER_WORKER):
+            self.close()
+        if self.current is None or not self.current.open:
+            self.current = Session(*self._arguments)
+            self._builds = 0
+        self._builds += 1
+        return self.current
+
+    def close(self) -> None:
+        """End what runs; the next `session` starts anew."""
+        if self.current is not None:
+            self.current.close()
 
 
 def _has_ended(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Input spikes in .npz files."""
+"""Input spikes, binary or with values, in .npz files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from neurosim.events import Events
 
-ADVICE = "write one with numpy.savez(FILE, spikes=array) of shape (n_samples, n_steps, n_inputs), zeros and ones"
+ADVICE = "write one with numpy.savez(FILE, spikes=array) of shape (n_samples, n_steps, n_inputs): zeros and ones, or integers"
 
 
 def load_events(path: Path) -> Events:
-    """Read events from a .npz file with an array "spikes": (n_samples, n_steps, n_inputs), zeros and ones."""
+    """Read events from a .npz file with an array "spikes": (n_samples, n_steps, n_inputs).
+
+    Zeros and ones are spikes; other integers are messages with values.
+    """
     import numpy as np
 
     from neurosim.errors import DataError
@@ -29,4 +32,5 @@ def load_events(path: Path) -> Events:
         raise DataError(f"file {str(path)!r}: not a .npz file of events ({error}); {ADVICE}") from error
     if spikes is None:
         raise DataError(f"file {str(path)!r}: holds no array 'spikes'; {ADVICE}")
-    return events_from_dense(spikes)
+    graded = spikes.dtype.kind in "iu" and not np.isin(spikes, (0, 1)).all()
+    return events_from_dense(spikes, graded=bool(graded))

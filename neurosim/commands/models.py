@@ -8,44 +8,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.commands.options import BackendName, Json, ModelPath, Threads, model_file, usable_threads
+from neurosim.commands.inputs import (
+    InputFile,
+    Steps,
+    TaskName,
+    check_one_source,
+    events_of,
+    load,
+    steps_of,
+    task_to_test,
+)
+from neurosim.commands.options import BackendName, Json, ModelPath, Threads, usable_threads
 
 if TYPE_CHECKING:
     from neurosim.backend import RunResult
-    from neurosim.data.task import Task
-    from neurosim.events import Events
     from neurosim.modelfile import Model
     from neurosim.network import Network
     from neurosim.tables import Table
 
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")]
-TaskName = Annotated[str | None, typer.Option(help="Take the samples of this task; by default that of the model.")]
 
 
 def run(
     model: ModelPath,
-    source: Annotated[Path | None, typer.Option("--input", metavar="EVENTS.npz", help="A file with an array 'spikes' "
-                      "of shape (n_samples, n_steps, n_inputs), zeros and ones.")] = None,
+    source: InputFile = None,
     task: TaskName = None,
     sample: Annotated[int, typer.Option(min=0, help="Test sample of the task to run.")] = 0,
     backend: BackendName = "simulator",
-    steps: Annotated[int | None, typer.Option(min=1, help="Time steps to run.")] = None,
-    threads: Threads = None, as_json: Json = False,
+    steps: Steps = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Run a trained model on input spikes and show what its neurons do."""
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, show_table, write_json
-    from neurosim.errors import ConfigError
     from neurosim.experiment import run_model
 
-    if source is not None and task is not None:
-        raise ConfigError("--input and --task: both say where the spikes come from; give one")
+    check_one_source(source, task)
     get_backend(backend)
-    loaded = _load(model)
-    events, labels = _events_of(loaded, source, task, sample)
+    loaded = load(model)
+    events, labels = events_of(loaded, source, task, None if source else sample, None)
     result = run_model(
         replace(loaded, network=_probed(loaded.network)), events,
-        backend=backend, threads=usable_threads(threads), n_steps=steps or _steps_of(loaded, source),
+        backend=backend, threads=usable_threads(threads), n_steps=steps or steps_of(loaded, source),
     )  # fmt: skip
     found = _describe_run(result, loaded, labels)
     if as_json:
@@ -67,9 +70,9 @@ def evaluate(
     from neurosim.experiment import evaluate_model
 
     get_backend(backend)
-    loaded = _load(model)
-    found = evaluate_model(loaded, _test_task(loaded, task), backend=backend, threads=usable_threads(threads),
-                           limit=limit)  # fmt: skip
+    loaded = load(model)
+    found = evaluate_model(loaded, task_to_test(loaded, task), backend=backend,
+                           threads=usable_threads(threads), limit=limit)  # fmt: skip
     if as_json:
         write_json(found)
         return
@@ -97,8 +100,8 @@ def inspect(model: ModelPath, as_json: Json = False) -> None:
     from neurosim.compile_network import compile
     from neurosim.metrics import describe_program
 
-    loaded = _load(model)
-    program = compile(loaded.network, loaded.chip)
+    loaded = load(model)
+    program = compile(loaded.network, loaded.chip, loaded.arithmetic)
     described = describe_program(program)
     facts = {"neurosim": loaded.version, "chip": loaded.chip.name, "fingerprint": program.fingerprint}
     if as_json:
@@ -135,48 +138,6 @@ def report(
         print(path)
 
 
-def _load(path: Path) -> Model:
-    from neurosim.modelfile import load_model
-
-    return load_model(model_file(path))
-
-
-def _task_of(model: Model, task: str | None) -> str:
-    from neurosim.errors import ConfigError
-
-    name = task or model.metadata.get("task")
-    if name is None:
-        raise ConfigError("--task: the model does not say which task it was trained for; give one, for instance digits")
-    return str(name)
-
-
-def _test_task(model: Model, task: str | None) -> Task:
-    """Return the task in as many steps as the model was trained with, for its test samples."""
-    from neurosim.tasks import load_task
-
-    return load_task(_task_of(model, task), n_steps=model.metadata.get("n_steps_input"), augment=False, test_only=True)
-
-
-def _events_of(model: Model, source: Path | None, task: str | None, sample: int) -> tuple[Events, list[int] | None]:
-    """Return the input and, for the sample of a task, its label."""
-    from neurosim.commands.eventfile import load_events
-    from neurosim.errors import DataError
-
-    if source is not None:
-        return load_events(source), None
-    found = _test_task(model, task)
-    if sample >= found.test_events.n_samples:
-        raise DataError(
-            f"task {found.name!r}: no test sample {sample}; give --sample 0..{found.test_events.n_samples - 1}"
-        )
-    return found.test_events.take([sample]), [int(found.test_labels[sample])]
-
-
-def _steps_of(model: Model, source: Path | None) -> int | None:
-    """Steps of a sample of the model's own task; an input file says itself how long it is."""
-    return None if source is not None else model.metadata.get("n_steps")
-
-
 def _readout(model: Model) -> str:
     """Group whose voltages at the end are the answer."""
     return str(model.metadata.get("readout") or model.network.groups[-1].name)
@@ -184,24 +145,27 @@ def _readout(model: Model) -> str:
 
 def _probed(network: Network) -> Network:
     """Return the network with probes on all spikes and voltages, beside those it has."""
-    from neurosim.network import Input, Probe
+    from neurosim.network import Probe
 
     spikes = [Probe(group.name) for group in network.groups]
-    voltages = [Probe(group.name, "v") for group in network.groups if not isinstance(group, Input)]
+    voltages = [Probe(group.name, "v") for group in network.groups if "v" in group.states]
     return replace(network, probes=tuple(dict.fromkeys([*network.probes, *spikes, *voltages])))
 
 
 def _describe_run(result: RunResult, model: Model, labels: list[int] | None) -> dict[str, Any]:
     """Return a run in types that JSON can hold: spikes as lists, the answer, counts."""
     name = _readout(model)
-    final = result.states[name, "v"][:, -1]
+    readout: dict[str, Any] | None = None
+    if "v" in model.network.group(name).states:
+        final = result.states[name, "v"][:, -1]
+        readout = {"group": name, "v": final.tolist(), "answer": final.argmax(axis=1).tolist(), "label": labels}
     return {
         "backend": result.backend,
         "version": result.version,
         "spikes": {group: {key: column.tolist() for key, column in train._asdict().items() if column is not None}
                    for group, train in result.spikes.items()},
         "sizes": {group.name: group.n for group in model.network.groups},
-        "readout": {"group": name, "v": final.tolist(), "answer": final.argmax(axis=1).tolist(), "label": labels},
+        "readout": readout,
         "counts": None if result.counts is None else
         {"samples": result.counts.n_samples, "totals": result.counts.totals(), "by_row": result.counts.by_row()},
     }  # fmt: skip
@@ -211,6 +175,8 @@ def _answers(found: dict[str, Any]) -> Table:
     from neurosim.tables import Table
 
     readout = found["readout"]
+    if readout is None:  # a model without voltages gives no answer of this kind
+        return Table("", (), ())
     labels = readout["label"] or [None] * len(readout["answer"])
     rows = [(i, answer, label, max(v)) for i, (answer, label, v) in
             enumerate(zip(readout["answer"], labels, readout["v"], strict=True))]  # fmt: skip

@@ -62,6 +62,8 @@ def jit(function: Function) -> Function:
     previous = config.CACHE_DIR
     config.CACHE_DIR = _FOLDER  # read by numba when the dispatcher is made, so other packages keep their own
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+        return cast(
+            Function, numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+        )
     finally:
         config.CACHE_DIR = previous

@@ -29,6 +29,7 @@ from neurosim.codes import (
     LINK_RING,
     LINK_ROWS,
     LINK_VALUES,
+    LINK_WIDE,
     RING_FIRST,
     RING_LENGTH,
     RING_OFFSET,
@@ -51,8 +52,8 @@ CONV_BITS = 24  # of the sum of a convolution, sign included
 def deliver_links(p, m, s, w, t, counts):
     """Walk all links, then add what arrives in step t (from 0) from the rings.
 
-    The sums of a link are wrapped into 32 bits before the exponent scales them, but for delayed ones, which Lava sums in
-    64 bits; each delay is scaled on its own.
+    The sums of a link are wrapped into 32 bits before the exponent scales them, but for dense ones with delays, which Lava
+    sums in 64 bits; each delay is scaled on its own.
     """
     for i in range(len(m.link)):
         connection = m.link[i, LINK_CONNECTION]
@@ -78,19 +79,22 @@ def deliver_links(p, m, s, w, t, counts):
             n_synapses = sum_synapses(
                 m.start, m.target, m.weight, m.delay, offset, n_post, sources, n_spikes, values, graded, total
             )
+        if kind == LINK_CONV:
+            for k in range(len(total)):
+                total[k] = wrap(total[k], CONV_BITS)
+        elif m.link[i, LINK_WIDE] == 0:
+            for k in range(len(total)):
+                total[k] = i32(total[k])
         if kind == LINK_DELAYED:
             ring = m.link[i, LINK_RING]
             base = m.ring[ring, RING_OFFSET]
             for d in range(n_delays):
                 place = base + (t + d) % n_delays * n_post
                 scale_into(total[d * n_post : (d + 1) * n_post], exponent, w.ring[place : place + n_post])
+        elif m.link[i, LINK_PORT] == 0:
+            scale_into(total, exponent, s.lanes[ACC, first:last])
         else:
-            for k in range(n_post):
-                total[k] = wrap(total[k], CONV_BITS) if kind == LINK_CONV else i32(total[k])
-            if m.link[i, LINK_PORT] == 0:
-                scale_into(total, exponent, s.lanes[ACC, first:last])
-            else:
-                scale_into(total, exponent, w.second[first:last])
+            scale_into(total, exponent, w.second[first:last])
         counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += n_synapses
     for i in range(len(m.ring)):
         first, width = m.ring[i, RING_FIRST], m.ring[i, RING_WIDTH]

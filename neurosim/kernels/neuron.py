@@ -8,6 +8,7 @@ from neurosim.kernels.jit import jit
 STATE_LIMIT = 1 << 23
 STATE_WRAP = 1 << 24
 STATE_MAX = STATE_LIMIT - 1
+INPUT_SHIFT = 6
 INPUT_LIMIT = 1 << 25  # |sum| at the port that still fits 32 bits after the shift by 6
 
 
@@ -18,7 +19,7 @@ def scale_input(acc, noise, current):
     for k in range(len(acc)):
         a = acc[k]
         n_over = np.int32(np.int64(n_over) + np.int64(a >= INPUT_LIMIT) + np.int64(a < -INPUT_LIMIT))
-        current[k] = np.int32(np.int64(np.int32(np.int64(a) << 6)) + np.int64(noise[k]))
+        current[k] = np.int32(np.int64(np.int32(np.int64(a) << INPUT_SHIFT)) + np.int64(noise[k]))
         acc[k] = 0
     return np.int64(n_over)
 

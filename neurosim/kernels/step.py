@@ -4,11 +4,10 @@ import numpy as np
 
 from neurosim.codes import (
     ACC,
-    CURRENT,
+    EVERYONE,
     EXPONENT,
+    FAN_OUT,
     FORMAT,
-    FORMAT_DENSE8,
-    FORMAT_DENSE16,
     HALF,
     KEEP_U,
     KEEP_V,
@@ -39,9 +38,9 @@ from neurosim.counters import (
     SYNAPTIC_OPERATIONS,
 )
 from neurosim.counters import SPIKES as N_FIRED
-from neurosim.kernels.deliver import add_scaled, sum_csr, sum_dense8, sum_dense16
+from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
-from neurosim.kernels.neuron import list_fired, scale_input, update_lif
+from neurosim.kernels.lanes import advance, list_set
 
 N_ROUTE = 4
 
@@ -57,16 +56,16 @@ def deliver_all(p, s, first_op, last_op, counts):
             continue
         sources = s.lanes[SPIKES, p.group[source, START] : p.group[source, STOP]]
         first, last = p.group[target, START], p.group[target, STOP]
-        n_post = last - first
-        offset, total = p.conn[connection, OFFSET], s.lanes[TOTAL]
-        n_synapses = n_spikes * n_post
-        if p.conn[connection, FORMAT] == FORMAT_DENSE8:
-            sum_dense8(p.dense8, offset, n_post, sources, n_spikes, total, s.sum16)
-        elif p.conn[connection, FORMAT] == FORMAT_DENSE16:
-            sum_dense16(p.dense16, offset, n_post, sources, n_spikes, total)
+        scale = p.conn[connection, SHIFT] + p.conn[connection, EXPONENT]
+        deliver(
+            p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes,
+            s.lanes[ACC, first:last], s.lanes[TOTAL],
+        )  # fmt: skip
+        fan_out = p.conn[connection, FAN_OUT]
+        if fan_out == EVERYONE:
+            n_synapses = n_spikes * (last - first)
         else:
-            n_synapses = sum_csr(p.csr_start, p.csr_target, p.csr_weight, offset, n_post, sources, n_spikes, total)
-        add_scaled(total, p.conn[connection, SHIFT] + p.conn[connection, EXPONENT], s.lanes[ACC, first:last])
+            n_synapses = count_synapses(p.csr_start, fan_out, sources, n_spikes)
         counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += n_synapses
 
 
@@ -77,19 +76,17 @@ def update_all(p, s, counts):
         if p.group[group, MODEL] != MODEL_LIF:
             continue  # other models: `neurosim.kernels.run_models`
         first, last = p.group[group, START], p.group[group, STOP]
-        current = s.lanes[CURRENT, first:last]
-        n_over = scale_input(s.lanes[ACC, first:last], s.lanes[NOISE, first:last], current)
-        n_active, n_corrected, n_saturated, n_fired = update_lif(
-            current, s.lanes[U, first:last], s.lanes[V, first:last], p.bias[first:last], p.group[group, KEEP_U],
-            p.group[group, KEEP_V], p.group[group, THRESHOLD], p.group[group, HALF], s.fired, s.near[first:last],
+        advance(
+            last - first, s.lanes[ACC, first:last], s.lanes[NOISE, first:last], s.lanes[U, first:last],
+            s.lanes[V, first:last], p.bias[first:last], p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD],
+            p.group[group, HALF], s.fired, s.near[first:last], s.counted,
         )  # fmt: skip
-        list_fired(s.fired64, s.fired, last - first, n_fired, s.lanes[SPIKES, first:last])
-        s.n_spikes[group] = n_fired
-        counts[group, NEURON_UPDATES_ACTIVE] += n_active
-        counts[group, NEURON_UPDATES_IDLE] += last - first - n_active
-        counts[group, OVERFLOW_ACCUMULATOR] += n_over
-        counts[group, OVERFLOW_U] += n_corrected
-        counts[group, SATURATION_V] += n_saturated
+        s.n_spikes[group] = list_set(s.fired, last - first, s.lanes[SPIKES, first:last])
+        counts[group, NEURON_UPDATES_ACTIVE] += s.counted[1]
+        counts[group, NEURON_UPDATES_IDLE] += last - first - s.counted[1]
+        counts[group, OVERFLOW_ACCUMULATOR] += s.counted[0]
+        counts[group, OVERFLOW_U] += s.counted[2]
+        counts[group, SATURATION_V] += s.counted[3]
         note_spikes(p, s, group)
 
 
@@ -101,11 +98,14 @@ def load_inputs(p, s, neuron, first_event, last_event):
         if p.group[group, MODEL] != MODEL_INPUT:
             break  # inputs come first
         start, stop = p.group[group, START], p.group[group, STOP]
-        found = 0
-        while event < last_event and neuron[event] < stop:
-            s.lanes[SPIKES, start + found] = neuron[event] - start
-            found += 1
-            event += 1
+        end = last_event
+        while end > event and neuron[end - 1] >= stop:  # spikes of later inputs
+            end -= 1
+        found = end - event
+        mine, listed = neuron[event:end], s.lanes[SPIKES, start : start + found]
+        for i in range(found):
+            listed[i] = np.int32(np.int64(mine[i]) - start)
+        event = end
         s.n_spikes[group] = found
         note_spikes(p, s, group)
 
@@ -113,9 +113,10 @@ def load_inputs(p, s, neuron, first_event, last_event):
 @jit
 def note_spikes(p, s, group):
     """Remember who fired; `count_spikes` turns it into counts when the run is over."""
-    first = p.group[group, START]
+    sent = s.sent[p.group[group, START] : p.group[group, STOP]]
+    listed = s.lanes[SPIKES, p.group[group, START] : p.group[group, STOP]]
     for i in range(s.n_spikes[group]):
-        s.sent[first + s.lanes[SPIKES, first + i]] += 1
+        sent[np.uint32(listed[i])] += 1  # unsigned: no index counts from the end
 
 
 @jit

@@ -19,9 +19,11 @@ from neurosim.compile_network import compile
 from neurosim.errors import BackendError, FeatureError
 from neurosim.events import events_from_dense
 from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
+from neurosim.neurons import ATRLIF, LIFRefractory, LIFReset, MultiSpikeLIF, Sigma, TernaryLIF
 
 neurosim_lava = pytest.importorskip("neurosim_lava", reason="the package neurosim_lava is not on the path")
-from neurosim_lava import LavaBackend, group, install, place, shim, translate, wire  # noqa: E402
+from neurosim_lava import LavaBackend, LavaLoihiBackend, group, install, place, schedule, shim, translate, wire  # noqa: E402
+from neurosim_lava.backend import LavaRunner  # noqa: E402
 
 NETWORK = Network(
     (Input("a", 2), LIF("out", 9), Input("b", 1)),
@@ -237,4 +239,103 @@ def test_packed_spikes_come_back_in_order() -> None:
     fired = np.zeros((4, 9), np.uint8)
     fired[1, 8] = fired[2, 0] = fired[2, 5] = 1
     result = translate.result(NETWORK, events, 2, {"spikes_0": np.packbits(fired, axis=1)}, "lava", "0.10.0")
-    assert np.stack(result.spikes["out"], axis=1).tolist() == [[0, 1, 8], [1, 0, 0], [1, 0, 5]]
+    train = result.spikes["out"]
+    assert np.stack([train.sample, train.step, train.neuron], axis=1).tolist() == [[0, 1, 8], [1, 0, 0], [1, 0, 5]]
+    assert train.value is None
+
+
+def test_messages_come_back_with_their_values() -> None:
+    network = Network((Input("in", 2), Sigma("sums", 3), LIF("out", 1)), (), (Probe("sums"), Probe("in"), Probe("out")))
+    events = events_from_dense(np.array([[[0, -7], [3, 0]]]), graded=True)
+    messages = np.array([[0, -5, 0], [1 << 30, 0, 2]], np.int32)
+    found = {"values_0": messages, "spikes_1": np.packbits(np.array([[0], [1]], np.uint8), axis=1)}
+    result = translate.result(network, events, 2, found, "lava", "0.10.0", graded=True)
+    trains = {
+        name: [None if part is None else part.tolist() for part in train] for name, train in result.spikes.items()
+    }
+    assert trains["sums"] == [[0, 0, 0], [0, 1, 1], [1, 0, 2], [-5, 1 << 30, 2]]
+    assert trains["in"] == [[0, 0], [0, 1], [1, 0], [-7, 3]]
+    assert trains["out"] == [[0], [1], [0], None]
+
+
+def test_answers_of_several_starts_are_joined_in_order() -> None:
+    parts = [{"v_0": np.full((2, 3), k, np.int32)} for k in range(3)]
+    assert translate.joined(parts)["v_0"][:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_request_holds_every_parameter_in_integers() -> None:
+    adaptive = ATRLIF("a", 3, 1, 2, 3, 4, theta_0=9, theta_step=8, bias_mant=[1, 2, 3])
+    ternary = TernaryLIF("t", 2, vth_hi=np.array([4, 5]), vth_lo=-6)
+    header, arrays = translate.request(Network((adaptive, ternary)), events_from_dense(np.zeros((1, 1, 0))), 1)
+    first, second = header["groups"]
+    assert (first["model"], first["delta_r"], first["states"], first["rest"]) == (
+        "ATRLIF", 4, ["i", "v", "theta", "r"], [0, 0, 9 << 6, 0]
+    )  # fmt: skip
+    assert (second["model"], second["graded"], second["rest"]) == ("TernaryLIF", True, [0, 0])
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "bias_mant_0": [1, 2, 3], "bias_exp_0": [0, 0, 0],
+        "bias_mant_1": [0, 0], "bias_exp_1": [0, 0], "vth_hi_1": [4, 5], "vth_lo_1": [-6, -6],
+    }  # fmt: skip
+    assert wire.decode(wire.encode(header, arrays)[wire.LENGTH_BYTES :])[0] == header
+
+
+@pytest.mark.parametrize(
+    ("longest", "intervals", "n_samples", "period"),
+    [
+        (0, (), 4, 20),  # without delays samples follow each other at once
+        (7, (), 4, 27),  # silent steps until nothing is under way
+        (0, (6, 4), 4, 24),  # LIFReset counts through: samples begin at a multiple of all intervals
+        (7, (6, 4), 4, 36),
+        (7, (1000,), 1, 20),  # nothing follows a single sample
+        (0, (11, 13), 2, None),  # 143 steps for a sample of 20: a start of Lava for each is cheaper
+    ],
+)
+def test_samples_follow_each_other_when_nothing_is_left_of_the_last(
+    longest: int, intervals: tuple[int, ...], n_samples: int, period: int | None
+) -> None:
+    groups = [Input("in", 1), LIF("out", 1)] + [LIFReset(f"r{i}", 1, reset_interval=n) for i, n in enumerate(intervals)]
+    network = Network(groups, (Dense("in", "out", [[1]], delays=[[longest]]),))
+    assert schedule.plan(network, 20, n_samples) == period
+
+
+@pytest.mark.parametrize(
+    ("group", "feature"),
+    [
+        (LIFRefractory("x", 1), "lif_refractory"),
+        (MultiSpikeLIF("x", 1), "lif_multispike"),
+        (LIF("x", 2, du=np.array([1, 2])), "per_neuron"),
+    ],
+)
+def test_what_lava_does_not_have_is_refused_by_name(group: LIF, feature: str) -> None:
+    with pytest.raises(FeatureError, match=rf"backend 'lava' lacks: {feature} \("):
+        LavaBackend().open(compile(Network((group,)), "unlimited"))
+
+
+def test_chip_without_lava_loihi_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(place, "find", lambda: place.Place(tmp_path))
+    program = compile(NETWORK)
+    for backend in (LavaBackend(hardware=True), LavaLoihiBackend()):
+        assert backend.name == "lava-loihi"
+        with pytest.raises(BackendError, match="'lava-loihi' is not available: Intel's lava-loihi .*loihi2_profiler"):
+            backend.open(program)
+    assert not LavaLoihiBackend.status().available
+    assert "research community" in LavaLoihiBackend.status().detail
+
+
+def test_lava_loihi_is_seen_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "lava" / "utils").mkdir(parents=True)
+    (tmp_path / "lava" / "utils" / "loihi2_profiler.py").touch()
+    monkeypatch.setattr(place, "find", lambda: place.Place(tmp_path))
+    assert place.missing_for_chip(place.Place(tmp_path)) is None
+    assert isinstance(LavaBackend(hardware=True).open(compile(NETWORK)), LavaRunner)
+
+
+def test_states_cannot_be_recorded_on_a_chip() -> None:
+    network = NETWORK.with_probes((Probe("out", "v"),))
+    with pytest.raises(FeatureError, match="backend 'lava-loihi' lacks: probe_state"):
+        LavaLoihiBackend().open(compile(network))
+
+
+def test_arithmetic_of_the_chip_is_refused_by_name() -> None:
+    with pytest.raises(FeatureError, match="lacks: loihi1"):
+        LavaBackend().open(compile(NETWORK, arithmetic="loihi1"))

@@ -11,7 +11,8 @@ from neurosim.backend import FEATURES, Backend, Runner, RunResult
 from neurosim.compile_network import compile
 from neurosim.errors import ConfigError, DataError, FeatureError, NetworkError
 from neurosim.events import Events, events_from_dense
-from neurosim.network import LIF, Dense, Input, Sparse
+from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
+from neurosim.neurons import Sigma
 from neurosim.program import Program, rest_state
 
 CASE = make_case(
@@ -94,7 +95,8 @@ def test_types_and_shapes_of_results(runner: Runner, events: Events) -> None:
         assert states.dtype == np.int32
         assert states.shape == (2, 25, 2)
     for train in result.spikes.values():
-        assert {part.dtype for part in train[:3]} == {np.dtype(np.int32)}
+        assert {part.dtype for part in train if part is not None} == {np.dtype(np.int32)}
+        assert train.value is None, "all spikes of a plain network are 1"
 
 
 def test_no_samples_give_empty_results(runner: Runner, events: Events) -> None:
@@ -207,6 +209,17 @@ def test_threads_do_not_change_results(backend: Backend) -> None:
 def test_events_for_another_network_are_refused(runner: Runner, no_events: Callable[[int, int, int], Events]) -> None:
     with pytest.raises(DataError, match="made for 4 input lines"):
         runner.run(no_events(1, 5, 4))
+
+
+def test_values_that_a_message_cannot_hold_are_refused(backend: Backend) -> None:
+    needs(backend, "graded")
+    groups = (Input("in", 2), Sigma("out", 1))
+    network = Network(groups, (Dense("in", "out", [[1, 1]], num_message_bits=4),), (Probe("out"), Probe("in")))
+    with backend.open(compile(network, "unlimited")) as runner:
+        result = runner.run(events_from_dense([[[15, -15], [0, 3]]], graded=True))
+        assert [part.tolist() for part in result.spikes["in"] if part is not None][3] == [15, -15, 3]
+        with pytest.raises(DataError, match="a value of 16 for input 'in' exceeds the 15"):
+            runner.run(events_from_dense([[[16, 0]]], graded=True))
 
 
 def test_closing_twice_does_nothing(backend: Backend, program: Program, events: Events) -> None:

@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from model_networks import MODELS, conv_network, model_network, random_values
+from model_networks import MODELS, conv_network, model_network, probe_states, random_values, wide_network
 from random_networks import random_events
 from test_simulator import assert_same
 
 from neurosim.compile_network import compile
 from neurosim.events import events_from_dense
-from neurosim.network import LIF, Dense, Input, Network, Probe
-from neurosim.neurons import LIFRefractory, MultiSpikeLIF
+from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
+from neurosim.neurons import LIFRefractory, MultiSpikeLIF, Sigma
 from neurosim.program import part_of
 from neurosim.simulator import ReferenceBackend, SimulatorBackend
 
@@ -108,6 +108,17 @@ def test_the_chip_cuts_each_weight_and_lava_cuts_their_sum():
     assert drive(group, [[6, 6]], [[1, 1], [0, 0]], "u", "loihi1", weight_exp=-3)[1] == 0
 
 
+@pytest.mark.parametrize("model", ["lif", "refractory", "reset", "each"])
+def test_lava_dl_fires_where_v_reaches_the_threshold(model):
+    for seed in range(6):
+        network = model_network(seed, (model,))
+        assert_same(*run_both(network, random_values(seed, 2, 15, network.n_inputs), "lava-dl"))
+    group = LIF("a", 1, du=4095, dv=4095, vth=10)
+    inputs = [[1], [0], [0]]
+    assert drive(group, [[10]], inputs, "spikes") == [0, 0, 0]
+    assert drive(group, [[10]], inputs, "spikes", "lava-dl") == [0, 1, 0]
+
+
 def test_a_refractory_neuron_is_blocked_for_exactly_its_period():
     for period in (1, 2, 5):
         group = LIFRefractory("a", 1, du=4095, dv=0, vth=1, bias_mant=65, refractory_period=period)
@@ -133,3 +144,29 @@ def test_several_spikes_at_once_equal_repeated_firing_with_soft_reset(cap):
         expected.append((n, v))
     assert [abs(x) for x in found] == [n for n, _ in expected]
     assert drive(group, [[254]], inputs, "v", num_message_bits=10, weight_exp=-6) == [v for _, v in expected]
+
+
+@pytest.mark.parametrize("exponent", [-8, -1, 0, 5])
+@pytest.mark.parametrize("seed", range(3))
+def test_delayed_sums_beyond_32_bits_equal_their_twins(seed, exponent):
+    network = wide_network(seed, exponent)
+    assert_same(*run_both(network, random_values(seed, 2, 12, network.n_inputs, (1 << 24) - 1)))
+
+
+def test_delayed_sums_wrap_before_the_exponent_where_sparse_and_after_it_where_dense():
+    """Lava adds up delayed dense connections in 64 bits, all others in 32."""
+    largest, n_steps = (1 << 24) - 1, 5
+    groups = [Input("in", 2), Sigma("dense", 1), Sigma("sparse", 1)]
+    connections = [
+        Dense("in", "dense", [[100, 100]], -1, sign_mode="mixed", delays=[[1, 1]], num_message_bits=24),
+        Sparse(
+            "in", "sparse", (1, 2), [0, 0], [0, 1], [100, 100], -1, sign_mode="mixed", delays=1, num_message_bits=24
+        ),
+    ]
+    values = np.zeros((1, n_steps, 2), np.int32)
+    values[0, 0] = largest
+    result, _ = run_both(Network(groups, connections, probe_states(groups)), events_from_dense(values, graded=True))
+    product = (100 * largest + 2**31) % 2**32 - 2**31
+    assert result.states["dense", "sigma"][0, -1, 0] == 2 * product >> 1
+    assert result.states["sparse", "sigma"][0, -1, 0] == ((2 * product + 2**31) % 2**32 - 2**31) >> 1
+    assert result.states["dense", "sigma"][0, -1, 0] != result.states["sparse", "sigma"][0, -1, 0]

@@ -5,7 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from neurosim.kernels.neuron import list_fired, scale_input, update_lif
+from neurosim.kernels.jit import jit
+from neurosim.kernels.lanes import advance, list_set
+from neurosim.kernels.neuron import scale_input, update_lif
 from neurosim.reference.neuron import LIFStep
 from neurosim.reference.neuron import update_lif as twin
 
@@ -17,19 +19,41 @@ VOLTAGES = np.array([0, 1, -1, 640, 641, M - 1, -(M - 1)])
 BIASES = np.array([0, 1, -1, 4095 << 7, -4096 << 7])
 
 
+@jit
+def advance_all(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
+    """Call what is an instruction to the compiler."""
+    advance(len(u), acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted)
+
+
+@jit
+def list_all(fired, n, found):
+    """Call what is an instruction to the compiler."""
+    return list_set(fired, n, found)
+
+
 def run_kernel(acc, noise, u, v, bias, keep_u, keep_v, threshold, half) -> LIFStep:
-    """Run the two kernels of one update on int32 arrays, and return what the twin returns."""
-    acc, noise, u, v, bias = (np.array(x, np.int32) for x in (acc, noise, u, v, bias))
+    """Run the update on int32 arrays, in vectors and neuron by neuron, and return what the twin returns."""
+    arrays = [np.array(x, np.int32) for x in (acc, noise, u, v, bias)]
     n = len(u)
-    current, near, flags = np.zeros(n, np.int32), np.zeros(n, np.uint8), np.ones(-(-n // 8) * 8, np.uint8)
-    with np.errstate(over="ignore"):
-        n_over = scale_input(acc, noise, current)
-        n_active, n_corrected, n_saturated, n_fired = update_lif(
-            current, u, v, bias, keep_u, keep_v, threshold, half, flags, near
-        )
-    assert not acc.any()
-    assert n_fired == flags[:n].sum()
-    return LIFStep(u, v, flags[:n] > 0, near > 0, n_active, n_over, n_corrected, n_saturated)
+    settings = (keep_u, keep_v, threshold, half)
+    steps = []
+    for in_vectors in (True, False):
+        acc, noise, u, v, bias = (array.copy() for array in arrays)
+        near, flags = np.zeros(n + 1, np.uint8), np.full(n + 1, 9, np.uint8)
+        counted = np.zeros(5, np.int64)
+        with np.errstate(over="ignore"):
+            if in_vectors:
+                advance_all(acc, noise, u, v, bias, *settings, flags, near[:n], counted)
+            else:
+                current = np.zeros(n, np.int32)
+                counted[0] = scale_input(acc, noise, current)
+                counted[1:] = update_lif(current, u, v, bias, *settings, flags, near[:n])
+        assert not acc.any()
+        assert (counted[4], flags[n], near[n]) == (flags[:n].sum(), 9, 0)
+        steps.append(LIFStep(u, v, flags[:n] > 0, near[:n] > 0, counted[1], counted[0], counted[2], counted[3]))
+    for name, fast, plain in zip(LIFStep._fields, *steps, strict=True):
+        np.testing.assert_array_equal(fast, plain, err_msg=name)
+    return steps[0]
 
 
 def run_twin(acc, noise, u, v, bias, keep_u, keep_v, threshold, half) -> LIFStep:
@@ -127,14 +151,21 @@ def test_near_flags_are_never_cleared() -> None:
     assert near.tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 100])
+@pytest.mark.parametrize("n", [1, 7, 63, 64, 65, 128, 200])
 def test_list_holds_exactly_who_fired(n: int) -> None:
     rng = np.random.default_rng(n)
     for rate in (0.0, 0.05, 0.5, 1.0):
-        fired = np.ones(-(-n // 8) * 8 + 16, np.uint8)  # flags behind the group's end are another group's
+        fired = np.ones(-(-n // 64) * 64, np.uint8)  # flags behind the group's end are another group's
         fired[:n] = rng.random(n) < rate
-        sources = np.full(n + 8, -1, np.int32)  # what lies behind n belongs to the next group's list
+        sources = np.full(n + 8, -1, np.int32)  # what lies behind the list belongs to the next group's
         expected = np.nonzero(fired[:n])[0]
-        list_fired(fired.view(np.uint64), fired, n, len(expected), sources)
+        assert list_all(fired, n, sources) == len(expected)
         assert sources[: len(expected)].tolist() == expected.tolist()
-        assert (sources[n:] == -1).all()
+        assert (sources[len(expected) :] == -1).all()
+
+
+@pytest.mark.parametrize("n", range(1, 34))
+def test_groups_of_every_size_are_advanced_whole(n: int) -> None:
+    rng = np.random.default_rng(n)
+    acc, u, v = (rng.integers(-(2**22), 2**22, n) for _ in range(3))
+    assert_same(acc, np.zeros(n), u, v, rng.choice(BIASES, n), 4000, 3900, 640, 320)

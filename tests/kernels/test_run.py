@@ -26,7 +26,7 @@ def run_kernel(capacity: int, first: int = 0, last: int = N_SAMPLES):
     with np.errstate(over="ignore"):
         n_recorded = run_samples(
             program.arrays, make_scratch(program.arrays), events.start, events.neuron, events.n_steps, N_STEPS,
-            first, last, *state, probes, trace, step, neuron, sample, counts,
+            first, last, state.u, state.v, state.fired, probes, trace, step, neuron, sample, counts,
         )  # fmt: skip
     return n_recorded, trace, np.stack([sample, step, neuron], axis=1), counts, state
 

@@ -1,4 +1,4 @@
-"""A Lava Process behind each neuron group that records it and ends samples cleanly."""
+"""A Lava Process behind neuron groups that records them and ends samples cleanly."""
 
 # Lava has no types, and is missing in the environments that are checked.
 # mypy: disable-error-code="import-not-found, import-untyped, misc"
@@ -17,20 +17,26 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurosim_lava.board import RECORDINGS
 
+SLOTS = 8  # groups of one relay: Lava forks a process for each Process, which costs more than anything in it
+N_STATES = 4  # most states of a neuron model
+
 
 class Relay(AbstractProcess):
-    """Stands between a neuron group and its outgoing connections; adds no delay.
+    """Stands between neuron groups and their outgoing connections; adds no delay.
 
-    ``u`` and ``v`` refer to the group's state. ``tick_in`` and ``tick_out`` chain the relays of a network, so
-    that Lava finds its unconnected parts too.
+    The k-th group has the ports ``s_in_k`` and ``s_out_k`` and refers to its states by ``state_k_0`` and so on; ports
+    without a group stay unconnected. ``tick_in`` and ``tick_out`` chain the relays of a network, so that Lava finds its
+    unconnected parts too.
     """
 
-    def __init__(self, *, group: str, n: int) -> None:
-        super().__init__(group=group, n=n)
-        self.s_in = InPort(shape=(n,))
-        self.s_out = OutPort(shape=(n,))
-        self.u = RefPort(shape=(n,))
-        self.v = RefPort(shape=(n,))
+    def __init__(self, *, groups: tuple[str, ...], sizes: tuple[int, ...]) -> None:
+        super().__init__(groups=groups, sizes=sizes)
+        for k in range(SLOTS):
+            shape = (sizes[k] if k < len(sizes) else 1,)
+            setattr(self, f"s_in_{k}", InPort(shape=shape))
+            setattr(self, f"s_out_{k}", OutPort(shape=shape))
+            for i in range(N_STATES):
+                setattr(self, f"state_{k}_{i}", RefPort(shape=shape))
         self.tick_in = InPort(shape=(1,))
         self.tick_out = OutPort(shape=(1,))
 
@@ -39,44 +45,60 @@ class Relay(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class RelayModel(PyLoihiProcessModel):
-    """Pass spikes on in the step in which they come; after the last step of a sample, bring the group to rest."""
+    """Pass messages on in the step in which they come; at the end of a sample, bring its groups to rest."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
-    u: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32, precision=32)
-    v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32, precision=32)
     tick_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
     tick_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
 
-    def _sample_ends(self) -> bool:
-        return bool(self.time_step % RECORDINGS[self.proc_params["group"]].n_steps == 0)
+    def _place(self, group: str) -> tuple[int, int]:
+        """Return the sample and the step in it, both from 0."""
+        return divmod(int(self.time_step) - 1, RECORDINGS[group].period)
 
     def run_spk(self) -> None:
-        """Spike phase: record and pass on; what a sample sends in its last step would reach the next one."""
+        """Spike phase: record and pass on; what a sample sends in its last step or later would reach the next one."""
         self.tick_out.send(np.zeros(1, dtype=np.int32))
         self.tick_in.recv()
-        spikes = self.s_in.recv().astype(np.int32)
-        recording = RECORDINGS[self.proc_params["group"]]
-        if recording.spikes is not None:
-            recording.spikes[self.time_step - 1] = np.packbits(spikes.astype(bool))
-        self.s_out.send(np.zeros_like(spikes) if self._sample_ends() else spikes)
+        for k, group in enumerate(self.proc_params["groups"]):
+            messages = getattr(self, f"s_in_{k}").recv().astype(np.int32)
+            recording = RECORDINGS[group]
+            sample, step = self._place(group)
+            if step < recording.n_steps:
+                row = sample * recording.n_steps + step
+                if recording.spikes is not None:
+                    recording.spikes[row] = np.packbits(messages.astype(bool))
+                if recording.values is not None:
+                    recording.values[row] = messages
+            getattr(self, f"s_out_{k}").send(messages if step < recording.n_steps - 1 else np.zeros_like(messages))
 
     def post_guard(self) -> bool:
         """Whether `run_post_mgmt` has something to do in this step."""
-        recording = RECORDINGS[self.proc_params["group"]]
-        return recording.u is not None or recording.v is not None or self._sample_ends()
+        for group in self.proc_params["groups"]:
+            recording = RECORDINGS[group]
+            _, step = self._place(group)
+            probed = any(array is not None for array in recording.states)
+            if (probed and step < recording.n_steps) or step == recording.period - 1:
+                return True
+        return False
 
     def run_post_mgmt(self) -> None:
-        """Management phase, after all spike phases of the step: read u and v; at the end of a sample zero them."""
-        recording = RECORDINGS[self.proc_params["group"]]
-        row = self.time_step - 1
-        if recording.u is not None:
-            recording.u[row] = self.u.read()
-        if recording.v is not None:
-            recording.v[row] = self.v.read()
-        if self._sample_ends():
-            for port in (self.u, self.v):
-                port.write(np.zeros(self.proc_params["n"], dtype=np.int32))
-                left = port.read()  # a read waits until the write is done, which Lava does not promise otherwise
-                if left.any():
-                    raise RuntimeError(f"group {self.proc_params['group']!r}: the state was not reset between samples")
+        """Management phase, after all spike phases of the step: read states; at the end of a sample set them to rest."""
+        for k, group in enumerate(self.proc_params["groups"]):
+            recording = RECORDINGS[group]
+            sample, step = self._place(group)
+            for i, array in enumerate(recording.states):
+                port = getattr(self, f"state_{k}_{i}")
+                if array is not None and step < recording.n_steps:
+                    array[sample * recording.n_steps + step] = port.read()
+                if step == recording.period - 1:
+                    rest = np.full(self.proc_params["sizes"][k], recording.rest[i], dtype=np.int32)
+                    port.write(rest)
+                    # A read waits until the write is done, which Lava does not promise otherwise.
+                    if not np.array_equal(port.read(), rest):
+                        raise RuntimeError(f"group {group!r}: the state was not reset between samples")
+
+
+for _k in range(SLOTS):  # Lava takes the types of ports from attributes of the class
+    setattr(RelayModel, f"s_in_{_k}", LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32))
+    setattr(RelayModel, f"s_out_{_k}", LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=32))
+    for _i in range(N_STATES):
+        setattr(RelayModel, f"state_{_k}_{_i}", LavaPyType(PyRefPort.VEC_DENSE, np.int32, precision=32))

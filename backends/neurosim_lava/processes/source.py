@@ -30,15 +30,17 @@ class Source(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class SourceModel(PyLoihiProcessModel):
-    """Send the events of each step; the last step of a sample sends none (they would reach the next sample)."""
+    """Send the events of each step; none in the last step of a sample (they would reach the next one) and after it."""
 
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=32)
 
     def run_spk(self) -> None:
         """Spike phase: send."""
         feed = FEEDS[self.proc_params["group"]]
         spikes = np.zeros(self.proc_params["n"], dtype=np.int32)
-        i = self.time_step - 1
-        if (i + 1) % feed.n_steps:
-            spikes[feed.neuron[feed.start[i] : feed.start[i + 1]]] = 1
+        sample, step = divmod(self.time_step - 1, feed.period or feed.n_steps)
+        if step < feed.n_steps - 1:
+            i = sample * feed.n_steps + step
+            events = slice(feed.start[i], feed.start[i + 1])
+            spikes[feed.neuron[events]] = 1 if feed.value is None else feed.value[events]
         self.s_out.send(spikes)

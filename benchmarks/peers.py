@@ -1,0 +1,94 @@
+"""Other simulators: where they are found, how a network is handed to them, what they give back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.networks import Workload
+from neurosim.events import Events
+from neurosim.network import LIF, Dense, Sparse
+
+#: Environment variable that names the Python of each peer.
+VARIABLES = {"lava": "NEUROSIM_BENCH_LAVA", "brian2": "NEUROSIM_BENCH_BRIAN2"}
+SCRIPTS = Path(__file__).parent
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class LavaRun(NamedTuple):
+    """What Lava gives: seconds of all steps but the first, states at the end, spikes (n, n_steps) if asked for."""
+
+    seconds: float
+    states: dict[str, npt.NDArray[np.int64]]  # "u hidden", "v hidden"
+    spikes: dict[str, npt.NDArray[np.bool_]]
+
+
+def interpreter(peer: str) -> str | None:
+    """Return the Python of a peer, named by its environment variable, or None."""
+    return os.environ.get(VARIABLES[peer]) or None
+
+
+def describe(workload: Workload, events: Events, path: Path) -> None:
+    """Write a network of LIF neurons, dense and sparse connections, and the input of one sample."""
+    network = workload.program.network
+    arrays: dict[str, npt.NDArray[Any]] = {"start": events.start, "neuron": events.neuron}
+    groups, connections = [], []
+    for group in network.ordered_groups:
+        entry: dict[str, Any] = {"name": group.name, "n": group.n, "input": not isinstance(group, LIF)}
+        if isinstance(group, LIF):
+            entry |= {"du": int(group.du), "dv": int(group.dv), "vth": int(group.vth)}
+            arrays[f"bias {group.name}"] = group.bias
+        groups.append(entry)
+    for i, connection in enumerate(network.connections):
+        assert isinstance(connection, (Dense, Sparse)) and connection.weight_exp == 0
+        connections.append({"source": connection.source, "target": connection.target, "shape": connection.shape})
+        if isinstance(connection, Dense):
+            arrays[f"weights {i}"] = np.asarray(connection.weights).astype(np.int16)
+        else:
+            arrays |= {f"row {i}": connection.row, f"col {i}": connection.col, f"data {i}": connection.data}
+    header = json.dumps({"groups": groups, "connections": connections, "n_steps": events.n_steps})
+    np.savez(path, header=np.array(header), **arrays)  # type: ignore[arg-type]
+
+
+def run_lava(python: str, description: Path, spikes: bool) -> LavaRun:
+    """Run a description on Lava in a process of its own."""
+    result = description.with_suffix(".lava.npz")
+    _call([python, str(SCRIPTS / "peer_lava.py"), str(description), str(result), *(["--spikes"] if spikes else [])])
+    with np.load(result) as found:
+        parts = {name: found[name] for name in found.files}
+    states = {name: part.astype(np.int64) for name, part in parts.items() if name[:2] in ("u ", "v ")}
+    fired = {name[7:]: part for name, part in parts.items() if name.startswith("spikes ")}
+    return LavaRun(float(parts["seconds"]), states, fired)
+
+
+def build_brian2(python: str, description: Path, folder: Path) -> int:
+    """Compile a description as a C++ program in a folder; return how many spikes its neurons had."""
+    said = _call([python, str(SCRIPTS / "peer_brian2.py"), str(description), str(folder)])
+    return int(json.loads(said.splitlines()[-1])["spikes"])
+
+
+def run_brian2(folder: Path) -> float:
+    """Run the program again; return the seconds that its loop over steps took."""
+    _call([str(folder / "main")], folder)
+    return float((folder / "results" / "last_run_info.txt").read_text().split()[0])
+
+
+def _call(command: Sequence[str], folder: Path | None = None) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
