@@ -70,7 +70,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "fsdd": TaskEntry(
         "neurosim.data.fsdd:fsdd_task", "spoken digits of six speakers, heard by a cochlea of resonators",
-        ("augment=false", "network.n_steps=64"),
+        ("augment=false", "network.n_steps=64", "network.tau_mem=0.03", "epochs=40"),
     ),
     "emg": TaskEntry(
         "neurosim.data.emg:emg_task", "wrist gestures from eight muscle sensors, tested on another session",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_sets import write_all
+from typer.testing import CliRunner
 
+from neurosim.cli import app
 from neurosim.commands.training import TASK_HELP
 from neurosim.config import TrainConfig, override
 from neurosim.data.digits import load_digits
@@ -148,3 +151,29 @@ def test_ordered_split_tests_on_the_end_of_the_file() -> None:
     np.testing.assert_array_equal(task.test_labels, digits.labels[1347:])
     np.testing.assert_array_equal(task.images, digits.images[1347:])
     assert task.train_events.n_samples == 1347
+
+
+def test_a_model_is_evaluated_on_its_own_split_and_number_of_steps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    small = ("network.n_steps=5", "network.hidden=[4]", "epochs=1", "rule.warmup=1", "augment=false")
+    arguments = ["train", "nmnist:split=2,pool=34", "--out", str(run), "--threads", "1", "--json"]
+    trained = CliRunner().invoke(app, [*arguments, *(word for text in small for word in ("--set", text))])
+    assert trained.exit_code == 0, trained.output
+    metrics = json.loads(trained.stdout)["metrics"]
+    assert metrics["task"] == "nmnist:split=2,pool=34"
+    assert metrics["command"].startswith("neurosim train --set task=nmnist:split=2,pool=34 ")
+    found = CliRunner().invoke(app, ["evaluate", str(run), "--json"])
+    assert found.exit_code == 0, found.output
+    test = json.loads(found.stdout)
+    assert (test["n"], test["n_correct"]) == (100, metrics["test"]["n_correct"])
+
+
+def test_training_begins_with_the_settings_of_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ("network.hidden=[2]", "epochs=1", "rule.warmup=0", "network.tau_mem=0.5")
+    words = [word for text in small for word in ("--set", text)]
+    trained = CliRunner().invoke(app, ["train", "mnist:limit=40", *words, "--threads", "1", "--json"])
+    assert trained.exit_code == 0, trained.output
+    config = json.loads(trained.stdout)["metrics"]["config"]
+    assert (config["network"]["n_steps"], config["augment"], config["epochs"]) == (8, False, 1)
+    assert (tmp_path / "runs" / "mnist-limit-40-001" / "model.npz").is_file()

@@ -56,7 +56,7 @@ def parse_readings(content: bytes, where: str) -> Readings:
         With the number of the first line that is something else.
     """
     text = content.decode("ascii", "replace").rstrip()
-    lines = text.splitlines()
+    lines = text.splitlines() or [""]
     for number, line in enumerate(lines, 1):
         if LINE.fullmatch(line) is None:
             raise DataError(
@@ -132,11 +132,7 @@ def emg_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> 
         n_inputs=N_CHANNELS * 2 * len(DELTAS),
         n_steps_input=steps,
         description=f"wrist gestures, eight muscle sensors, level crossings in {steps} steps of 5 ms; tested on another session",
-        source="Myo readings dataset, participants 12345 and 45612" if _is_sample(folder) else "Myo readings dataset",
+        source="Myo readings dataset",
         licence=LICENCE,
         attribution=ATTRIBUTION,
     )
-
-
-def _is_sample(folder: Path) -> bool:
-    return {path.name.split("-")[0] for path in folder.glob("*-1")} == {"12345", "45612"}

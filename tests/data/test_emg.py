@@ -36,6 +36,11 @@ def test_other_lines_are_refused(line: str, words: str) -> None:
         emg.parse_readings(f"{LINE}\n{line}\n{LINE}\n".encode(), "3.txt")
 
 
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(DataError, match="file '3.txt': line 1 is '', need eight"):
+        emg.parse_readings(b"\n", "3.txt")
+
+
 def test_windows_keep_away_from_changes() -> None:
     labels = np.repeat([0, 3, 0], [500, 431, 230])
     values = np.arange(len(labels))[:, None] + np.zeros(8, np.int64)[None]
