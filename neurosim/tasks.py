@@ -57,12 +57,12 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "nmnist": TaskEntry(
         "neurosim.data.nmnist:nmnist_task", "digits seen by an event camera, 34 x 34 x 2",
-        ("network.n_steps=12",),
+        ("network.n_steps=12", "rule.step=0.0625"),
         {"split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL},
     ),
     "nmnist-saccades": TaskEntry(
         "neurosim.data.saccades:saccades_task", "MNIST seen by a simulated event camera, tested on real recordings",
-        ("augment=false", "network.n_steps=12", "epochs=4"),
+        ("augment=false", "network.n_steps=12", "rule.step=0.0625", "epochs=4"),
         {
             "split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL, "limit": LIMIT,
             "share": Option(10, 0, 90, "percent of the training samples that are recordings, repeated as needed"),
