@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.codes import LINK_CONNECTION, LINK_RING, N_LANES, RING_LENGTH, START, STOP, TARGET
-from neurosim.program import ModelArrays, ProgramArrays
+from neurosim.program import ModelArrays, ProgramArrays, aligned_copy
 
 WORD = 64  # flags that kernels look at together
 
@@ -28,7 +28,7 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
     """Allocate the working memory of one thread."""
     n = len(arrays.bias)
     largest = int((arrays.group[:, STOP] - arrays.group[:, START]).max())
-    return Scratch(
+    scratch = Scratch(
         lanes=np.zeros((N_LANES, n), np.int32),
         near=np.zeros(n, np.uint8),
         fired=np.zeros(-(-largest // WORD) * WORD, np.uint8),
@@ -36,6 +36,7 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
         n_spikes=np.zeros(len(arrays.group), np.int64),
         sent=np.zeros(n, np.int64),
     )
+    return Scratch(*(aligned_copy(part) for part in scratch))  # threads that share a cache line wait for each other
 
 
 class ModelScratch(NamedTuple):
