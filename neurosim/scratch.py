@@ -28,15 +28,15 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
     """Allocate the working memory of one thread."""
     n = len(arrays.bias)
     largest = int((arrays.group[:, STOP] - arrays.group[:, START]).max())
-    scratch = Scratch(
-        lanes=np.zeros((N_LANES, n), np.int32),
-        near=np.zeros(n, np.uint8),
-        fired=np.zeros(-(-largest // WORD) * WORD, np.uint8),
-        counted=np.zeros(5, np.int64),
-        n_spikes=np.zeros(len(arrays.group), np.int64),
-        sent=np.zeros(n, np.int64),
+    # Threads that share a cache line wait for each other.
+    return Scratch(
+        lanes=aligned_copy(np.zeros((N_LANES, n), np.int32)),
+        near=aligned_copy(np.zeros(n, np.uint8)),
+        fired=aligned_copy(np.zeros(-(-largest // WORD) * WORD, np.uint8)),
+        counted=aligned_copy(np.zeros(5, np.int64)),
+        n_spikes=aligned_copy(np.zeros(len(arrays.group), np.int64)),
+        sent=aligned_copy(np.zeros(n, np.int64)),
     )
-    return Scratch(*(aligned_copy(part) for part in scratch))  # threads that share a cache line wait for each other
 
 
 class ModelScratch(NamedTuple):

@@ -26,6 +26,7 @@ from neurosim.codes import (
     TARGET_MASK,
 )
 from neurosim.compile_network import compile
+from neurosim.fixedpoint import ARITHMETICS
 from neurosim.network import LIF, Dense, Input, Network, Sparse
 from neurosim.program import Program
 from neurosim.reference.deliver import connection_matrices
