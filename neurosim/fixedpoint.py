@@ -28,7 +28,7 @@ class Range(NamedTuple):
     high: int
 
 
-#: Documented ranges of Loihi's registers (`docs/arithmetic.md`, section 5).
+#: Documented ranges of Loihi's registers (`docs/arithmetic.md`, section 7).
 RANGES: dict[str, Range] = {
     "du": Range(0, 4095),
     "dv": Range(0, 4095),

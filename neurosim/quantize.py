@@ -1,6 +1,6 @@
 """Turn a network in floats into chip integers, with one scale per target group.
 
-Conventions (`docs/arithmetic.md`, section 6). Everything that meets at the membrane of a group shares one
+Conventions (`docs/arithmetic.md`, section 9). Everything that meets at the membrane of a group shares one
 scale S in chip weight units per float unit: ``weight_q * 2**weight_exp = S f w``, ``vth = S v_threshold`` and
 ``bias_mant * 2**bias_exp = 64 S bias``. f is 1 without a current filter and ``(du + 1) / 4096`` with one, so a
 spike of weight w moves v by w in total in both cases (leak aside): at once, or spread over tau_syn.

@@ -1,4 +1,4 @@
-"""Choose the scale of a float group: chip weight units per float unit (`docs/arithmetic.md`, section 6)."""
+"""Choose the scale of a float group: chip weight units per float unit (`docs/arithmetic.md`, section 9)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ LEARNING_MODELS = MODELS | {
     LearningDense: "PyLearningDenseModelBitApproximate",
     Teacher: "TeacherModel",
 }
-#: y2 is the third factor. The scales of y1 and y2 multiply to 256, which cancels the engine's shift by 10, less 2 of the 4.
+#: The engine computes ``4 y2 y1 (x1 - 64) >> 10``; y1 and y2 come scaled by powers of two that multiply to 256, so
+#: nothing is lost. y2 is the third factor.
 RULE = "4 * u0 * y2 * y1 * (x1 - 64)"
 FOREVER = 1e17  # a time constant in which a trace keeps its value; 0 would make it zero
 

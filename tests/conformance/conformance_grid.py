@@ -32,7 +32,7 @@ class Grid:
 
     name: str
     n_samples: int = 2
-    n_steps: int = 20
+    n_steps: int = 14
     inputs: dict[str, tuple[int, int]] = field(
         default_factory=lambda: {name: (N_LINES, bits) for name, bits in MESSAGE_BITS.items()}
     )

@@ -308,7 +308,7 @@ def test_samples_follow_each_other_when_nothing_is_left_of_the_last(
 )
 def test_what_lava_does_not_have_is_refused_by_name(group: LIF, feature: str) -> None:
     with pytest.raises(FeatureError, match=rf"backend 'lava' lacks: {feature} \("):
-        LavaBackend().open(compile(Network((group,))))
+        LavaBackend().open(compile(Network((group,)), "unlimited"))
 
 
 def test_chip_without_lava_loihi_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

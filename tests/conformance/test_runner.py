@@ -215,7 +215,7 @@ def test_values_that_a_message_cannot_hold_are_refused(backend: Backend) -> None
     needs(backend, "graded")
     groups = (Input("in", 2), Sigma("out", 1))
     network = Network(groups, (Dense("in", "out", [[1, 1]], num_message_bits=4),), (Probe("out"), Probe("in")))
-    with backend.open(compile(network)) as runner:
+    with backend.open(compile(network, "unlimited")) as runner:
         result = runner.run(events_from_dense([[[15, -15], [0, 3]]], graded=True))
         assert [part.tolist() for part in result.spikes["in"] if part is not None][3] == [15, -15, 3]
         with pytest.raises(DataError, match="a value of 16 for input 'in' exceeds the 15"):
