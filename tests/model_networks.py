@@ -52,7 +52,12 @@ def random_model(rng: np.random.Generator, name: str, model: str, n: int) -> Neu
         return LIF(name, n, **(common | wide))
     if model == "reset":
         return LIFReset(
-            name, n, vth=vth, reset_interval=int(rng.choice([1, 2, 3, 6])), reset_offset=int(rng.integers(0, 7)), **common
+            name,
+            n,
+            vth=vth,
+            reset_interval=int(rng.choice([1, 2, 3, 6])),
+            reset_offset=int(rng.integers(0, 7)),
+            **common,
         )
     if model == "refractory":
         return LIFRefractory(name, n, vth=min(vth, 50), refractory_period=int(rng.integers(1, 5)), **common)
