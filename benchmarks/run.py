@@ -25,6 +25,7 @@ BENCHMARKS = (
     "time_startup",
     "peakmem",
     "track_digits",
+    "track_lava_learning",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.

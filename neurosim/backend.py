@@ -44,6 +44,7 @@ FEATURES = {
     "delays": "synaptic delays",
     "graded": "messages with values",
     "loihi1": "the arithmetic of the chip where Lava's differs",
+    "lava-dl": "the arithmetic of lava-dl where Lava's differs",
     "recurrent": "connections that form a cycle",
     "probe_state": "recording u, v and other states",
     "resume": "starting from a given state, and returning the final one",
@@ -160,6 +161,16 @@ class Backend(Protocol):
             Raise `OverflowDetected` when a register overflows, instead of counting only.
         """
         ...
+
+
+class LearningBackend(Backend, Protocol):
+    """A backend with the feature "learning".
+
+    `learner` is "module:class" of what trains on it, imported on first use. The class is called with ``(program, plan,
+    events, labels, threads)``, all of them checked, and gives a `neurosim.learning.population.Learner`.
+    """
+
+    learner: str
 
 
 BackendClass = Callable[[], Backend]

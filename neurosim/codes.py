@@ -40,7 +40,7 @@ PROBE_SPIKES, PROBE_U, PROBE_V, PROBE_THIRD, PROBE_FOURTH = range(5)  # the stat
 
 # What only programs with other models than LIF, or with links, have (`neurosim.program.ModelArrays`).
 # Columns of the setting table, by model; a column not named for a model is 0.
-ARITHMETIC, PERIOD, INTERVAL, PHASE = range(4)  # LIF_EACH
+CHIP, PERIOD, INTERVAL, PHASE = range(4)  # LIF_EACH; CHIP: arithmetic of the chip
 CAP, FLOOR = range(2)  # MULTISPIKE: largest and smallest message
 VTH, SPIKE_SHIFT, STATE_SHIFT, CUMULATIVE, RELU = range(5)  # DELTA, SIGMA_DELTA, GRADED; PRODUCT shifts by SPIKE_SHIFT
 SINE, COSINE, ROTATION_BITS = 5, 6, 7  # RESONATE*, with VTH and STATE_SHIFT
@@ -48,8 +48,6 @@ DECAY_I, DECAY_V, DECAY_THETA, DECAY_R, THETA_0, THETA_STEP = range(6)  # ATRLIF
 N_SETTINGS = 8
 PARAM_KEEP_U, PARAM_KEEP_V, PARAM_HIGH, PARAM_LOW = range(4)  # rows of the parameters per neuron, LIF family
 N_PARAMS = 4
-
-ARITHMETIC_LAVA, ARITHMETIC_LOIHI1 = range(2)
 
 # Columns of the link table.
 LINK_CONNECTION, LINK_KIND, LINK_VALUES, LINK_PORT, LINK_EXPONENT, LINK_OFFSET, LINK_RING, LINK_WIDE = range(8)

@@ -199,5 +199,5 @@ def probe_everything(network: Network, states: bool) -> Network:
 
 def _run(backend: Backend, model: Model, events: Events, n_steps: int | None, threads: int) -> RunResult:
     network = probe_everything(model.network, "probe_state" in backend.features)
-    with backend.open(compile_network(network, model.chip), threads=threads) as runner:
+    with backend.open(compile_network(network, model.chip, model.arithmetic), threads=threads) as runner:
         return runner.run(events, n_steps)

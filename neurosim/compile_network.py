@@ -20,8 +20,8 @@ def compile(network: Network, chip: str | Chip = "loihi1", arithmetic: str = "la
         In floats, chip integers or both; integers pass unchanged.
     chip : str or Chip
         Name of a preset, path of a chip file, or a chip.
-    arithmetic : {"lava-0.10", "loihi1"}
-        Whose arithmetic to follow where Lava's CPU models and the Loihi 1 chip differ (`docs/arithmetic.md`).
+    arithmetic : {"lava-0.10", "loihi1", "lava-dl"}
+        Whose arithmetic to follow where Lava's CPU models, the Loihi 1 chip and lava-dl differ (`docs/arithmetic.md`).
 
     Raises
     ------

@@ -184,7 +184,7 @@ def evaluate_model(
             f"model {network.name!r}: its readout has {network.group(READOUT).n} classes, task {task.name!r} has "
             f"{task.n_classes}; choose the model's own task"
         )
-    program = compile_network(network, model.chip)
+    program = compile_network(network, model.chip, model.arithmetic)
     with get_backend(backend).open(program, threads=threads) as runner:
         result = runner.run(task.test_events.take(np.arange(n)), n_steps)
     predictions = class_predictions(result)
@@ -215,7 +215,7 @@ def run_model(
     network = model.network
     if not network.probes:
         network = network.with_probes(Probe(group.name) for group in network.groups)
-    program = compile_network(network, model.chip)
+    program = compile_network(network, model.chip, model.arithmetic)
     with get_backend(backend).open(program, threads=threads) as runner:
         return runner.run(events, n_steps)
 

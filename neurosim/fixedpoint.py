@@ -60,6 +60,23 @@ RANGES: dict[str, Range] = {
     "conv_weight": Range(-256, 255),
 }
 
+
+class Profile(NamedTuple):
+    """How a profile of arithmetic differs from Lava's CPU models (`docs/arithmetic.md`, section 8)."""
+
+    chip: bool = False  # sums wrap into 22 bits, u and u + bias into 24, as on Loihi 1
+    cuts_each_weight: bool = False  # a negative exponent costs the low bits of each weight, not of their sum
+    fires_at_threshold: bool = False  # a spike where v reaches the threshold, not only where it exceeds it
+
+
+#: What `arithmetic` may be.
+ARITHMETICS = {
+    "lava-0.10": Profile(),
+    "loihi1": Profile(chip=True, cuts_each_weight=True),
+    "lava-dl": Profile(fires_at_threshold=True),
+}
+DEFAULT_ARITHMETIC = "lava-0.10"
+
 SIGN_MODES = ("mixed", "excitatory", "inhibitory", "null")
 
 

@@ -44,7 +44,9 @@ def training_metrics(
 ) -> dict[str, Any]:
     """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.plots` read."""
     learning = trainer.op_counts
-    table = load_energy_table(config.energy_table)
+    priced = None
+    if learning is not None:
+        priced = energy(learning, load_energy_table(config.energy_table), per=max(1, learning.n_samples)).to_dict()
     described = describe_program(program)
     return {
         "neurosim": VERSION,
@@ -73,11 +75,11 @@ def training_metrics(
             "history": history,
         },
         "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion")},
-        "counts": {"per_inference": test["counts"], "per_learning_step": counts_metrics(learning)},
-        "energy": {
-            "per_inference": test["energy"],
-            "per_learning_step": energy(learning, table, per=max(1, learning.n_samples)).to_dict(),
+        "counts": {
+            "per_inference": test["counts"],
+            "per_learning_step": None if learning is None else counts_metrics(learning),
         },
+        "energy": {"per_inference": test["energy"], "per_learning_step": priced},
         "utilisation": described["utilisation"],
         "quantization": [
             {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes

@@ -15,6 +15,7 @@ from neurosim.arrayfile import Arrays, pack_arrays, unpack_arrays
 from neurosim.atomic import write_atomically
 from neurosim.chip import Chip
 from neurosim.errors import ModelFileError, NeurosimError
+from neurosim.fixedpoint import ARITHMETICS, DEFAULT_ARITHMETIC
 from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, OneToOne, Probe, Sparse
 from neurosim.neurons import (
     ATRLIF,
@@ -85,6 +86,8 @@ class Model:
     chip : Chip
     scales : dict of str to float
         Units of the quantised quantities, for reports only.
+    arithmetic : str
+        Whose arithmetic the neurons follow; see `neurosim.compile_network.compile`.
     metadata : dict
         JSON-able: task, seed, n_steps, rule and so on.
     version : str
@@ -96,6 +99,7 @@ class Model:
     scales: dict[str, float] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     version: str = VERSION
+    arithmetic: str = DEFAULT_ARITHMETIC
 
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -157,6 +161,8 @@ def pack_model(model: Model, path: str | os.PathLike[str] = "model") -> bytes:
         "scales": model.scales,
         "metadata": model.metadata,
     }
+    if model.arithmetic != DEFAULT_ARITHMETIC:
+        header["arithmetic"] = model.arithmetic
     return pack_arrays(header, arrays)
 
 
@@ -183,7 +189,10 @@ def unpack_model(data: bytes, path: str | os.PathLike[str] = "model") -> Model:
             name=described["name"],
         )
         chip = Chip.from_dict(header["chip"])
-        return Model(network, chip, dict(header["scales"]), dict(header["metadata"]), header["neurosim"])
+        arithmetic = header.get("arithmetic", DEFAULT_ARITHMETIC)
+        if arithmetic not in ARITHMETICS:
+            raise ValueError(f"unknown arithmetic {arithmetic!r}")
+        return Model(network, chip, dict(header["scales"]), dict(header["metadata"]), header["neurosim"], arithmetic)
     except (LookupError, TypeError, ValueError, NeurosimError) as error:
         what = f"missing {error}" if isinstance(error, KeyError) else str(error)
         raise ModelFileError(f"{owner}: unexpected contents: {what}; save it again with neurosim {VERSION}") from error

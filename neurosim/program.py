@@ -77,8 +77,8 @@ class Program:
     arrays : ProgramArrays
     scales : dict of str to float
         Units of the quantised quantities, for reports only ("group/hidden": chip weight units per float unit).
-    arithmetic : {"lava-0.10", "loihi1"}
-        Whose arithmetic the neurons follow where Lava and the chip differ (`docs/arithmetic.md`).
+    arithmetic : {"lava-0.10", "loihi1", "lava-dl"}
+        Whose arithmetic the neurons follow where Lava, the chip and lava-dl differ (`docs/arithmetic.md`).
     models : ModelArrays or None
         None for LIF neurons with binary spikes and without delays.
     """

@@ -86,6 +86,8 @@ def summary_lines(metrics: Metrics) -> list[str]:
             lines.append(
                 f"energy             {bound}{format_energy(energy['total_pj'])} per {words} ({energy['table']})"
             )
+    if metrics.get("backend") and metrics.get("counts") and not any(metrics["counts"].values()):
+        lines.append(f"operations         not counted by the backend {metrics['backend']!r}; hence no energy")
     synops = count_per(metrics, "per_inference", "synaptic_operations")
     if synops is not None:
         spikes = count_per(metrics, "per_inference", "spikes")

@@ -338,6 +338,7 @@ class SimulatorBackend:
     name = "simulator"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:SimulatorLearner"
 
     @classmethod
     def status(cls) -> Status:
@@ -356,6 +357,7 @@ class ReferenceBackend:
     name = "reference"
     version = VERSION
     features = frozenset(FEATURES)
+    learner = "neurosim.learning.population:ReferenceLearner"
 
     @classmethod
     def status(cls) -> Status:

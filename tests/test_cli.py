@@ -137,11 +137,13 @@ def test_train_fills_the_folder(trained: Path) -> None:
 
 def test_train_takes_a_file_overrides_it_and_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "runs" / "digits-001").mkdir(parents=True)
-    (tmp_path / "my.toml").write_text("epochs = 1\nseed = 5\n[network]\nhidden = [4]\n", encoding="utf-8")
-    found = read_json("train", "my.toml", "--set", "network.hidden=[6]", "--seed", 9)
+    (tmp_path / "my.toml").write_text(
+        "epochs = 1\nseed = 5\nbackend = 'reference'\n[network]\nhidden = [4]\n", encoding="utf-8"
+    )
+    found = read_json("train", "my.toml", "--set", "network.hidden=[6]", "--seed", 9, "--backend", "simulator")
     assert found["folder"] == "runs/digits-002"
     config = found["metrics"]["config"]
-    assert (config["seed"], config["network"]["hidden"]) == (9, [6])
+    assert (config["seed"], config["backend"], config["network"]["hidden"]) == (9, "simulator", [6])
 
 
 def test_train_prints_an_example() -> None:
@@ -189,7 +191,8 @@ def test_an_interrupt_before_the_first_checkpoint_promises_nothing(tmp_path: Pat
 
 
 def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> None:
-    assert "leave out --set, --seed, --out and --force" in error("train", "--resume", trained, "--seed", 2)
+    assert "leave out --set, --seed, --backend, --out and --force" in error("train", "--resume", trained, "--seed", 2)
+    assert "leave out" in error("train", "--resume", trained, "--backend", "reference")
     (tmp_path / "empty").mkdir()
     assert "no checkpoint" in error("train", "--resume", "empty")
     assert "does not exist" in error("train", "--resume", "absent")
@@ -205,6 +208,7 @@ def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> N
         (["--set", "chip=loihi3"], "unknown chip 'loihi3'"),
         (["--set", "energy_table=loihi"], "unknown energy table 'loihi'"),
         (["--set", "backend=simulatr"], "did you mean 'simulator'"),
+        (["--backend", "simulatr"], "did you mean 'simulator'"),
         (["--seed", "-1"], "seed: -1 is out of range"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from neurosim.metrics import N_EXAMPLES, N_WEIGHT_IMAGES, counts_metrics, traini
 from neurosim.modelfile import Model
 from neurosim.network import Dense
 from neurosim.program import Program
+from neurosim.report import summary_lines
 from neurosim.tasks import Task, load_task
 
 N_GENERATIONS, BATCH, PAIRS = 4, 5, 2
@@ -81,6 +83,18 @@ def test_totals_equal_the_sums_over_rows(run: Run, which: str) -> None:
     for name in COUNTERS:
         assert counts["totals"][name] == sum(row.get(name, 0) for row in counts["by_row"].values()), name
     assert counts["totals"]["spikes"] > 0 and counts["totals"]["synaptic_operations"] > 0
+
+
+def test_a_backend_without_counts_leaves_counts_and_energy_unknown(run: Run) -> None:
+    """Nothing is priced that was not counted, and the summary says so."""
+    config = override(TrainConfig(), ["network.hidden=[18]", "network.n_steps=4", "backend=reference"])
+    silent = SimpleNamespace(op_counts=None, generation=1)
+    test = run.test | {"counts": None, "energy": None}
+    metrics = training_metrics(config, run.task, run.program, (), silent, [], 1.0, test, 1)
+    assert metrics["counts"] == metrics["energy"] == {"per_inference": None, "per_learning_step": None}
+    lines = "\n".join(summary_lines(metrics))
+    assert "not counted by the backend 'reference'; hence no energy" in lines
+    assert "training" in lines and "per inference" not in lines and "per training sample" not in lines
 
 
 def test_counts_say_for_how_many_samples_and_steps_they_are(run: Run) -> None:

@@ -187,3 +187,12 @@ def test_every_model_and_connection_comes_back_as_it_was(seed):
     for old, new in zip((*network.groups, *network.connections), (*back.groups, *back.connections), strict=True):
         assert_same_part(new, old)
     assert compile(back, "unlimited").fingerprint == compile(network, "unlimited").fingerprint
+
+
+def test_the_arithmetic_is_kept_and_an_unknown_one_refused(model):
+    kept = dataclasses.replace(model, arithmetic="lava-dl")
+    data = pack_model(kept)
+    assert unpack_model(data).arithmetic == "lava-dl"
+    assert unpack_model(pack_model(model)).arithmetic == "lava-0.10"
+    with pytest.raises(ModelFileError, match="unknown arithmetic 'exact'"):
+        unpack_model(changed(data, lambda h, a: h.update(arithmetic="exact")))

@@ -2,5 +2,6 @@
 
 from neurosim_lava.backend import LavaBackend as LavaBackend
 from neurosim_lava.backend import LavaLoihiBackend as LavaLoihiBackend
+from neurosim_lava.engine import update as update
 from neurosim_lava.export import export as export
 from neurosim_lava.place import install as install

@@ -48,8 +48,9 @@ class LavaBackend:
     #: All of Lava's own integer models; LIF neurons with a refractory period it has in floats only.
     features = frozenset({
         "lif", "lif_reset", "lif_ternary", "sigma", "delta", "sigma_delta", "product", "graded_vec", "resonate", "atrlif",
-        "dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights",
+        "dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights", "learning",
     })  # fmt: skip
+    learner = "neurosim_lava.learn:LavaLearner"
     hardware = False
 
     def __init__(self, patience: float = 1.0, hardware: bool = False) -> None:

@@ -31,11 +31,16 @@ def main(arguments: list[str]) -> None:
     shim.name_shared_memory(prefix)
     try:
         shim.import_var_model()
-        from neurosim_lava import build, hardware
+        from neurosim_lava import build, hardware, learnbuild
     except ImportError:
         _tell(write, {"error": traceback.format_exc()})
         raise
-    kinds = {"run": build.run, "hardware": hardware.run}
+    kinds = {
+        "run": build.run,
+        "hardware": hardware.run,
+        "members": learnbuild.run_members,
+        "update": learnbuild.run_update,
+    }
     _tell(write, {"stage": "start"})
     while True:
         header, arrays = requests.get()

@@ -93,7 +93,7 @@ def inspect(model: ModelPath, as_json: Json = False) -> None:
     from neurosim.metrics import describe_program
 
     loaded = load(model)
-    program = compile(loaded.network, loaded.chip)
+    program = compile(loaded.network, loaded.chip, loaded.arithmetic)
     described = describe_program(program)
     facts = {"neurosim": loaded.version, "chip": loaded.chip.name, "fingerprint": program.fingerprint}
     if as_json:

@@ -46,6 +46,8 @@ def train(
                                         "are removed.")] = False,
     example: Annotated[bool, typer.Option("--example", help="Print a configuration file with every key, "
                                           "and stop.")] = False,
+    backend: Annotated[str | None, typer.Option(help="What it learns on, if not what the configuration says; see: "
+                                                "neurosim backends.")] = None,
     seed: Seed = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a network on the chip and write model, metrics, plots and report into a folder."""
@@ -57,10 +59,10 @@ def train(
         print(example_toml(), end="")
         return
     if resume is not None:
-        if assignments or out is not None or force or seed is not None:
+        if assignments or out is not None or force or seed is not None or backend is not None:
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
-                "leave out --set, --seed, --out and --force"
+                "leave out --set, --seed, --backend, --out and --force"
             )
         from neurosim.experiment import checkpoint_config
 
@@ -69,6 +71,7 @@ def train(
         return
     config = load_config(what) if what.endswith(".toml") else replace(TrainConfig(), task=what)
     config = _with_options(override(config, assignments or ()), seed, None)
+    config = config if backend is None else replace(config, backend=backend)
     _check_names(config)
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)

@@ -8,9 +8,8 @@ wraps written out; twin: `neurosim.reference.models`.
 import numpy as np
 
 from neurosim.codes import (
-    ARITHMETIC,
-    ARITHMETIC_LOIHI1,
     CAP,
+    CHIP,
     COSINE,
     CUMULATIVE,
     DECAY_I,
@@ -68,7 +67,7 @@ def update_lif_family(model, setting, param, t, acc, u, v, blocked, bias, value)
     """
     n_active, n_over, n_corrected, n_saturated = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     lif = model != MODEL_TERNARY and model != MODEL_MULTISPIKE
-    chip = lif and setting[ARITHMETIC] == ARITHMETIC_LOIHI1
+    chip = lif and setting[CHIP] != 0
     clears = lif and setting[INTERVAL] > 0 and t % max(setting[INTERVAL], 1) == setting[PHASE]
     for k in range(len(u)):
         if clears:

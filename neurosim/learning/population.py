@@ -1,17 +1,18 @@
-"""Evaluate a generation's population on a backend and apply its votes; one learner class per backend."""
+"""Evaluate a generation's population on a backend and apply its votes; the learners of the built-in backends."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from importlib import import_module
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.backend import check_threads
+from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
 from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, WEIGHT_BITS
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import DataError, FeatureError
+from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learnplan import LearnPlan, Scales
@@ -27,11 +28,11 @@ class Outcome(NamedTuple):
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
     predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
     statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
-    counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS)
+    counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
 
 
 class Learner(Protocol):
-    """A program being trained on a backend."""
+    """A program being trained on a backend; the backend's attribute `learner` names the class."""
 
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
@@ -43,7 +44,10 @@ class Learner(Protocol):
         self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
         key: int,
     ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
-        """Apply votes to `full` (in place) and to the chip; return counts and the number of saturated weights."""
+        """Apply votes to `full` (in place) and to the chip; return counts and the number of saturated weights.
+
+        The counts have the column "weight_updates" in any case; it is how a run knows what share of its weights moved.
+        """
         ...
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
@@ -202,18 +206,40 @@ class ReferenceLearner:
         """Nothing is held."""
 
 
-LEARNERS: dict[str, type[SimulatorLearner] | type[ReferenceLearner]] = {
-    "simulator": SimulatorLearner,
-    "reference": ReferenceLearner,
-}
-
-
 def open_learner(
     backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
 ) -> Learner:
-    """Load a program for learning on a backend."""
-    if backend not in LEARNERS:
-        raise FeatureError(f"backend {backend!r} lacks: learning; choose one of {', '.join(LEARNERS)}")
+    """Load a program for learning on a backend.
+
+    Parameters
+    ----------
+    backend : str
+        A registered backend with the feature "learning"; its attribute `learner` says what class to open.
+    program, plan
+        The program, and the learning rule laid out over it.
+    events : Events
+        Training samples.
+    labels : (n_samples,) integers
+        0..n_classes - 1.
+    threads : int
+        Does not change any result.
+
+    Raises
+    ------
+    BackendError
+        If the backend is unknown or what it drives is not installed.
+    FeatureError
+        If it cannot learn.
+    DataError
+        If the labels do not fit the samples or the readout.
+    """
+    found = get_backend(backend)
+    check_features(backend, found.features, frozenset({"learning"}))
+    module, _, name = cast(LearningBackend, found).learner.partition(":")
+    if not name:
+        raise BackendError(
+            f"backend {backend!r} has the feature 'learning' and no learner {module!r}: set its attribute to 'module:class'"
+        )
     events = check_events(events, program.network.n_inputs)
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):
@@ -225,7 +251,8 @@ def open_learner(
         raise DataError(
             f"labels: {worst} is outside 0..{plan.n_classes - 1}, the readout's neurons; use those as labels"
         )
-    return LEARNERS[backend](program, plan, events, labels.astype(np.int64), check_threads(threads))
+    learner = getattr(import_module(module), name)
+    return cast(Learner, learner(program, plan, events, labels.astype(np.int64), check_threads(threads)))
 
 
 def check_batch(

@@ -107,7 +107,7 @@ class Trainer:
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
         self.accumulated = np.zeros(shape, np.int64)
         self.scales: Scales = initial_scales(self.plan)
-        self.counts = np.zeros((len(program.rows), N_COUNTERS), np.int64)
+        self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self.learner.load(self.full)
 
@@ -130,7 +130,6 @@ class Trainer:
             self.prepare()
         g = self.generation
         outcome = self._evaluate(g, STREAM_PAIRS, g)
-        self.counts += outcome.counts
         self._accumulate(outcome)
         remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
         update_counts, n_saturated = self.learner.update(
@@ -140,7 +139,8 @@ class Trainer:
             self.scales.step_shift,
             stream_key(self.seed, STREAM_ROUNDING, g),
         )
-        self.counts += update_counts
+        if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
+            self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
         if (g + 1) % RECALIBRATE_EVERY == 0:
             self._calibrate_noise(outcome)
         self.generation = g + 1
@@ -198,8 +198,13 @@ class Trainer:
         return learned_weights(self.program, self.plan, self.full)
 
     @property
-    def op_counts(self) -> OpCounts:
-        """Operations of all generations so far, as a chip would do them: every member is a run of its own."""
+    def op_counts(self) -> OpCounts | None:
+        """Operations of all generations so far, as a chip would do them: every member is a run of its own.
+
+        None if the backend counts none.
+        """
+        if self.counts is None:
+            return None
         samples = self.generation * self.batch
         runs = samples * (1 + 2 * self.plan.n_pairs)
         return OpCounts(self.program.rows, self.counts.copy(), samples, runs * self.plan.n_steps)
@@ -218,8 +223,9 @@ class Trainer:
             "accumulated": self.accumulated.copy(),
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
-            "counts": self.counts.copy(),
         }
+        if self.counts is not None:
+            arrays["counts"] = self.counts.copy()
         return header, arrays
 
     def restore(self, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], where: str = "checkpoint") -> None:
@@ -236,13 +242,15 @@ class Trainer:
         if header["fingerprint"] != self.program.fingerprint:
             raise ModelFileError(f"{where}: made for another network, chip or seed; resume with the same configuration")
         present = self.state()[1]
+        if "counts" not in arrays:  # of a backend that counts no operations
+            present.pop("counts", None)
         for name, array in present.items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise ModelFileError(f"{where}: {name} does not fit this rule; resume with the same configuration")
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
-        self.counts = arrays["counts"].astype(np.int64)
+        self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),
             int(header["temperature"]), int(header["fitness_shift"]),

@@ -19,10 +19,10 @@ from neurosim.codes import (
     OP_UPDATE,
     TARGET_BITS,
 )
-from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits
+from neurosim.fixedpoint import ARITHMETICS, DECAY_ONE, lost_weight_bits
 from neurosim.mapping.formats import SMALL, rows_pay
 from neurosim.mapping.layout import Mapping
-from neurosim.mapping.pack_models import chip_weights, is_link, model_of, sum_exponent
+from neurosim.mapping.pack_models import chip_weights, is_link, model_of, sum_exponent, threshold_of
 from neurosim.network import LIF, AnyConnection, Connection, Dense, Group, Input, IntegerConnection, Network, Sparse
 from neurosim.neurons import ATRLIF, SigmaDelta
 from neurosim.program import ProgramArrays, aligned_copy
@@ -84,7 +84,7 @@ def _group_row(group: Group, start: int, arithmetic: str) -> tuple[int, ...]:
     if model != MODEL_LIF:
         return start, start + group.n, model, 0, 0, 0, 0
     assert isinstance(group, LIF)
-    threshold = int(group.vth) << INPUT_SHIFT
+    threshold = int(threshold_of(group, arithmetic))
     return (
         start,
         start + group.n,
@@ -175,7 +175,7 @@ def _pack_sparse(connection: Sparse, exponent: int, parts: _Parts, arithmetic: s
     assert connection.sign_mode is not None
     lost = lost_weight_bits(connection.num_weight_bits, connection.sign_mode)
     used_bits = int(np.bitwise_or.reduce(connection.word, initial=0)) >> TARGET_BITS
-    if arithmetic == "lava-0.10" and used_bits & ((1 << lost) - 1) == 0:
+    if not ARITHMETICS[arithmetic].cuts_each_weight and used_bits & ((1 << lost) - 1) == 0:
         return 0, exponent, parts.add_synapses(connection.start, connection.word)
     shift, word = _words(chip_weights(connection.data, connection, arithmetic), np.asarray(connection.row))
     return shift, exponent, parts.add_synapses(connection.start, word)

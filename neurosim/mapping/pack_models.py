@@ -7,7 +7,14 @@ import numpy.typing as npt
 
 from neurosim import codes
 from neurosim.errors import NetworkError
-from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits, truncate_weights
+from neurosim.fixedpoint import (
+    ARITHMETICS,
+    DECAY_ONE,
+    DEFAULT_ARITHMETIC,
+    INPUT_SHIFT,
+    lost_weight_bits,
+    truncate_weights,
+)
 from neurosim.network import LIF, Connection, Conv, CubaLIF, Dense, Group, Input, IntegerConnection, Network
 from neurosim.neurons import (
     ATRLIF,
@@ -26,26 +33,26 @@ from neurosim.neurons import (
 )
 from neurosim.program import ModelArrays
 
-ARITHMETICS = {"lava-0.10": codes.ARITHMETIC_LAVA, "loihi1": codes.ARITHMETIC_LOIHI1}
-
 
 def check_arithmetic(network: Network, arithmetic: str) -> None:
     """Refuse an unknown profile, and models that the chip of a profile does not have."""
     if arithmetic not in ARITHMETICS:
         raise NetworkError(f"unknown arithmetic {arithmetic!r}; choose one of {', '.join(ARITHMETICS)}")
-    if arithmetic != "loihi1":
+    if arithmetic == DEFAULT_ARITHMETIC:
         return
     for group in network.groups:
-        if not isinstance(group, Input) and type(group) not in (LIF, LIFRefractory):
+        if not isinstance(group, Input) and type(group) not in (LIF, LIFReset, LIFRefractory):
             raise NetworkError(
-                f"group {group.name!r}: arithmetic 'loihi1' is that of LIF and LIFRefractory, found "
-                f"{type(group).__name__}; use arithmetic 'lava-0.10'"
+                f"group {group.name!r}: arithmetic {arithmetic!r} is that of LIF, LIFReset and LIFRefractory, found "
+                f"{type(group).__name__}; use arithmetic {DEFAULT_ARITHMETIC!r}"
             )
+    if not ARITHMETICS[arithmetic].cuts_each_weight:
+        return
     for connection in network.connections:
         if isinstance(connection, (Connection, Conv)) or connection.num_message_bits or connection.plastic:
             raise NetworkError(
-                f"connection {connection.name!r}: arithmetic 'loihi1' is for binary spikes and fixed weights that are "
-                "stored one by one; use arithmetic 'lava-0.10'"
+                f"connection {connection.name!r}: arithmetic {arithmetic!r} is for binary spikes and fixed weights that "
+                f"are stored one by one; use arithmetic {DEFAULT_ARITHMETIC!r}"
             )
 
 
@@ -70,7 +77,7 @@ def model_of(group: Group, arithmetic: str) -> int:
         if isinstance(group, kind):
             return code
     assert isinstance(group, LIF)
-    return codes.MODEL_LIF if group.is_uniform and arithmetic == "lava-0.10" else codes.MODEL_LIF_EACH
+    return codes.MODEL_LIF_EACH if ARITHMETICS[arithmetic].chip or not group.is_uniform else codes.MODEL_LIF
 
 
 def port_of(connection: IntegerConnection, network: Network) -> int:
@@ -98,7 +105,7 @@ def chip_weights(weights: npt.ArrayLike, connection: IntegerConnection, arithmet
         return np.asarray(weights, dtype=np.int64)
     assert connection.sign_mode is not None
     cut = truncate_weights(weights, connection.num_weight_bits, connection.sign_mode)
-    if arithmetic == "lava-0.10":
+    if not ARITHMETICS[arithmetic].cuts_each_weight:
         return cut
     lost = lost_weight_bits(connection.num_weight_bits, connection.sign_mode)
     shift = lost + connection.weight_exp
@@ -108,7 +115,12 @@ def chip_weights(weights: npt.ArrayLike, connection: IntegerConnection, arithmet
 
 def sum_exponent(connection: IntegerConnection, arithmetic: str) -> int:
     """Return the exponent that scales the sum of the weights of a step."""
-    return connection.weight_exp if arithmetic == "lava-0.10" else 0
+    return 0 if ARITHMETICS[arithmetic].cuts_each_weight else connection.weight_exp
+
+
+def threshold_of(group: LIF, arithmetic: str) -> npt.NDArray[np.int64]:
+    """Return what v must exceed, one number or (n,), in units of v."""
+    return (np.asarray(group.vth, np.int64) << INPUT_SHIFT) - int(ARITHMETICS[arithmetic].fires_at_threshold)
 
 
 def pack_models(network: Network, arithmetic: str) -> ModelArrays | None:
@@ -126,7 +138,7 @@ def pack_models(network: Network, arithmetic: str) -> ModelArrays | None:
         if not isinstance(group, (Input, CubaLIF)):
             setting[i] = _settings(group, arithmetic)
         if isinstance(group, LIF):
-            param[:, where] = _parameters(group)
+            param[:, where] = _parameters(group, arithmetic)
         if isinstance(group, ATRLIF):
             rest[2, where] = group.theta_0 << INPUT_SHIFT
     packed = _Links(network, arithmetic)
@@ -141,7 +153,7 @@ def _settings(group: Neurons, arithmetic: str) -> list[int]:
     if isinstance(group, MultiSpikeLIF):
         values = {codes.CAP: group.max_spikes, codes.FLOOR: -group.max_spikes if group.signed else 0}
     elif isinstance(group, LIF) and not isinstance(group, TernaryLIF):
-        values = {codes.ARITHMETIC: ARITHMETICS[arithmetic]}
+        values = {codes.CHIP: int(ARITHMETICS[arithmetic].chip)}
         if isinstance(group, LIFRefractory):
             values[codes.PERIOD] = group.refractory_period
         if isinstance(group, LIFReset):
@@ -180,14 +192,16 @@ def _settings(group: Neurons, arithmetic: str) -> list[int]:
     return [values.get(column, 0) for column in range(codes.N_SETTINGS)]
 
 
-def _parameters(group: LIF) -> npt.NDArray[np.int64]:
+def _parameters(group: LIF, arithmetic: str) -> npt.NDArray[np.int64]:
     """Return what neurons of the LIF family have each: (4, n)."""
-    high, low = (group.vth_hi, group.vth_lo) if isinstance(group, TernaryLIF) else (group.vth, 0)
+    high, low = threshold_of(group, arithmetic), np.zeros((), np.int64)
+    if isinstance(group, TernaryLIF):
+        high, low = (np.asarray(vth, np.int64) << INPUT_SHIFT for vth in (group.vth_hi, group.vth_lo))
     rows = [
         DECAY_ONE - (np.asarray(group.du) + 1),
         DECAY_ONE - np.asarray(group.dv),
-        np.asarray(high) << INPUT_SHIFT,
-        np.asarray(low) << INPUT_SHIFT,
+        high,
+        low,
     ]
     return np.stack([np.broadcast_to(row, (group.n,)) for row in rows])
 

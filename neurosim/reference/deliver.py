@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.fixedpoint import lost_weight_bits, shift_exponent, truncate_weights, wrap_bits, wrap_int32
+from neurosim.fixedpoint import Profile, lost_weight_bits, shift_exponent, truncate_weights, wrap_bits, wrap_int32
 from neurosim.network import Conv, Dense, IntegerConnection
 
 Int64Array = npt.NDArray[np.int64]
+LAVA = Profile()
 CONV_BITS = 24  # of the sum of a convolution, sign included
 
 
@@ -22,35 +23,35 @@ class Matrices(NamedTuple):
     delays: Int64Array
 
 
-def connection_matrices(connection: IntegerConnection, arithmetic: str = "lava-0.10") -> Matrices:
+def connection_matrices(connection: IntegerConnection, profile: Profile = LAVA) -> Matrices:
     """Write a connection out; weights outside of it are 0."""
     if isinstance(connection, Dense):
-        weights = held_weights(connection.weights, connection, arithmetic)
+        weights = held_weights(connection.weights, connection, profile)
         delays = np.zeros_like(weights) if connection.delays is None else np.asarray(connection.delays, np.int64)
         return Matrices(weights, np.ones_like(weights), delays)
     sparse = connection.as_sparse()
     weights, stored, delays = (np.zeros(sparse.shape, np.int64) for _ in range(3))
     place = np.asarray(sparse.row, np.int64), np.asarray(sparse.col, np.int64)
-    weights[place] = held_weights(sparse.data, connection, arithmetic)
+    weights[place] = held_weights(sparse.data, connection, profile)
     stored[place] = 1
     delays[place] = 0 if sparse.delays is None else sparse.delays
     return Matrices(weights, stored, delays)
 
 
-def held_weights(weights: npt.ArrayLike, connection: IntegerConnection, arithmetic: str) -> Int64Array:
+def held_weights(weights: npt.ArrayLike, connection: IntegerConnection, profile: Profile) -> Int64Array:
     """Return weights as the format of a connection holds them; the chip applies the exponent to each."""
     if isinstance(connection, Conv):
         return np.asarray(weights, np.int64)
     assert connection.sign_mode is not None
     cut = truncate_weights(weights, connection.num_weight_bits, connection.sign_mode)
-    if arithmetic == "lava-0.10":
+    if not profile.cuts_each_weight:
         return cut
     lost = lost_weight_bits(connection.num_weight_bits, connection.sign_mode)
     return shift_exponent(cut >> lost, lost + connection.weight_exp)
 
 
 def deliver(
-    connection: IntegerConnection, matrices: Matrices, value: Int64Array, arithmetic: str = "lava-0.10"
+    connection: IntegerConnection, matrices: Matrices, value: Int64Array, profile: Profile = LAVA
 ) -> dict[int, Int64Array]:
     """Return what reaches the targets, (n_post,) for each delay.
 
@@ -64,7 +65,7 @@ def deliver(
     """
     sent = value if connection.num_message_bits else (value != 0).astype(np.int64)
     products = wrap_int32(matrices.weights * sent[None, :])
-    exponent = connection.weight_exp if arithmetic == "lava-0.10" else 0
+    exponent = 0 if profile.cuts_each_weight else connection.weight_exp
     if isinstance(connection, Conv):
         return {0: wrap_bits(products.sum(axis=1), CONV_BITS)}
     if connection.delays is None:

@@ -45,7 +45,11 @@ def shift_signed(x: int, exponent: int) -> int:
 
 
 class Learner:
-    """One generation's evaluation, sample by sample, pair by pair."""
+    """One generation's evaluation, sample by sample, pair by pair.
+
+    A backend that makes the runs or sums the votes itself overrides ``_run_base`` and ``_run_member``, or ``_reward``
+    and ``_vote``; the rule stays this one.
+    """
 
     def __init__(self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array]) -> None:
         self.plan, self.scales = plan, scales
@@ -98,10 +102,7 @@ class Learner:
             if plan.form == FORM_RESPONSE:
                 self._measure(plus - minus, post)
                 continue
-            credit += self._pair_fitness(plus, minus, label) * post * self._learning_neurons()
-            if plan.factor != FACTOR_TRACE:
-                self._vote(pre, credit)
-                credit[:] = 0
+            self._reward(self._pair_fitness(plus, minus, label), pre, post, credit)
         if plan.factor == FACTOR_TRACE:
             self._vote(pre, credit)
         return predict(z)
@@ -127,12 +128,15 @@ class Learner:
             near[self._window(t)] |= chip.near
             if t + 1 < plan.n_steps:
                 trace[self._window(t + 1)] += chip.fired
+        self._count_traces(trace, near)
+        return np.array(chip.v[self.readout]), trace, near
+
+    def _count_traces(self, trace: Int64Array, near: BoolArray) -> None:
         for i, group in enumerate(self.groups):
             spikes, close = int(trace[:, self.slices[group.name]].sum()), int(near[:, self.slices[group.name]].sum())
             self.statistics[0, i] += spikes
             self.statistics[3, i] += close
             self._count(group.name, counters.TRACE_UPDATES, spikes + close)
-        return np.array(chip.v[self.readout]), trace, near
 
     def _run_member(self, inputs: BoolArray, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
         """Run with the perturbation +/- post x (pre of the sources that fired); return the readout."""
@@ -233,6 +237,13 @@ class Learner:
             if self.plan.group[i, LEARNS]:
                 self._count(group.name, counters.REWARD_BROADCASTS, 1)
         return fitness
+
+    def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
+        """Add fitness x post to the local votes; with random factors, which each pair draws anew, vote at once."""
+        credit += fitness * post * self._learning_neurons()
+        if self.plan.factor != FACTOR_TRACE:
+            self._vote(pre, credit)
+            credit[:] = 0
 
     def _vote(self, pre: list[Int64Array], credit: Int64Array) -> None:
         """Add pre x credit, summed over ranks, to the votes of each connection."""

@@ -12,6 +12,7 @@ from neurosim.fixedpoint import (
     INPUT_SHIFT,
     STATE_LIMIT,
     STATE_MAX,
+    Profile,
     correct_current,
     saturate_voltage,
     shift_toward_zero,
@@ -51,7 +52,9 @@ class ModelStep(NamedTuple):
     n_saturated: int = 0
 
 
-def update_model(group: Neurons, sums: list[Int64Array], states: list[Int64Array], t: int, chip: bool) -> ModelStep:
+def update_model(
+    group: Neurons, sums: list[Int64Array], states: list[Int64Array], t: int, profile: Profile
+) -> ModelStep:
     """Advance a group by one step.
 
     Parameters
@@ -62,11 +65,11 @@ def update_model(group: Neurons, sums: list[Int64Array], states: list[Int64Array
     states : list of (n,) int64
     t : int
         Step of the sample, counted from 1.
-    chip : bool
-        Follow the chip where Lava's LIF differs (`docs/arithmetic.md`, section 8).
+    profile : Profile
+        How LIF differs from Lava's.
     """
     if isinstance(group, LIF):
-        return _lif(group, sums[0], states, t, chip)
+        return _lif(group, sums[0], states, t, profile)
     if isinstance(group, ATRLIF):
         return _atrlif(group, sums[0], states)
     if isinstance(group, RF):
@@ -97,7 +100,7 @@ def _any(*parts: Int64Array) -> npt.NDArray[np.bool_]:
     return np.asarray(np.any(np.stack(np.broadcast_arrays(*parts)) != 0, axis=0))
 
 
-def _lif(group: LIF, acc: Int64Array, states: list[Int64Array], t: int, chip: bool) -> ModelStep:
+def _lif(group: LIF, acc: Int64Array, states: list[Int64Array], t: int, profile: Profile) -> ModelStep:
     u, v = states[0], states[1]
     blocked = states[2] if isinstance(group, LIFRefractory) else np.zeros(group.n, np.int64)
     if isinstance(group, LIFReset) and t % group.reset_interval == group.reset_offset % group.reset_interval:
@@ -105,7 +108,7 @@ def _lif(group: LIF, acc: Int64Array, states: list[Int64Array], t: int, chip: bo
     keep_u, keep_v = DECAY_ONE - (np.asarray(group.du) + 1), DECAY_ONE - np.asarray(group.dv)
     wide = acc << INPUT_SHIFT
     active = _any(u, v, wrap_int32(wide), group.bias, blocked)
-    if chip:
+    if profile.chip:
         x = wrap_bits(wide, SUM_BITS)
         raw_u = shift_toward_zero(u * keep_u, 12) + x
         new_u = wrap_bits(raw_u, STATE_BITS)
@@ -121,7 +124,7 @@ def _lif(group: LIF, acc: Int64Array, states: list[Int64Array], t: int, chip: bo
     raw_v = shift_toward_zero(v * keep_v, 12) + driven
     new_v = saturate_voltage(raw_v)
     n_saturated = int((free & (np.abs(raw_v) > STATE_MAX)).sum())
-    value, after = _fire(group, new_v)
+    value, after = _fire(group, new_v, profile)
     value = np.where(free, value, 0)
     states = [new_u, np.where(free, after, v)]
     if isinstance(group, LIFRefractory):
@@ -129,7 +132,7 @@ def _lif(group: LIF, acc: Int64Array, states: list[Int64Array], t: int, chip: bo
     return ModelStep(states, value, active, int((x != wide).sum()), n_corrected, n_saturated)
 
 
-def _fire(group: LIF, v: Int64Array) -> tuple[Int64Array, Int64Array]:
+def _fire(group: LIF, v: Int64Array, profile: Profile) -> tuple[Int64Array, Int64Array]:
     """Return the messages and the voltages after the reset."""
     threshold = np.asarray(group.vth) << INPUT_SHIFT
     if isinstance(group, MultiSpikeLIF):
@@ -140,7 +143,7 @@ def _fire(group: LIF, v: Int64Array) -> tuple[Int64Array, Int64Array]:
         s = (v > np.asarray(group.vth_hi) << INPUT_SHIFT).astype(np.int64)
         s -= v < np.asarray(group.vth_lo) << INPUT_SHIFT
     else:
-        s = (v > threshold).astype(np.int64)
+        s = (v > threshold - int(profile.fires_at_threshold)).astype(np.int64)
     return s, np.where(s != 0, 0, v)
 
 

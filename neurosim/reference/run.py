@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neurosim import counters
 from neurosim.codes import RING_FIRST, RING_LENGTH, RING_OFFSET, RING_PORT
 from neurosim.counters import N_COUNTERS
-from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, wrap_int32
+from neurosim.fixedpoint import ARITHMETICS, DECAY_ONE, INPUT_SHIFT, wrap_int32
 from neurosim.network import LIF, Connection, CubaLIF, Input
 from neurosim.neurons import ATRLIF, Neurons
 from neurosim.program import Program, State
@@ -32,11 +32,11 @@ class Chip:
     def __init__(self, program: Program, weights: dict[str, Int64Array] | None = None) -> None:
         network = program.network
         self.network, self.route = network, program.mapping.route.astype(np.int64)
-        self.arithmetic = program.arithmetic
+        self.profile = ARITHMETICS[program.arithmetic]
         self.slices = {g.name: slice(network.offsets[g.name], network.offsets[g.name] + g.n) for g in network.groups}
         self.row = {name: i for i, name in enumerate(program.rows)}
         self.connections = [c for c in network.connections if not isinstance(c, Connection)]
-        self.matrices = {c.name: connection_matrices(c, self.arithmetic) for c in self.connections}
+        self.matrices = {c.name: connection_matrices(c, self.profile) for c in self.connections}
         for name, matrix in (weights or {}).items():
             self.matrices[name] = self.matrices[name]._replace(weights=matrix)
         self.counts = np.zeros((len(self.row), N_COUNTERS), np.int64)
@@ -120,7 +120,7 @@ class Chip:
             where = self.slices[group.name]
             if isinstance(group, Input):
                 self.value[where] = inputs[where]  # inputs come first in the numbering
-            elif type(group) is LIF and group.is_uniform and self.arithmetic == "lava-0.10":
+            elif type(group) is LIF and group.is_uniform and not self.profile.chip:
                 drawn = None if noise is None else noise(group.name, previous)
                 self._update(group, where, sums[group.name][0], drawn)
             else:
@@ -137,7 +137,7 @@ class Chip:
             port = target.ports.index(connection.port) if connection.port else 0
             sent = value[self.slices[connection.source]]
             matrices = self.matrices[connection.name]
-            arriving = deliver(connection, matrices, sent, self.arithmetic)
+            arriving = deliver(connection, matrices, sent, self.profile)
             operations = int((matrices.stored @ (sent != 0).astype(np.int64)).sum())
             self.counts[self.row[connection.name], counters.SYNAPTIC_OPERATIONS] += operations
             for delay, total in arriving.items():
@@ -157,7 +157,7 @@ class Chip:
         row = self.counts[self.row[group.name]]
         if noise is not None:
             row[counters.PERTURBATIONS] += group.n
-        threshold = np.asarray(group.vth) << INPUT_SHIFT
+        threshold = (np.asarray(group.vth) << INPUT_SHIFT) - int(self.profile.fires_at_threshold)
         out = update_lif(
             acc,
             np.zeros(group.n, np.int64) if noise is None else noise,
@@ -180,7 +180,7 @@ class Chip:
     def _update_model(self, group: Neurons, where: slice, sums: list[Int64Array]) -> None:
         row = self.counts[self.row[group.name]]
         states = [self.slots[i, where] for i in range(len(group.states))]
-        out = update_model(group, sums, states, self.t, self.arithmetic == "loihi1")
+        out = update_model(group, sums, states, self.t, self.profile)
         for i, new in enumerate(out.states):
             self.slots[i, where] = new
         self.value[where] = out.value

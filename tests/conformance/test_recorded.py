@@ -1,20 +1,15 @@
 """What others recorded, on a Loihi chip, on Lava and with lava-dl, is reproduced spike by spike by every backend."""
 
-import dataclasses
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 from realdata import CHIP_LIF, PART, READ_OUT, Layer, chip_trace, dense_layer, lava_trace, oxford
 
 from neurosim.backend import BUILT_IN, Backend, RunResult, get_backend
-from neurosim.codes import THRESHOLD
 from neurosim.compile_network import compile
 from neurosim.events import events_from_dense
 from neurosim.network import LIF, Dense, Group, Input, Network, Probe
 from neurosim.program import Program
-from neurosim.reference.neuron import LIFStep, update_lif
 
 
 def run(backend: Backend, program: Program, spikes: npt.NDArray[np.bool_]) -> RunResult:
@@ -114,26 +109,12 @@ def test_oxford_network_as_the_chip_computes_it(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_oxford_ground_truth(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All 10,178 spikes that lava-dl computed.
-
-    lava-dl fires where v reaches the threshold, the chip and Lava where v exceeds it (and the chip's spikes in
-    `test_loihi_chip_trace` bear that out). The one difference is put into the threshold, one unit of v lower than what
-    a mantissa can say: in the packed program, and on its way to the twin.
-    """
+def test_oxford_ground_truth(name: str) -> None:
+    """All 10,178 spikes that lava-dl computed: it fires where v reaches the threshold, chip and Lava where v exceeds it."""
     network = oxford()
     np.testing.assert_array_equal(plain_layers(network.layers, network.spikes_in, -1), network.spikes_out)
-    program = compile(layered(network.layers, Probe("2")))
-    table = program.arrays.group.copy()
-    table[1:, THRESHOLD] -= 1
-    lower = dataclasses.replace(program, arrays=program.arrays._replace(group=table))
-
-    def lowered(*arguments: Any) -> LIFStep:
-        *others, threshold, half = arguments
-        return update_lif(*others, threshold - 1, half)
-
-    monkeypatch.setattr("neurosim.reference.run.update_lif", lowered)
-    result = run(get_backend(name), lower, network.spikes_in[PART])
+    program = compile(layered(network.layers, Probe("2")), arithmetic="lava-dl")
+    result = run(get_backend(name), program, network.spikes_in[PART])
     expected = network.spikes_out[PART]
     np.testing.assert_array_equal(raster_of(result, "2", expected.shape), expected)
     assert network.spikes_out.sum() == 10178

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from numba.core import config
+from numba.core.errors import TypingError
 
 from neurosim.codes import EXPONENT, FORMAT, OFFSET, SHIFT, TARGET_BITS
 from neurosim.compile_network import compile
@@ -113,6 +115,18 @@ def test_csr_is_the_matrix_product_and_counts_synapses(left: int) -> None:
         np.testing.assert_array_equal(acc[:n_post], expected(before[:n_post], rows[sources].sum(axis=0), left, 0))
         assert acc[n_post] == before[n_post]
         assert count_synapses(start, first_row, padded_sources(n_spikes), n_spikes) == stored[sources].sum()
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="what is refused when kernels are compiled, and they are not")
+@pytest.mark.parametrize("wrong", ["sources", "acc", "rows", "strided"])
+def test_arrays_of_other_types_are_refused_by_the_compiler(wrong: str) -> None:
+    arrays = {"rows": np.zeros(40, np.int8), "sources": np.zeros(4, np.int32), "acc": np.zeros(8, np.int32)}
+    if wrong == "strided":
+        arrays["acc"] = np.zeros(16, np.int32)[::2]
+    else:
+        arrays[wrong] = arrays[wrong].astype(np.int64)
+    with pytest.raises(TypingError):
+        add8(arrays["rows"], 0, 8, arrays["sources"], 4, 0, 0, arrays["acc"])
 
 
 def test_the_largest_target_and_weights_fit_a_word() -> None:

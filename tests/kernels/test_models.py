@@ -108,6 +108,17 @@ def test_the_chip_cuts_each_weight_and_lava_cuts_their_sum():
     assert drive(group, [[6, 6]], [[1, 1], [0, 0]], "u", "loihi1", weight_exp=-3)[1] == 0
 
 
+@pytest.mark.parametrize("model", ["lif", "refractory", "reset", "each"])
+def test_lava_dl_fires_where_v_reaches_the_threshold(model):
+    for seed in range(6):
+        network = model_network(seed, (model,))
+        assert_same(*run_both(network, random_values(seed, 2, 15, network.n_inputs), "lava-dl"))
+    group = LIF("a", 1, du=4095, dv=4095, vth=10)
+    inputs = [[1], [0], [0]]
+    assert drive(group, [[10]], inputs, "spikes") == [0, 0, 0]
+    assert drive(group, [[10]], inputs, "spikes", "lava-dl") == [0, 1, 0]
+
+
 def test_a_refractory_neuron_is_blocked_for_exactly_its_period():
     for period in (1, 2, 5):
         group = LIFRefractory("a", 1, du=4095, dv=0, vth=1, bias_mant=65, refractory_period=period)

@@ -1,18 +1,21 @@
 """Populations: what pairs measure, what votes mean, and that nothing but the input matters."""
 
+import sys
 from itertools import product
+from types import ModuleType
 
 import numpy as np
 import pytest
 from dense_rule import DenseRule
 from random_networks import LAYOUTS, RULES, LearningCase, learning_case
 
+from neurosim.backend import BUILT_IN
 from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN
-from neurosim.errors import ConfigError, DataError, FeatureError
+from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
-from neurosim.learning.population import LEARNERS, Outcome, learned_weights, make_learn_scratch, open_learner
+from neurosim.learning.population import Outcome, learned_weights, make_learn_scratch, open_learner
 from neurosim.learnplan import Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe
 from neurosim.reference.learn import Learner
@@ -87,7 +90,7 @@ def test_two_generations_with_updates_equal_the_reference(form: str, factor: str
             np.testing.assert_array_equal(part, twin)
 
 
-@pytest.mark.parametrize("backend", LEARNERS)
+@pytest.mark.parametrize("backend", BUILT_IN)
 def test_loaded_weights_act_like_those_of_a_new_program(backend: str) -> None:
     case = learning_case("two hidden", "response", "trace", 2)
     other = learning_case("two hidden", "response", "trace", 2, seed=8)._replace(
@@ -167,7 +170,7 @@ def tiny_case(form: str, noise_exp: int) -> LearningCase:
     return LearningCase(program, plan, scales, events, np.array([0]), np.array([0]), response)
 
 
-@pytest.mark.parametrize("backend", LEARNERS)
+@pytest.mark.parametrize("backend", BUILT_IN)
 def test_a_perturbation_followed_by_hand(backend: str) -> None:
     """One spike of weight 4 gives 256 > 192, so the hidden neuron fires. Its trace is 1, the noise +-2**7.
 
@@ -181,7 +184,7 @@ def test_a_perturbation_followed_by_hand(backend: str) -> None:
         assert not evaluate(tiny_case("response", 5), backend, key=key).measured.any()
 
 
-@pytest.mark.parametrize("backend", LEARNERS)
+@pytest.mark.parametrize("backend", BUILT_IN)
 def test_a_scalar_vote_followed_by_hand(backend: str) -> None:
     """z = (640, -640) lies 1280 >> 3 = 160/256 octaves apart, so p = 1 / (1 + 2**-0.625) = 0.607, 0.28 bit above 1/2.
 
@@ -288,7 +291,7 @@ def test_members_of_a_pair_are_exact_opposites(noise_exp: int) -> None:
 def test_everything_in_learning_is_integer() -> None:
     case = learning_case("two hidden", "response", "trace", 2)
     arrays = [*case.plan[-2:], *case.scales[:2], *case.program.arrays, *make_learn_scratch(case.program, case.plan)]
-    for backend in LEARNERS:
+    for backend in BUILT_IN:
         learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 2)
         outcome = learner.evaluate(case.ids, case.response, case.scales, KEY)
         full = initial_weights(case.program, case.plan)
@@ -304,13 +307,42 @@ def test_everything_in_learning_is_integer() -> None:
     assert all(isinstance(value, (int, np.integer)) for value in scalars)
 
 
-def test_backends_that_cannot_learn_are_refused() -> None:
+def register(monkeypatch: pytest.MonkeyPatch, **attributes: object) -> None:
+    """Register a backend "other" like one that was installed; a learner named in it is `Recorded`."""
+    module = ModuleType("backend_of_a_test")
+    module.Backend = type("Backend", (SimulatorBackend,), attributes)
+    module.Recorded = type("Recorded", (), {"__init__": lambda self, *given: setattr(self, "given", given)})
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(BUILT_IN, "other", f"{module.__name__}:Backend")
+
+
+def test_backends_that_cannot_learn_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, features=SimulatorBackend.features - {"learning"})
     case = learning_case("one hidden")
-    with pytest.raises(FeatureError, match="'lava' lacks: learning; choose one of simulator, reference"):
-        open_learner("lava", case.program, case.plan, case.events, case.labels, 1)
+    with pytest.raises(FeatureError, match="'other' lacks: learning .*; use the backend 'simulator'"):
+        open_learner("other", case.program, case.plan, case.events, case.labels, 1)
+    with pytest.raises(BackendError, match="unknown backend 'smulator'.*did you mean 'simulator'"):
+        open_learner("smulator", case.program, case.plan, case.events, case.labels, 1)
 
 
-@pytest.mark.parametrize("backend", sorted(LEARNERS))
+def test_an_installed_backend_brings_its_own_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, learner="backend_of_a_test:Recorded")
+    case = learning_case("one hidden")
+    learner = open_learner("other", case.program, case.plan, case.events, case.labels.astype(np.int16).tolist(), 3)
+    program, plan, events, labels, threads = learner.given
+    assert (program, plan, threads) == (case.program, case.plan, 3)
+    np.testing.assert_array_equal(events.neuron, case.events.neuron)
+    np.testing.assert_array_equal(labels, case.labels, strict=True)
+
+
+def test_a_backend_that_can_learn_must_say_with_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, learner="")
+    case = learning_case("one hidden")
+    with pytest.raises(BackendError, match="'other' has the feature 'learning' and no learner '': .*module:class"):
+        open_learner("other", case.program, case.plan, case.events, case.labels, 1)
+
+
+@pytest.mark.parametrize("backend", BUILT_IN)
 def test_labels_samples_and_responses_are_checked_at_the_border(backend: str) -> None:
     case = learning_case("one hidden", "response", "trace", 1)
 

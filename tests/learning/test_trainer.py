@@ -17,10 +17,11 @@ from neurosim.config import RuleConfig, TrainConfig, override
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import LEARNERS, Outcome
+from neurosim.learning.population import Outcome
 from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
 from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program
+from neurosim.simulator import ReferenceBackend
 from neurosim.tasks import Task, load_task
 
 RULES = [(form, factor) for form in FORMS for factor in FACTORS if (form, factor) != ("response", "random")]
@@ -233,10 +234,42 @@ def test_restore_refuses_another_version(version: object) -> None:
         trainer.restore(header | {"state_version": version}, arrays)
 
 
-def test_a_backend_that_cannot_learn_is_refused() -> None:
-    with pytest.raises(FeatureError, match="backend 'lava' lacks: learning; choose one of simulator, reference"):
-        open_trainer(small(), backend="lava")
-    assert set(LEARNERS) == {"simulator", "reference"}
+def test_a_backend_that_cannot_learn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReferenceBackend, "features", ReferenceBackend.features - {"learning"})
+    with pytest.raises(FeatureError, match="backend 'reference' lacks: learning"):
+        open_trainer(small(), backend="reference")
+
+
+class Uncounted:
+    """A learner like that of a backend that counts no operations."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.inner = trainer.learner
+        trainer.learner = self
+
+    def evaluate(self, *given: Any) -> Outcome:
+        return self.inner.evaluate(*given)._replace(counts=None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def test_a_run_without_counts_learns_the_same_and_says_that_nothing_was_counted() -> None:
+    whole, counted = trained(small(), 6)
+    with open_trainer(small()) as trainer:
+        Uncounted(trainer)
+        shown = [trainer.step() for _ in range(3)]
+        header, arrays = trainer.state()
+        assert trainer.op_counts is None and "counts" not in arrays
+    with open_trainer(small()) as trainer:
+        Uncounted(trainer)
+        trainer.restore(header, arrays)
+        shown += [trainer.step() for _ in range(3)]
+        found = trainer.state()
+    expected = unpack_arrays(whole)
+    assert expected[1].pop("counts").any()
+    assert pack_arrays(*found) == pack_arrays(*expected)
+    assert shown == counted
 
 
 @pytest.mark.parametrize(("batch", "n_samples"), [(3, 11), (4, 4), (5, 7), (7, 3), (1, 2)])

@@ -26,6 +26,7 @@ from neurosim.codes import (
     TARGET_MASK,
 )
 from neurosim.compile_network import compile
+from neurosim.fixedpoint import ARITHMETICS
 from neurosim.network import LIF, Dense, Input, Network, Sparse
 from neurosim.program import Program
 from neurosim.reference.deliver import connection_matrices
@@ -193,4 +194,6 @@ def test_weights_with_the_chips_exponent_fit_words_and_rows(exponent: int) -> No
         connection = sparse_of(100, 90, n_synapses, weight_exp=exponent)
         network = Network((Input("in", 90), LIF("out", 100)), (connection,))
         program = compile(network, "unlimited", "loihi1")
-        np.testing.assert_array_equal(unpack(program, 0), connection_matrices(connection, "loihi1").weights)
+        np.testing.assert_array_equal(
+            unpack(program, 0), connection_matrices(connection, ARITHMETICS["loihi1"]).weights
+        )

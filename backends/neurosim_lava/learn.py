@@ -1,0 +1,105 @@
+"""Training on Lava: members run on its neurons and synapses, votes are summed by its learning engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.backend import check_features, needed_features
+from neurosim.counters import COLUMN, N_COUNTERS
+from neurosim.events import Events
+from neurosim.learning.population import Outcome, check_batch, learned_weights
+from neurosim.learnplan import LearnPlan, Scales
+from neurosim.network import LIF
+from neurosim.program import Program
+from neurosim.reference.weights import update_weights
+from neurosim_lava import place
+from neurosim_lava.backend import START_S, stage_limits
+from neurosim_lava.engine import sums
+from neurosim_lava.members import Members
+from neurosim_lava.session import Session, Worker
+from neurosim_lava.wire import Arrays, Header
+
+#: What a program that learns may need; the members' neurons are LIF.
+FEATURES = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state"})
+
+
+class LavaLearner:
+    """A program being trained on Lava; see `neurosim.learning.population.Learner`.
+
+    Parameters
+    ----------
+    program, plan, events, labels, threads
+        As in `neurosim.learning.population.open_learner`; `threads` changes nothing.
+    patience : float
+        Factor on all time limits.
+    """
+
+    def __init__(
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        patience: float = 1.0,
+    ) -> None:  # fmt: skip
+        check_features("lava, learning", FEATURES, needed_features(program))
+        self.program, self.plan, self.events, self.labels = program, plan, events, labels
+        self._inputs = events.to_dense()
+        self._patience = patience
+        self._weights: dict[str, npt.NDArray[np.int64]] = {}
+        self._worker = Worker(f"network {program.network.name!r}", place.found(), START_S * patience)
+
+    @property
+    def session(self) -> Session | None:
+        """The process that runs Lava, once there is one."""
+        return self._worker.current
+
+    def evaluate(
+        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:
+        """Run the population, in one Lava start, and sum its votes, in another; operations are not counted."""
+        check_batch(ids, response, self.plan, self.program, self.events)
+        members = Members(self.program, self.plan, scales)
+        if len(ids):
+            network = self.program.network.with_weights(self._weights)
+            header, arrays = members.request(network, self.events, np.asarray(ids, np.int64), key)
+            limits = self._limits(header, arrays)
+            members.take(self._worker.session().request(header, arrays, limits, "members of a generation"))
+        seen = members.learn(ids, self.labels, self._inputs, response.astype(np.int64), key)
+        shapes = [connection.shape for connection in members.connections]
+        votes = sums(self._worker, [members.terms(c) for c in range(len(shapes))], shapes, self._patience)
+        return Outcome(
+            votes=np.concatenate([part.T.ravel() for part in votes]),
+            measured=seen.measured,
+            predictions=seen.predictions,
+            statistics=seen.statistics,
+            counts=None,
+        )
+
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
+        key: int,
+    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
+        """Round the votes stochastically into the weights, on the host; the next build loads them."""
+        new = update_weights(self.plan, full.astype(np.int64), votes, step, step_shift, key)
+        counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
+        for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
+            counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
+        full[:] = new.full
+        self.load(full)
+        return counts, new.n_saturated
+
+    def load(self, full: npt.NDArray[np.int32]) -> None:
+        """Keep weights for the next build."""
+        self._weights = learned_weights(self.program, self.plan, full)
+
+    def close(self) -> None:
+        """End Lava and all that belongs to it; calling it again does nothing."""
+        self._worker.close()
+
+    def _limits(self, header: Header, arrays: Arrays) -> dict[str, float]:
+        """Return the seconds allowed for each stage of running all members."""
+        network = self.program.network
+        processes = len(network.groups) + len(network.connections) + len(header["drives"])
+        weights = sum(c.shape[0] * c.shape[1] for c in network.connections)
+        runs = header["n_samples"]
+        neurons = sum(group.n for group in network.groups if isinstance(group, LIF))
+        n_values = runs * (1 + 2 * header["rank"]) * neurons
+        return stage_limits(runs * header["n_steps"], processes, weights, n_values, self._patience)
