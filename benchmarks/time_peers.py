@@ -121,7 +121,7 @@ def _start_peers(workload: Workload, one: Events, longer: Events, folder: Path, 
         long_path, program = folder / "brian2.npz", folder / "brian2"
         describe(workload, longer, long_path)
         peers.brian2_spikes = build_brian2(brian2, long_path, program)
-        peers.runs["brian2"] = lambda ours: run_brian2(program)
+        peers.runs["brian2"] = lambda ours: min(run_brian2(program) for _ in range(3))
     return peers
 
 

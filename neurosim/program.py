@@ -117,8 +117,9 @@ class Program:
 
 
 def aligned_copy(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """Return a copy that begins at a cache line, so that rows of weights share as few lines as they can."""
-    room = np.zeros(array.nbytes + CACHE_LINE, np.uint8)
+    """Return a copy that has its cache lines for itself: rows lie on few of them, and no other thread writes there."""
+    lines = -(-array.nbytes // CACHE_LINE)
+    room = np.zeros((lines + 1) * CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
     copy: npt.NDArray[Number] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array

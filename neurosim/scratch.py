@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.codes import LINK_CONNECTION, LINK_RING, N_LANES, RING_LENGTH, START, STOP, TARGET
-from neurosim.program import ModelArrays, ProgramArrays
+from neurosim.program import ModelArrays, ProgramArrays, aligned_copy
 
 WORD = 64  # flags that kernels look at together
 
@@ -28,13 +28,14 @@ def make_scratch(arrays: ProgramArrays) -> Scratch:
     """Allocate the working memory of one thread."""
     n = len(arrays.bias)
     largest = int((arrays.group[:, STOP] - arrays.group[:, START]).max())
+    # Threads that share a cache line wait for each other.
     return Scratch(
-        lanes=np.zeros((N_LANES, n), np.int32),
-        near=np.zeros(n, np.uint8),
-        fired=np.zeros(-(-largest // WORD) * WORD, np.uint8),
-        counted=np.zeros(5, np.int64),
-        n_spikes=np.zeros(len(arrays.group), np.int64),
-        sent=np.zeros(n, np.int64),
+        lanes=aligned_copy(np.zeros((N_LANES, n), np.int32)),
+        near=aligned_copy(np.zeros(n, np.uint8)),
+        fired=aligned_copy(np.zeros(-(-largest // WORD) * WORD, np.uint8)),
+        counted=aligned_copy(np.zeros(5, np.int64)),
+        n_spikes=aligned_copy(np.zeros(len(arrays.group), np.int64)),
+        sent=aligned_copy(np.zeros(n, np.int64)),
     )
 
 

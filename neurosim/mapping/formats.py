@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-#: From how many synapses of a hundred possible on rows are faster: while a core's own cache holds the rows, and beyond it.
-#: Measured (`benchmarks/time_formats.py`, docs/benchmarks.md): 1 to 2.7 %, and 10 to 13 %.
-CACHE_BYTES = 1 << 20
-PERCENT_IN_CACHE, PERCENT_BEYOND = 2, 10
+#: Bytes of rows up to which a cache holds them, and from how many synapses of a hundred possible on rows are then faster.
+#: Measured (`benchmarks/time_formats.py`, docs/benchmarks.md): 0.7 to 3 % in a core's own cache, 4 % in a shared one, 10 % beyond.
+CACHES = ((1 << 20, 2), (1 << 24, 4))
+PERCENT_BEYOND = 10
 #: Below so many weights the choice does not matter, and a connection keeps the form of its description.
 SMALL = 4096
 
@@ -25,5 +25,5 @@ def rows_pay(shape: tuple[int, int], n_stored: int) -> bool:
     (True, False)
     """
     possible = shape[0] * shape[1]
-    percent = PERCENT_IN_CACHE if possible <= CACHE_BYTES else PERCENT_BEYOND
+    percent = next((percent for size, percent in CACHES if possible <= size), PERCENT_BEYOND)
     return 100 * n_stored >= percent * possible
