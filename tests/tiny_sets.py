@@ -13,7 +13,7 @@ import pytest
 from neurosim.data.folder import DataSet, find_data
 from neurosim.errors import DataError
 
-N_MNIST = 1040  # the simulated camera takes what comes after the first 1,000
+N_MNIST = 1010  # the simulated camera takes what comes after the first 1,000
 N_RECORDINGS = 520  # five test sets of 100 need 500
 
 

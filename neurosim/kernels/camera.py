@@ -52,8 +52,8 @@ def see(scenes, columns, rows, levels, thresholds, lag, step_of_frame, receptor,
                     # Most pixels change little: a loop of subtractions is cheaper than a division for each.
                     while change >= thresholds[0, pixel]:
                         change -= thresholds[0, pixel]
-                        rising[pixel] = min(MOST, rising[pixel] + 1)
+                        rising[pixel] = min(MOST, np.int64(rising[pixel]) + 1)
                     while -change >= thresholds[1, pixel]:
                         change += thresholds[1, pixel]
-                        falling[pixel] = min(MOST, falling[pixel] + 1)
+                        falling[pixel] = min(MOST, np.int64(falling[pixel]) + 1)
                     last[pixel] = now - change

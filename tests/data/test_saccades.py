@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from realdata import INTERPRETED
 from tiny_sets import real_folder, write_mnist, write_nmnist
 
 from neurosim.data import camera, saccades
@@ -109,21 +110,21 @@ def test_blocks_do_not_change_the_events(tmp_path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_share_of_recordings(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    write_mnist(tmp_path / "mnist", n_train=2000)
+    write_mnist(tmp_path / "mnist", n_train=1100)
     write_nmnist(tmp_path / "nmnist")
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
     sizes = {}
-    for share in (0, 10, 60):
+    for share in (0, 10, 90):
         task = load_task(f"nmnist-saccades:share={share}", n_steps=1)
         sizes[share] = len(task.train_labels)
         assert task.train_labels.tolist()[:10] == list(range(10))
-    assert sizes == {0: 1000, 10: 1000 + 420, 60: 1000 + 4 * 420}  # 4 * 420 of 2,680 is 63 %
+    assert sizes == {0: 100, 10: 100 + 420, 90: 100 + 2 * 420}  # at least once; 840 of 940 is 89 %
     recordings = load_task("nmnist", n_steps=1, augment=False)
-    task = load_task("nmnist-saccades:share=60", n_steps=1)
+    task = load_task("nmnist-saccades:share=90", n_steps=1)
     np.testing.assert_array_equal(
-        task.train_events.take(range(1000, 1420)).neuron, task.train_events.take(range(2260, 2680)).neuron
+        task.train_events.take(range(100, 520)).neuron, task.train_events.take(range(520, 940)).neuron
     )
-    np.testing.assert_array_equal(task.train_events.take(range(1000, 1420)).neuron, recordings.train_events.neuron)
+    np.testing.assert_array_equal(task.train_events.take(range(100, 520)).neuron, recordings.train_events.neuron)
     np.testing.assert_array_equal(task.test_events.neuron, recordings.test_events.neuron)
 
 
@@ -134,6 +135,7 @@ def test_no_images_are_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Non
         load_task("nmnist-saccades")
 
 
+@pytest.mark.skipif(INTERPRETED, reason="kernels run as plain Python: the camera would take minutes")
 @pytest.mark.parametrize("split", [None, 1, 4])
 def test_simulated_events_are_like_the_recordings_of_the_same_digits(split: int | None) -> None:
     real_folder(MNIST)
