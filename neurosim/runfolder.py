@@ -179,7 +179,11 @@ class RunFolder:
 
 
 def unique_run_path(base: Path, name: str) -> Path:
-    """Return the next free folder name: ``base/name-001``, ``name-002`` and so on, one above the highest taken."""
+    """Return the next free folder name: ``base/name-001``, ``name-002`` and so on, one above the highest taken.
+
+    In the name, signs that some file systems do not allow become ``-``.
+    """
+    name = re.sub(r"[^\w.-]+", "-", name)
     pattern = re.compile(re.escape(name) + r"-(\d+)")
     taken = [
         int(found[1]) for path in (base.iterdir() if base.is_dir() else ()) if (found := pattern.fullmatch(path.name))

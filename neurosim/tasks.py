@@ -1,113 +1,148 @@
-"""Problems to learn: input spikes with labels, by name."""
+"""Problems to learn, by name: which module loads each, its options, and the settings to train it with."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from neurosim.data.augment import half_shifts
-from neurosim.data.digits import LEVELS, N_CLASSES, load_digits
-from neurosim.data.encode import rate_code
+from neurosim.data.task import Task as Task
 from neurosim.errors import DataError
-from neurosim.events import Events
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """A classification problem in spikes.
+class Option(NamedTuple):
+    """A whole number that a task takes, as in ``nmnist:split=3``."""
 
-    Parameters
+    default: int
+    low: int
+    high: int
+    text: str
+
+
+class TaskEntry(NamedTuple):
+    """A task that can be loaded.
+
+    Attributes
     ----------
-    name : str
-    train_events, test_events : Events
-        One sample per label, `n_steps_input` steps each.
-    train_labels, test_labels : (n_samples,) int64
-        0..n_classes - 1.
-    n_classes, n_inputs : int
-    n_steps_input : int
-        Steps with input. A network needs one more step per connection on the way to its output.
-    description, source, licence, attribution : str
-    images : (n_test, rows, columns) uint8 or None
-        The test samples as pictures, for reports.
+    loader : str
+        "module:function", imported when the task is loaded. The function takes the number of steps or None for the
+        task's own, whether to augment the training data, and every option by name; it returns a `Task`.
+    summary : str
+        One line for lists.
+    settings : tuple of str
+        "key=value" of the configuration that ``neurosim train NAME`` begins with; ``--set`` comes after it.
+    options : mapping from name to `Option`
     """
 
-    name: str
-    train_events: Events
-    train_labels: npt.NDArray[np.int64]
-    test_events: Events
-    test_labels: npt.NDArray[np.int64]
-    n_classes: int
-    n_inputs: int
-    n_steps_input: int
-    description: str
-    source: str
-    licence: str
-    attribution: str
-    images: npt.NDArray[np.uint8] | None = None
+    loader: str
+    summary: str
+    settings: tuple[str, ...] = ()
+    options: Mapping[str, Option] = {}
 
 
-def digits_task(
-    n_steps: int | None = None, augment: bool = True, split: Literal["random", "ordered"] = "random"
-) -> Task:
-    """Return the 8 x 8 digits as 64 rate-coded inputs; in the default 16 steps a pixel fires as often as its value.
+LIMIT = Option(0, 0, 10_000_000, "learn from the first so many samples only; 0: all")
+POOL = Option(1, 1, 34, "join squares of so many pixels a side into one input; 1, 2, 17 or 34")
 
-    With `augment` the training images are followed by four copies, moved by half a pixel each. The split "ordered" tests on the
-    last quarter of the file, most likely written by other people, and is harder.
+#: Every task by name.
+TASKS: dict[str, TaskEntry] = {
+    "digits": TaskEntry("neurosim.data.digits:digits_task", "handwritten digits, 8 x 8 pixels; comes with neurosim"),
+    "digits-ordered": TaskEntry(
+        "neurosim.data.digits:digits_ordered_task", "the same digits, tested on the end of the file, by other writers"
+    ),
+    "mnist": TaskEntry(
+        "neurosim.data.mnist:mnist_task", "handwritten digits, 28 x 28 pixels, 60,000 and 10,000",
+        ("augment=false", "network.n_steps=8", "epochs=4"), {"limit": LIMIT},
+    ),
+    "nmnist": TaskEntry(
+        "neurosim.data.nmnist:nmnist_task", "digits seen by an event camera, 34 x 34 x 2",
+        ("network.n_steps=12",),
+        {"split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL},
+    ),
+    "nmnist-saccades": TaskEntry(
+        "neurosim.data.saccades:saccades_task", "MNIST seen by a simulated event camera, tested on real recordings",
+        ("augment=false", "network.n_steps=12", "epochs=4"),
+        {
+            "split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL, "limit": LIMIT,
+            "share": Option(10, 0, 90, "percent of the training samples that are recordings, repeated as needed"),
+        },
+    ),
+    "fsdd": TaskEntry(
+        "neurosim.data.fsdd:fsdd_task", "spoken digits of six speakers, heard by a cochlea of resonators",
+        ("augment=false", "network.n_steps=64", "network.tau_mem=0.03", "epochs=40"),
+    ),
+    "emg": TaskEntry(
+        "neurosim.data.emg:emg_task", "wrist gestures from eight muscle sensors, tested on another session",
+        ("augment=false", "network.n_steps=50"),
+    ),
+    "yinyang": TaskEntry(
+        "neurosim.data.yinyang:yinyang_task", "points of the plane in three classes, rates of tuned neurons",
+        ("augment=false", "network.n_steps=16"),
+    ),
+    "yinyang-latency": TaskEntry(
+        "neurosim.data.yinyang:yinyang_latency_task", "the same points as times of single spikes",
+        ("augment=false", "network.n_steps=32"),
+    ),
+}  # fmt: skip
+
+
+def parse_task(name: str) -> tuple[str, dict[str, int]]:
+    """Return the task and all its options from a name such as ``nmnist:split=3,pool=2``.
+
+    Raises
+    ------
+    DataError
+        If the task or an option is unknown, or a value is out of range.
     """
-    steps = LEVELS if n_steps is None else n_steps
-    digits = load_digits(split)
-    images = digits.images[digits.train]
-    labels = digits.labels.astype(np.int64)
-    train_labels, more = labels[digits.train], ""
-    if augment:
-        images = np.concatenate([images, half_shifts(images)])
-        train_labels = np.tile(train_labels, len(images) // len(train_labels))
-        more = "; training images also moved by half a pixel in four directions"
-    test = digits.images[digits.test]
-    return Task(
-        name="digits" if split == "random" else f"digits-{split}",
-        train_events=rate_code(images.reshape(len(images), -1), steps, LEVELS),
-        train_labels=train_labels,
-        test_events=rate_code(test.reshape(len(test), -1), steps, LEVELS),
-        test_labels=labels[digits.test],
-        n_classes=N_CLASSES,
-        n_inputs=test[0].size,
-        n_steps_input=steps,
-        description=f"handwritten digits, 8 x 8 pixels, rate-coded over {steps} steps{more}",
-        source=digits.source,
-        licence=digits.licence,
-        attribution=digits.attribution,
-        images=test,
-    )
+    base, _, rest = name.partition(":")
+    if base not in TASKS:
+        close = difflib.get_close_matches(base, TASKS, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise DataError(f"unknown task {base!r}; tasks are {', '.join(TASKS)}{hint}")
+    options = TASKS[base].options
+    values = {key: option.default for key, option in options.items()}
+    for given in filter(None, rest.split(",")):
+        key, _, text = given.partition("=")
+        if key not in options:
+            known = ", ".join(options) if options else "none"
+            raise DataError(f"task {base!r}: unknown option {key!r}; options are {known}")
+        about = options[key]
+        if not text.isdecimal() or not about.low <= int(text) <= about.high:
+            raise DataError(
+                f"task {base!r}: {key} {text!r} is not a whole number in {about.low}..{about.high} ({about.text}); "
+                f"write {base}:{key}={about.default}"
+            )
+        values[key] = int(text)
+    return base, values
 
 
-#: Every task by name; each takes the number of steps or None for its default, and whether to augment the training data.
-TASKS: dict[str, Callable[[int | None, bool], Task]] = {
-    "digits": digits_task,
-    "digits-ordered": partial(digits_task, split="ordered"),
-}
+def task_settings(name: str) -> tuple[str, ...]:
+    """Return the "key=value" settings that training a task begins with."""
+    return TASKS[parse_task(name)[0]].settings
 
 
-def load_task(name: str, *, n_steps: int | None = None, augment: bool = True) -> Task:
+def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = None, test_only: bool = False) -> Task:
     """Return the task of that name.
 
     Parameters
     ----------
     name : str
-        A key of `TASKS`.
+        A key of `TASKS`; options follow a colon, as in ``nmnist:split=3,pool=2``.
     n_steps : int, optional
-        Steps of input per sample.
-    augment : bool
-        Add changed copies of the training samples, as the task describes them; test samples stay as they are.
+        Steps of input per sample; the task's own where it is None.
+    augment : bool, optional
+        Add changed copies of the training samples, as the task describes them; test samples stay as they are. None
+        does so where the task's settings do.
+    test_only : bool
+        The training samples are not needed: load as few as the task's options allow.
     """
-    if name not in TASKS:
-        close = difflib.get_close_matches(name, TASKS, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise DataError(f"unknown task {name!r}; tasks are {', '.join(TASKS)}{hint}")
-    return TASKS[name](n_steps, augment)
+    base, values = parse_task(name)
+    entry = TASKS[base]
+    if augment is None:
+        augment = "augment=false" not in entry.settings
+    fewest = {"limit": 1, "share": 0}.items() if test_only else ()
+    loaded = values | {key: value for key, value in fewest if key in values}
+    task: Task = pkgutil.resolve_name(entry.loader)(n_steps, augment, loaded)
+    given = [f"{key}={value}" for key, value in values.items() if value != entry.options[key].default]
+    return replace(task, name=":".join([base, ",".join(given)]) if given else base)

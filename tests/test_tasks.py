@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from tiny_sets import write_all
+from typer.testing import CliRunner
 
+from neurosim.cli import app
+from neurosim.commands.training import TASK_HELP
+from neurosim.config import TrainConfig, override
 from neurosim.data.digits import load_digits
 from neurosim.errors import DataError
 from neurosim.events import check_events
-from neurosim.tasks import TASKS, load_task
+from neurosim.tasks import TASKS, load_task, parse_task, task_settings
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_all(root)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def only_tiny_data(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROSIM_DATA", str(tiny))
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -19,9 +40,58 @@ def test_every_task_is_consistent(name: str) -> None:
         check_events(events, task.n_inputs)
         assert (events.n_samples, events.n_steps) == (len(labels), 8)
         assert set(labels.tolist()) == set(range(task.n_classes))
-        assert labels.dtype == np.int64
-    assert task.images is None or len(task.images) == len(task.test_labels)
+        assert labels.dtype == np.int64 and len(events.neuron)
+    assert task.images is None or (len(task.images) == len(task.test_labels) and task.images.dtype == np.uint8)
     assert all((task.description, task.source, task.licence, task.attribution))
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_task_is_the_same_each_time(name: str) -> None:
+    first, second = load_task(name, n_steps=4), load_task(name, n_steps=4)
+    for one, other in ((first.train_events, second.train_events), (first.test_events, second.test_events)):
+        assert one.start.tobytes() == other.start.tobytes() and one.neuron.tobytes() == other.neuron.tobytes()
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_settings_are_settings_and_give_the_steps_that_the_task_has_by_itself(name: str) -> None:
+    config = override(replace(TrainConfig(), task=name), task_settings(name))
+    assert load_task(name).n_steps_input == config.network.n_steps
+    by_default, as_set = load_task(name), load_task(name, augment=config.augment)
+    assert len(by_default.train_labels) == len(as_set.train_labels)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_copies_are_made_or_refused(name: str) -> None:
+    plain = load_task(name, n_steps=4, augment=False)
+    try:
+        more = load_task(name, n_steps=4, augment=True)
+    except DataError as error:
+        assert "has no changed copies of its training samples; set augment=false" in str(error)
+        return
+    assert len(more.train_labels) > len(plain.train_labels)
+    np.testing.assert_array_equal(more.test_events.neuron, plain.test_events.neuron)
+    np.testing.assert_array_equal(more.test_labels, plain.test_labels)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TASKS if "limit" in TASKS[name].options))
+def test_a_limit_takes_the_first_training_samples(name: str) -> None:
+    whole, part = load_task(name, n_steps=4), load_task(f"{name}:limit=7", n_steps=4)
+    assert part.name == f"{name}:limit=7"
+    np.testing.assert_array_equal(part.train_events.take(range(7)).neuron, whole.train_events.take(range(7)).neuron)
+    np.testing.assert_array_equal(part.test_labels, whole.test_labels)
+    few = load_task(name, n_steps=4, test_only=True)
+    assert few.name == name and len(few.train_labels) == 1
+    np.testing.assert_array_equal(few.test_events.neuron, whole.test_events.neuron)
+
+
+def test_names_hold_the_options_that_are_not_the_default() -> None:
+    assert parse_task("nmnist:pool=2,split=3") == ("nmnist", {"split": 3, "pool": 2})
+    assert load_task("nmnist:pool=2,split=3").name == "nmnist:split=3,pool=2"
+    assert load_task("nmnist:split=1").name == "nmnist"
+
+
+def test_the_help_of_train_names_every_task() -> None:
+    assert [name for name in TASKS if f" {name}," not in TASK_HELP] == []
 
 
 def test_digit_pixels_are_spike_counts() -> None:
@@ -33,11 +103,37 @@ def test_digit_pixels_are_spike_counts() -> None:
 
 def test_unknown_task_names_the_closest() -> None:
     with pytest.raises(
-        DataError, match="unknown task 'digit'; tasks are digits, digits-ordered; did you mean 'digits'"
+        DataError, match="unknown task 'digit'; tasks are digits, digits-ordered, .*did you mean 'digits'"
     ):
         load_task("digit")
-    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, digits-ordered$"):
+    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, .*yinyang-latency$"):
         load_task("zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("digits:split=2", "task 'digits': unknown option 'split'; options are none"),
+        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool"),
+        ("nmnist:split=6", r"split '6' is not a whole number in 1\.\.5 \(which recordings.*write nmnist:split=1"),
+        ("nmnist:split", "split '' is not a whole number"),
+        ("nmnist:split=-1", "split '-1' is not a whole number"),
+        ("nmnist:pool=3", "pool 3 does not divide the 34 pixels of a side; choose 1, 2, 17 or 34"),
+    ],
+)
+def test_wrong_options_are_refused(name: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load_task(name)
+
+
+@pytest.mark.parametrize("name", ["mnist", "nmnist", "nmnist-saccades", "fsdd", "emg", "yinyang", "yinyang-latency"])
+def test_missing_data_are_one_clear_error(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+    with pytest.raises(
+        DataError, match=r"not found in .*the folder must hold .*Get it from .*http.*set NEUROSIM_DATA"
+    ) as told:
+        load_task(name)
+    assert str(tmp_path) in str(told.value)
 
 
 def test_augmentation_adds_four_half_shifts_to_the_training_images_only() -> None:
@@ -55,3 +151,29 @@ def test_ordered_split_tests_on_the_end_of_the_file() -> None:
     np.testing.assert_array_equal(task.test_labels, digits.labels[1347:])
     np.testing.assert_array_equal(task.images, digits.images[1347:])
     assert task.train_events.n_samples == 1347
+
+
+def test_a_model_is_evaluated_on_its_own_split_and_number_of_steps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    small = ("network.n_steps=5", "network.hidden=[4]", "epochs=1", "rule.warmup=1", "augment=false")
+    arguments = ["train", "nmnist:split=2,pool=34", "--out", str(run), "--threads", "1", "--json"]
+    trained = CliRunner().invoke(app, [*arguments, *(word for text in small for word in ("--set", text))])
+    assert trained.exit_code == 0, trained.output
+    metrics = json.loads(trained.stdout)["metrics"]
+    assert metrics["task"] == "nmnist:split=2,pool=34"
+    assert metrics["command"].startswith("neurosim train --set task=nmnist:split=2,pool=34 ")
+    found = CliRunner().invoke(app, ["evaluate", str(run), "--json"])
+    assert found.exit_code == 0, found.output
+    test = json.loads(found.stdout)
+    assert (test["n"], test["n_correct"]) == (100, metrics["test"]["n_correct"])
+
+
+def test_training_begins_with_the_settings_of_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ("network.hidden=[2]", "epochs=1", "rule.warmup=0", "network.tau_mem=0.5")
+    words = [word for text in small for word in ("--set", text)]
+    trained = CliRunner().invoke(app, ["train", "mnist:limit=40", *words, "--threads", "1", "--json"])
+    assert trained.exit_code == 0, trained.output
+    config = json.loads(trained.stdout)["metrics"]["config"]
+    assert (config["network"]["n_steps"], config["augment"], config["epochs"]) == (8, False, 1)
+    assert (tmp_path / "runs" / "mnist-limit-40-001" / "model.npz").is_file()

@@ -46,21 +46,10 @@ class LavaBackend:
     name = "lava"
     version = place.LAVA_VERSION
     #: All of Lava's own integer models; LIF neurons with a refractory period it has in floats only.
-    features = frozenset(
-        {
-            "lif",
-            "lif_reset",
-            "lif_ternary",
-            "sigma",
-            "delta",
-            "sigma_delta",
-            "product",
-            "graded_vec",
-            "resonate",
-            "atrlif",
-        }
-        | {"dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights", "learning"}
-    )
+    features = frozenset({
+        "lif", "lif_reset", "lif_ternary", "sigma", "delta", "sigma_delta", "product", "graded_vec", "resonate", "atrlif",
+        "dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights", "learning",
+    })  # fmt: skip
     learner = "neurosim_lava.learn:LavaLearner"
     hardware = False
 
@@ -103,10 +92,10 @@ class LavaLoihiBackend(LavaBackend):
 
     name = "lava-loihi"
     #: What lava-loihi is known to have models for; whether this installation has one is checked before a run.
-    features = frozenset(
-        {"lif", "lif_reset", "sigma_delta", "graded_vec"}
-        | {"dense", "sparse", "delays", "graded", "recurrent", "write_weights"}
-    )
+    features = frozenset({
+        "lif", "lif_reset", "sigma_delta", "graded_vec",
+        "dense", "sparse", "delays", "graded", "recurrent", "write_weights",
+    })  # fmt: skip
     hardware = True
 
     def __init__(self, patience: float = 1.0) -> None:

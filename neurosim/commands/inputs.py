@@ -10,6 +10,7 @@ import typer
 from neurosim.commands.options import model_file
 
 if TYPE_CHECKING:
+    from neurosim.data.task import Task
     from neurosim.events import Events
     from neurosim.modelfile import Model
 
@@ -44,6 +45,13 @@ def task_of(model: Model, task: str | None) -> str:
     return str(name)
 
 
+def task_to_test(model: Model, task: str | None) -> Task:
+    """Return the task given, or the model's own, in as many steps as the model was trained with, for its test samples."""
+    from neurosim.tasks import load_task
+
+    return load_task(task_of(model, task), n_steps=model.metadata.get("n_steps_input"), augment=False, test_only=True)
+
+
 def events_of(
     model: Model, source: Path | None, task: str | None, first: int | None, n: int | None
 ) -> tuple[Events, list[int] | None]:
@@ -59,12 +67,11 @@ def events_of(
     """
     from neurosim.commands.eventfile import load_events
     from neurosim.errors import DataError
-    from neurosim.tasks import load_task
 
     if source is not None:
         events, labels, owner = load_events(source), None, f"file {str(source)!r}"
     else:
-        found = load_task(task_of(model, task))
+        found = task_to_test(model, task)
         events, labels, owner = found.test_events, found.test_labels, f"task {found.name!r}"
     everything = source is not None and first is None
     count = (events.n_samples if everything else 1) if n is None else n

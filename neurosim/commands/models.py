@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.commands.inputs import InputFile, Steps, TaskName, check_one_source, events_of, load, steps_of, task_of
+from neurosim.commands.inputs import (
+    InputFile,
+    Steps,
+    TaskName,
+    check_one_source,
+    events_of,
+    load,
+    steps_of,
+    task_to_test,
+)
 from neurosim.commands.options import BackendName, Json, ModelPath, Threads, usable_threads
 
 if TYPE_CHECKING:
@@ -59,11 +68,10 @@ def evaluate(
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, show_energy, show_heading, show_lines, show_table, write_json
     from neurosim.experiment import evaluate_model
-    from neurosim.tasks import load_task
 
     get_backend(backend)
     loaded = load(model)
-    found = evaluate_model(loaded, load_task(task_of(loaded, task)), backend=backend,
+    found = evaluate_model(loaded, task_to_test(loaded, task), backend=backend,
                            threads=usable_threads(threads), limit=limit)  # fmt: skip
     if as_json:
         write_json(found)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.data.augment import half_shifts
+from neurosim.data.encode import rate_code
+from neurosim.data.split import stratified_test
+from neurosim.data.task import Task
 from neurosim.errors import DataError
 
 FILE = "digits.csv.gz"
@@ -92,35 +97,40 @@ def parse(content: bytes) -> npt.NDArray[np.uint8]:
     return np.loadtxt(io.StringIO(text), delimiter=",", dtype=np.uint8)
 
 
-def mix32(x: npt.ArrayLike) -> npt.NDArray[np.uint64]:
-    """Hash 32-bit integers: the finaliser of MurmurHash3 (public domain, A. Appleby).
+def digits_task(
+    n_steps: int | None, augment: bool, options: Mapping[str, int], split: Literal["random", "ordered"] = "random"
+) -> Task:
+    """Return the 8 x 8 digits as 64 rate-coded inputs; in the default 16 steps a pixel fires as often as its value.
 
-    Examples
-    --------
-    >>> mix32([0, 1]).tolist()
-    [0, 1364076727]
+    With `augment` the training images are followed by four copies, moved by half a pixel each.
     """
-    mask = np.uint64(0xFFFFFFFF)
-    h = np.asarray(x, dtype=np.uint64) & mask
-    h ^= h >> np.uint64(16)
-    h = (h * np.uint64(0x85EBCA6B)) & mask
-    h ^= h >> np.uint64(13)
-    h = (h * np.uint64(0xC2B2AE35)) & mask
-    return np.asarray(h ^ (h >> np.uint64(16)), dtype=np.uint64)
+    steps = LEVELS if n_steps is None else n_steps
+    digits = load_digits(split)
+    images = digits.images[digits.train]
+    labels = digits.labels.astype(np.int64)
+    train_labels, more = labels[digits.train], ""
+    if augment:
+        images = np.concatenate([images, half_shifts(images)])
+        train_labels = np.tile(train_labels, len(images) // len(train_labels))
+        more = "; training images also moved by half a pixel in four directions"
+    test = digits.images[digits.test]
+    return Task(
+        name="digits" if split == "random" else f"digits-{split}",
+        train_events=rate_code(images.reshape(len(images), -1), steps, LEVELS),
+        train_labels=train_labels,
+        test_events=rate_code(test.reshape(len(test), -1), steps, LEVELS),
+        test_labels=labels[digits.test],
+        n_classes=N_CLASSES,
+        n_inputs=test[0].size,
+        n_steps_input=steps,
+        description=f"handwritten digits, 8 x 8 pixels, rate-coded over {steps} steps{more}",
+        source=digits.source,
+        licence=digits.licence,
+        attribution=digits.attribution,
+        images=test,
+    )
 
 
-def stratified_test(labels: npt.ArrayLike, n_test: int) -> npt.NDArray[np.int64]:
-    """Choose `n_test` samples, the same share of each class, by a rule without a random generator.
-
-    A class with n of all N samples gets ``n * n_test // N`` places; places left over go to the classes with the
-    largest remainders, the lower class first. Within a class the samples with the smallest ``mix32(index)`` are taken.
-    """
-    classes = np.asarray(labels)
-    counts = np.bincount(classes)
-    places, remainder = np.divmod(counts * n_test, len(classes))
-    places[np.argsort(-remainder, kind="stable")[: n_test - int(places.sum())]] += 1
-    chosen = []
-    for label, n in enumerate(places):
-        members = np.flatnonzero(classes == label)
-        chosen.append(members[np.argsort(mix32(members), kind="stable")[:n]])
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+def digits_ordered_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
+    """Return the digits with the last quarter of the file for testing, most likely written by other people; harder."""
+    return digits_task(n_steps, augment, options, "ordered")

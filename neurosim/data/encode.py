@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.data.collect import EventCollector
 from neurosim.errors import DataError
 from neurosim.events import Events
 
-MAX_CELLS = 1 << 24  # sample x step x input cells looked at together: bounds the memory
+MAX_CELLS = 1 << 22  # sample x step x input cells looked at together: bounds the memory
 GOLDEN = 2654435769  # 2**32 / golden ratio: multiples of it spread evenly modulo 2**32
 
-_Rule = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
+_Integers = npt.NDArray[Any]  # int32 or int64
+_Rule = Callable[[_Integers], npt.NDArray[np.bool_]]
 
 
 def rate_code(values: npt.ArrayLike, n_steps: int, levels: int, *, stagger: bool = True) -> Events:
@@ -39,15 +42,16 @@ def rate_code(values: npt.ArrayLike, n_steps: int, levels: int, *, stagger: bool
     [[0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]
     """
     table = _check(values, n_steps, levels)
-    t = np.arange(n_steps, dtype=np.int64)[:, None]
+    times = np.arange(n_steps, dtype=np.int64)[:, None]
     if stagger:
-        t = (t - _shifts(table.shape[1], n_steps)) % n_steps
+        times = (times - _shifts(table.shape[1], n_steps)) % n_steps
+    t = _narrow(times, n_steps, levels)
 
-    def fires(block: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fires(block: _Integers) -> npt.NDArray[np.bool_]:
         x = block[:, None, :]
         return np.asarray((t + 1) * x // levels > t * x // levels)
 
-    return _encode(table, n_steps, fires)
+    return _encode(table, n_steps, t.dtype, fires)
 
 
 def latency_code(values: npt.ArrayLike, n_steps: int, levels: int) -> Events:
@@ -61,16 +65,21 @@ def latency_code(values: npt.ArrayLike, n_steps: int, levels: int) -> Events:
     [[0, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
     """
     table = _check(values, n_steps, levels)
-    t = np.arange(n_steps, dtype=np.int64)[:, None]
+    t = _narrow(np.arange(n_steps, dtype=np.int64)[:, None], n_steps, levels)
 
-    def fires(block: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def fires(block: _Integers) -> npt.NDArray[np.bool_]:
         x = block[:, None, :]
         return np.asarray((t == (levels - x) * n_steps // levels) & (x > 0))
 
-    return _encode(table, n_steps, fires)
+    return _encode(table, n_steps, t.dtype, fires)
 
 
-def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[np.int64]:
+def _narrow(t: npt.NDArray[np.int64], n_steps: int, levels: int) -> _Integers:
+    """Return steps in 32 bits where every product fits, which is twice as fast."""
+    return t.astype(np.int32) if (n_steps + 1) * levels < 1 << 31 else t
+
+
+def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[Any]:
     table = np.asarray(values)
     if table.ndim != 2 or table.dtype.kind not in "iu":
         raise DataError(
@@ -83,7 +92,7 @@ def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[np.i
     if table.size and (int(table.min()) < 0 or int(table.max()) > levels):
         worst = int(table.max()) if int(table.max()) > levels else int(table.min())
         raise DataError(f"encoder: value {worst} is outside 0..{levels}; scale the values or raise levels")
-    return table.astype(np.int64)
+    return table
 
 
 def _shifts(n_inputs: int, n_steps: int) -> npt.NDArray[np.int64]:
@@ -92,14 +101,11 @@ def _shifts(n_inputs: int, n_steps: int) -> npt.NDArray[np.int64]:
     return np.asarray((spread * np.uint64(n_steps)) >> np.uint64(32), dtype=np.int64)
 
 
-def _encode(table: npt.NDArray[np.int64], n_steps: int, fires: _Rule) -> Events:
+def _encode(table: npt.NDArray[Any], n_steps: int, width: np.dtype[Any], fires: _Rule) -> Events:
     """Collect the spikes of blocks of samples; `fires` maps (n, n_inputs) to (n, n_steps, n_inputs)."""
     n_samples, n_inputs = table.shape
+    collected = EventCollector(n_steps, n_inputs)
     block = max(1, MAX_CELLS // max(1, n_steps * n_inputs))
-    per_step, neurons = [np.zeros(1, np.int64)], [np.zeros(0, np.int32)]
     for first in range(0, n_samples, block):
-        spikes = fires(table[first : first + block])
-        per_step.append(spikes.sum(axis=2, dtype=np.int64).ravel())
-        neurons.append(np.nonzero(spikes)[2].astype(np.int32))
-    start = np.cumsum(np.concatenate(per_step), dtype=np.int64)
-    return Events(start, np.concatenate(neurons), n_samples, n_steps, n_inputs)
+        collected.add(fires(table[first : first + block].astype(width)))
+    return collected.events()

@@ -63,17 +63,3 @@ def test_ordered_split_takes_the_end_of_the_file() -> None:
 def test_unknown_split_is_refused() -> None:
     with pytest.raises(DataError, match="unknown split 'odd'; choose 'random' or 'ordered'"):
         digits.load_digits("odd")  # type: ignore[arg-type]
-
-
-def test_hash_is_a_permutation_of_small_numbers_and_matches_plain_integers() -> None:
-    def slow(h: int) -> int:
-        h ^= h >> 16
-        h = h * 0x85EBCA6B % 2**32
-        h ^= h >> 13
-        h = h * 0xC2B2AE35 % 2**32
-        return h ^ (h >> 16)
-
-    values = [*range(2000), 2**31, 2**32 - 1]
-    hashed = digits.mix32(values).tolist()
-    assert hashed == [slow(x) for x in values]
-    assert len(set(hashed)) == len(hashed)

@@ -1,0 +1,160 @@
+"""Load MNIST from its idx files, rate-coded."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.data.augment import DIRECTIONS, shift
+from neurosim.data.encode import rate_code
+from neurosim.data.folder import DataSet, find_data, read_bytes
+from neurosim.data.task import Task
+from neurosim.errors import DataError
+from neurosim.events import Events
+
+N_CLASSES = 10
+LEVELS = 255  # pixels are 0..255
+N_STEPS = 8
+MAGIC = {"images": (2051, 3), "labels": (2049, 1)}  # of an idx file of bytes, and its number of axes
+FILES = {
+    ("train", "images"): "train-images-idx3-ubyte",
+    ("train", "labels"): "train-labels-idx1-ubyte",
+    ("test", "images"): "t10k-images-idx3-ubyte",
+    ("test", "labels"): "t10k-labels-idx1-ubyte",
+}
+MNIST = DataSet(
+    "mnist",
+    "the idx files " + ", ".join(FILES.values()) + ", each plain or with .gz",
+    ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
+    "Y. LeCun, C. Cortes and C. Burges, http://yann.lecun.com/exdb/mnist, or one of its mirrors",
+)
+LICENCE = "CC BY-SA 3.0"
+ATTRIBUTION = "Y. LeCun, C. Cortes, C. J. C. Burges. The MNIST database of handwritten digits."
+
+
+class Images(NamedTuple):
+    """Pictures with labels.
+
+    Attributes
+    ----------
+    images : (n, rows, columns) uint8
+    labels : (n,) int64
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+
+def read_idx(path: Path, kind: str) -> npt.NDArray[np.uint8]:
+    """Read an idx file of bytes, compressed if its name ends in .gz.
+
+    Parameters
+    ----------
+    path : Path
+    kind : {"images", "labels"}
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, is of another kind, or is shorter or longer than its header says.
+    """
+    content = read_bytes(path)
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"file {str(path)!r}: not a whole gzip file ({error}); get it anew") from error
+    magic, n_axes = MAGIC[kind]
+    header = 4 * (1 + n_axes)
+    if len(content) < header:
+        raise DataError(f"file {str(path)!r}: {len(content)} bytes cannot hold the header of {header}; get it anew")
+    found, *shape = (int(word) for word in np.frombuffer(content, ">u4", 1 + n_axes))
+    if found != magic:
+        raise DataError(
+            f"file {str(path)!r}: magic number {found} is not the {magic} of idx {kind}; check which file it is"
+        )
+    expected = int(np.prod(shape, dtype=object))
+    if len(content) - header != expected:
+        raise DataError(
+            f"file {str(path)!r}: {len(content) - header} bytes follow the header, which announces {expected} "
+            f"({' x '.join(map(str, shape))}); get it anew"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def load_mnist(part: str, folder: Path | None = None) -> Images:
+    """Return the "train" or the "test" images of MNIST.
+
+    Parameters
+    ----------
+    part : {"train", "test"}
+    folder : Path, optional
+        With the idx files; otherwise it is looked for as `find_data` does.
+    """
+    folder = find_data(MNIST) if folder is None else folder
+    images, labels = (read_idx(_existing(folder, FILES[part, kind]), kind) for kind in ("images", "labels"))
+    if len(images) != len(labels):
+        raise DataError(
+            f"{folder}: {len(images)} {part} images have {len(labels)} labels; get both files from one source"
+        )
+    if len(labels) and int(labels.max()) >= N_CLASSES:
+        raise DataError(f"{folder}: label {int(labels.max())} of the {part} images is outside 0..9; get the file anew")
+    return Images(images, labels.astype(np.int64))
+
+
+def pixel_spikes(images: npt.NDArray[np.uint8], n_steps: int) -> Events:
+    """Encode a pixel of value x as ``x * n_steps / 255`` spikes, rounded, spread evenly over the steps (`rate_code`)."""
+    counts = np.arange(LEVELS + 1) * n_steps
+    counts = (counts + LEVELS // 2) // LEVELS
+    narrow = counts.astype(np.min_scalar_type(n_steps))  # 60,000 images stay as small as they are
+    return rate_code(narrow[images.reshape(len(images), -1)], n_steps, n_steps)
+
+
+def mnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
+    """Return MNIST as one rate-coded input per pixel; of `n_steps` steps (8) a pixel fires in its share, `pixel_spikes`.
+
+    With `augment` the training images are followed by four copies, moved by one pixel each. Option "limit": learn
+    from the first so many images only; 0 means all.
+    """
+    steps = N_STEPS if n_steps is None else n_steps
+    folder = find_data(MNIST)
+    images, labels = load_mnist("train", folder)
+    if options["limit"]:
+        images, labels = images[: options["limit"]], labels[: options["limit"]]
+    test, test_labels = load_mnist("test", folder)
+    more = ""
+    if augment:
+        images = np.concatenate([images, *(shift(images, *direction) for direction in DIRECTIONS)])
+        labels = np.tile(labels, 1 + len(DIRECTIONS))
+        more = "; training images also moved by one pixel in four directions"
+    rows, columns = test.shape[1:]
+    return Task(
+        name="mnist",
+        train_events=pixel_spikes(images, steps),
+        train_labels=labels,
+        test_events=pixel_spikes(test, steps),
+        test_labels=test_labels,
+        n_classes=N_CLASSES,
+        n_inputs=rows * columns,
+        n_steps_input=steps,
+        description=f"handwritten digits, {rows} x {columns} pixels, rate-coded over {steps} steps{more}",
+        source="MNIST, idx files",
+        licence=LICENCE,
+        attribution=ATTRIBUTION,
+        images=test,
+    )
+
+
+def _existing(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise DataError(
+        f"data set 'mnist': {folder} has neither {name} nor {name}.gz; get the missing file from {MNIST.origin}"
+    )

@@ -1,0 +1,230 @@
+"""Load N-MNIST from its event files, binned into steps."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.data.augment import DIRECTIONS
+from neurosim.data.collect import EventCollector
+from neurosim.data.folder import DataSet, find_data, read_bytes
+from neurosim.data.split import disjoint_tests
+from neurosim.data.task import Task
+from neurosim.errors import DataError
+from neurosim.events import Events
+
+SIDE = 34  # pixels
+N_CLASSES = 10
+N_STEPS = 12
+EVENT_BYTES = 5
+DURATION_US = 315_000  # three saccades of 105 ms; what comes later joins the last step
+N_TEST = 100  # recordings of each split, where there is no official test set
+N_SPLITS = 5
+NMNIST = DataSet(
+    "nmnist",
+    "either the folders Train and Test of the full set, or events/*.bin with labels.csv (columns file, label)",
+    ("labels.csv", "Train/0"),
+    "G. Orchard, https://www.garrickorchard.com/datasets/n-mnist",
+)
+SOURCE = "N-MNIST, original event files"
+LICENCE = "CC BY-SA 4.0"
+ATTRIBUTION = (
+    "G. Orchard, A. Jayawant, G. Cohen, N. Thakor. Converting Static Image Datasets to Spiking Neuromorphic Datasets "
+    "Using Saccades. Frontiers in Neuroscience 9:437, 2015. https://doi.org/10.3389/fnins.2015.00437"
+)
+
+
+class Recording(NamedTuple):
+    """Events of one recording, in order of time.
+
+    Attributes
+    ----------
+    x, y : (n,) int64
+        0..33.
+    polarity : (n,) int64
+        1: ON, 0: OFF.
+    time : (n,) int64
+        In microseconds, 0..2**23 - 1.
+    n_malformed : int
+        Events that were dropped.
+    """
+
+    x: npt.NDArray[np.int64]
+    y: npt.NDArray[np.int64]
+    polarity: npt.NDArray[np.int64]
+    time: npt.NDArray[np.int64]
+    n_malformed: int = 0
+
+
+def parse_events(content: bytes, where: str, strict: bool = True) -> Recording:
+    """Read the events of a file.
+
+    An event has 5 bytes: x, y, and a big-endian word of 24 bits, the upper one of which is the polarity and the others the time
+    in microseconds. An event is malformed if it lies outside the 34 x 34 pixels, if it is earlier than one before it, or if
+    the file ends within it.
+
+    Parameters
+    ----------
+    content : bytes
+    where : str
+        What error texts call the file.
+    strict : bool
+        Refuse malformed events; otherwise they are left out and counted.
+    """
+    n_events, n_left = divmod(len(content), EVENT_BYTES)
+    raw = np.frombuffer(content, np.uint8, n_events * EVENT_BYTES).reshape(n_events, EVENT_BYTES).astype(np.int64)
+    x, y = raw[:, 0], raw[:, 1]
+    time = ((raw[:, 2] & 127) << 16) | (raw[:, 3] << 8) | raw[:, 4]
+    good = (x < SIDE) & (y < SIDE)
+    latest = np.maximum.accumulate(np.where(good, time, 0)) if n_events else time
+    good &= time >= latest
+    n_malformed = n_events - int(good.sum()) + (n_left > 0)
+    if strict and n_malformed:
+        bad = int(np.argmin(good)) if not good.all() else n_events
+        raise DataError(
+            f"file {where!r}: {n_malformed} of {n_events + (n_left > 0)} events are malformed, the first is number {bad} "
+            f"(outside {SIDE} x {SIDE} pixels, going back in time, or cut short); get the file anew"
+        )
+    return Recording(x[good], y[good], (raw[:, 2] >> 7)[good], time[good], n_malformed)
+
+
+def input_of(recording: Recording, pool: int = 1) -> npt.NDArray[np.int64]:
+    """Return the input of each event: ``polarity * side**2 + y * side + x`` with the pixels of `pool`-sided squares."""
+    side = SIDE // pool
+    return (recording.polarity * side + recording.y // pool) * side + recording.x // pool
+
+
+def bin_recording(recording: Recording, n_steps: int, pool: int = 1) -> npt.NDArray[np.int64]:
+    """Count events, (n_steps, 2 * side * side); an event at time t is in step ``t * n_steps // 315000``, or in the last."""
+    n_inputs = n_pooled(pool)
+    step = np.minimum(recording.time * n_steps // DURATION_US, n_steps - 1)
+    cells = np.bincount(step * n_inputs + input_of(recording, pool), minlength=n_steps * n_inputs)
+    return cells.reshape(n_steps, n_inputs).astype(np.int64)
+
+
+def n_pooled(pool: int) -> int:
+    """Return the number of inputs: two polarities of the joined pixels."""
+    if SIDE % pool:
+        raise DataError(f"nmnist: pool {pool} does not divide the {SIDE} pixels of a side; choose 1, 2, 17 or 34")
+    return 2 * (SIDE // pool) ** 2
+
+
+def bin_recordings(recordings: Iterable[Recording], n_steps: int, pool: int = 1) -> Events:
+    """Make binary events of recordings: an input fires in a step if it has at least one event in it."""
+    collected = EventCollector(n_steps, n_pooled(pool))
+    add_recordings(collected, recordings, pool)
+    return collected.events()
+
+
+def add_recordings(collected: EventCollector, recordings: Iterable[Recording], pool: int) -> None:
+    """Add recordings as `bin_recordings` does."""
+    for recording in recordings:
+        collected.add(bin_recording(recording, collected.n_steps, pool)[None] > 0)
+
+
+def moved(recording: Recording, rows: int, columns: int) -> Recording:
+    """Return a recording moved by whole pixels; events that leave the field are gone."""
+    x, y = recording.x + columns, recording.y + rows
+    inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
+    return Recording(x[inside], y[inside], recording.polarity[inside], recording.time[inside])
+
+
+def pictures(recordings: list[Recording]) -> npt.NDArray[np.uint8]:
+    """Return how many events each pixel had, (n, 34, 34), scaled to 0..255 of the pixel with most."""
+    counts = np.array([np.bincount(r.y * SIDE + r.x, minlength=SIDE * SIDE) for r in recordings], np.int64)
+    most = np.maximum(counts.max(axis=1, keepdims=True), 1)
+    return np.asarray((counts * 255 // most).reshape(len(recordings), SIDE, SIDE), np.uint8)
+
+
+class Listing(NamedTuple):
+    """Files of a folder with their labels; `is_test` is None where the folder has no official test set."""
+
+    files: list[Path]
+    labels: npt.NDArray[np.int64]
+    is_test: npt.NDArray[np.bool_] | None
+
+    def split(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the indices of the training and of the test recordings of a split, counted from 1."""
+        if self.is_test is not None:
+            if number != 1:
+                raise DataError(f"nmnist: split {number} is asked for, the full set has one; leave the option out")
+            return np.flatnonzero(~self.is_test), np.flatnonzero(self.is_test)
+        if len(self.files) < N_SPLITS * N_TEST:
+            raise DataError(
+                f"nmnist: {len(self.files)} recordings are too few for {N_SPLITS} test sets of {N_TEST}; get the full set"
+            )
+        test = disjoint_tests(self.labels, N_TEST, N_SPLITS)[number - 1]
+        return np.delete(np.arange(len(self.files)), test), test
+
+
+def list_recordings(folder: Path) -> Listing:
+    """Return the event files of a folder: of Train and Test where it has them, else those in labels.csv."""
+    if (folder / "Train").is_dir():
+        parts = [sorted((folder / part).glob("[0-9]/*.bin")) for part in ("Train", "Test")]
+        if not all(parts):
+            raise DataError(
+                f"data set 'nmnist': {folder} needs files Train/LABEL/*.bin and Test/LABEL/*.bin; unpack both"
+            )
+        files = parts[0] + parts[1]
+        is_test = np.arange(len(files)) >= len(parts[0])
+        return Listing(files, np.array([int(path.parent.name) for path in files], np.int64), is_test)
+    text = read_bytes(folder / "labels.csv").decode("utf-8", "replace")
+    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    for number, row in enumerate(rows, 1):
+        right = row == ["file", "label"] if number == 1 else len(row) == 2 and row[1] in set("0123456789")
+        if not right:
+            raise DataError(
+                f"file {str(folder / 'labels.csv')!r}: line {number} is {','.join(row)!r}, "
+                "not the head 'file,label' or a file and its digit; get it anew"
+            )
+    return Listing([folder / row[0] for row in rows[1:]], np.array([int(row[1]) for row in rows[1:]], np.int64), None)
+
+
+def image_number(path: Path) -> int:
+    """Return which MNIST image a recording shows, counted from 0: the files are numbered from 1."""
+    return int(path.stem) - 1
+
+
+def read_recordings(files: list[Path]) -> list[Recording]:
+    """Read files strictly."""
+    return [parse_events(read_bytes(path), str(path)) for path in files]
+
+
+def nmnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
+    """Return the recordings as binary events in `n_steps` steps (12); of 900 recordings, 100 are for testing.
+
+    With `augment` the training recordings are followed by four copies, moved by one pixel each. Options: "split" 1..5,
+    which share no test recording; "pool".
+    """
+    steps, pool = N_STEPS if n_steps is None else n_steps, options["pool"]
+    n_inputs = n_pooled(pool)
+    listing = list_recordings(find_data(NMNIST))
+    train, test = listing.split(options["split"])
+    recordings = read_recordings([listing.files[i] for i in train])
+    test_recordings = read_recordings([listing.files[i] for i in test])
+    train_labels, more = listing.labels[train], ""
+    if augment:
+        recordings += [moved(recording, *direction) for direction in DIRECTIONS for recording in recordings]
+        train_labels = np.tile(train_labels, 1 + len(DIRECTIONS))
+        more = "; training recordings also moved by one pixel in four directions"
+    return Task(
+        name="nmnist",
+        train_events=bin_recordings(recordings, steps, pool),
+        train_labels=train_labels,
+        test_events=bin_recordings(test_recordings, steps, pool),
+        test_labels=listing.labels[test],
+        n_classes=N_CLASSES,
+        n_inputs=n_inputs,
+        n_steps_input=steps,
+        description=f"digits recorded by an event camera in three saccades, {n_inputs} inputs, {steps} steps{more}",
+        source=SOURCE,
+        licence=LICENCE,
+        attribution=ATTRIBUTION,
+        images=pictures(test_recordings),
+    )

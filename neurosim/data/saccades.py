@@ -1,0 +1,156 @@
+"""Make N-MNIST-like events from MNIST by a simulated camera, to learn from; real recordings test what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.data import nmnist
+from neurosim.data.augment import DIRECTIONS, shift
+from neurosim.data.camera import SIDE, Camera, record
+from neurosim.data.collect import EventCollector
+from neurosim.data.folder import find_data
+from neurosim.data.mnist import ATTRIBUTION as MNIST_ATTRIBUTION
+from neurosim.data.mnist import MNIST, load_mnist
+from neurosim.data.task import Task
+from neurosim.errors import DataError
+
+FIRST_IMAGE = 1000  # of MNIST; the sample of N-MNIST shows images 0 to 899
+BLOCK = 128  # pictures looked at together: bounds the memory
+
+#: Fitted to 100 recordings that no split tests with: the mean correlation of events per pixel, polarity and 15 ms, by random search.
+CAMERA = Camera(
+    corners=((-30, 354), (524, 1918), (1557, 385), (40, 336)),
+    middles=(42_928, 141_731, 253_054),
+    halves=(39_592, 40_212, 36_830),
+    scale=258,
+    dark=1968,
+    threshold=78,
+    lag=256,
+)
+
+
+class Comparison(NamedTuple):
+    """Simulated against recorded events of the same digits.
+
+    Attributes
+    ----------
+    n : int
+        Digits compared.
+    events : (2,) float
+        Mean events per digit, simulated and recorded, and so on below.
+    per_saccade : (2, 3) float
+        The same in each third of the 315 ms.
+    falling : (2,) float
+        Share of events of polarity bit 1.
+    per_cell : float
+        Mean correlation over the digits of the events per pixel, polarity and 15 ms.
+    per_pixel : float
+        Of the events per pixel and polarity: the image.
+    """
+
+    n: int
+    events: npt.NDArray[np.float64]
+    per_saccade: npt.NDArray[np.float64]
+    falling: npt.NDArray[np.float64]
+    per_cell: float
+    per_pixel: float
+
+
+def compare_with_recordings(split: int | None = None, camera: Camera = CAMERA) -> Comparison:
+    """Compare simulated events with the recordings of the same digits.
+
+    Parameters
+    ----------
+    split : int, optional
+        Use the test recordings of this split of `nmnist`; None: the recordings that no split tests with.
+    camera : Camera
+
+    Raises
+    ------
+    DataError
+        If MNIST or N-MNIST is not there.
+    """
+    listing = nmnist.list_recordings(find_data(nmnist.NMNIST))
+    if split is not None:
+        chosen = listing.split(split)[1]
+    else:
+        chosen = np.setdiff1d(np.arange(len(listing.files)), np.concatenate([listing.split(s)[1] for s in range(1, 6)]))
+    images = load_mnist("train").images[[nmnist.image_number(listing.files[i]) for i in chosen]]
+    n_bins = 21  # of 15 ms; 7 in each saccade
+    simulated = record(images, camera, n_bins).astype(np.float64)
+    recordings = nmnist.read_recordings([listing.files[i] for i in chosen])
+    recorded = np.array([nmnist.bin_recording(r, n_bins) for r in recordings], np.float64).reshape(simulated.shape)
+    both = np.array([simulated, recorded])
+    totals = both.sum(axis=(2, 3, 4)).mean(axis=1)
+    return Comparison(
+        n=len(chosen),
+        events=totals,
+        per_saccade=both.reshape(2, len(chosen), 3, -1).sum(axis=3).mean(axis=1),
+        falling=both[:, :, :, 1].sum(axis=(2, 3)).mean(axis=1) / totals,
+        per_cell=_mean_correlation(simulated, recorded),
+        per_pixel=_mean_correlation(simulated.sum(axis=1), recorded.sum(axis=1)),
+    )
+
+
+def _mean_correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Return the mean over the first axis of the correlation of what is left."""
+    a, b = (x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(axis=1, keepdims=True) for x in (a, b))
+    return float(np.mean((a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))))
+
+
+def pool_counts(counts: npt.NDArray[np.uint8], pool: int) -> npt.NDArray[np.bool_]:
+    """Return which inputs fire, (n, n_steps, n_inputs), from the events of each pixel, (n, n_steps, 2, 34 * 34)."""
+    n, n_steps = counts.shape[:2]
+    side = SIDE // pool
+    squares = counts.reshape(n, n_steps, 2, side, pool, side, pool)
+    return np.asarray(squares.any(axis=(4, 6)).reshape(n, n_steps, 2 * side * side))
+
+
+def saccades_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
+    """Return simulated recordings of MNIST with real ones among them, tested with real recordings as `nmnist` is.
+
+    Learns from the MNIST images 1,000 and up, as `CAMERA` sees them, and from the training recordings of the split,
+    repeated so that they are about "share" percent of all. With `augment` the images are followed by four copies, moved by one pixel
+    each. Options: "split", "pool" as of `nmnist`; "limit": only so many images; "share": 0 leaves the recordings out.
+    """
+    steps, pool, share = nmnist.N_STEPS if n_steps is None else n_steps, options["pool"], options["share"]
+    collected = EventCollector(steps, nmnist.n_pooled(pool))
+    images, labels = load_mnist("train", find_data(MNIST))
+    last = FIRST_IMAGE + options["limit"] if options["limit"] else len(images)
+    images, labels = images[FIRST_IMAGE:last], labels[FIRST_IMAGE:last]
+    if not len(images):
+        raise DataError(f"task 'nmnist-saccades': MNIST has no images from number {FIRST_IMAGE} on; get the full set")
+    listing = nmnist.list_recordings(find_data(nmnist.NMNIST))
+    train, test = listing.split(options["split"])
+    moves = ((0, 0), *DIRECTIONS) if augment else ((0, 0),)
+    for move in moves:
+        for first in range(0, len(images), BLOCK):
+            counts = record(shift(images[first : first + BLOCK], *move), CAMERA, steps)
+            collected.add(pool_counts(counts, pool))
+    n_simulated = collected.n_samples
+    copies = max(1, round(n_simulated * share / ((100 - share) * len(train)))) if share else 0
+    if copies:
+        recordings = nmnist.read_recordings([listing.files[i] for i in train])
+        for _ in range(copies):
+            nmnist.add_recordings(collected, recordings, pool)
+    test_recordings = nmnist.read_recordings([listing.files[i] for i in test])
+    return Task(
+        name="nmnist-saccades",
+        train_events=collected.events(),
+        train_labels=np.concatenate([np.tile(labels, len(moves)), np.tile(listing.labels[train], copies)]),
+        test_events=nmnist.bin_recordings(test_recordings, steps, pool),
+        test_labels=listing.labels[test],
+        n_classes=nmnist.N_CLASSES,
+        n_inputs=nmnist.n_pooled(pool),
+        n_steps_input=steps,
+        description=f"{n_simulated:,} simulated recordings of MNIST images, {len(train)} real ones {copies} times; tested with "
+        f"real ones, {steps} steps",
+        source=f"MNIST, idx files; {nmnist.SOURCE}",
+        licence=nmnist.LICENCE,
+        attribution=f"{MNIST_ATTRIBUTION} {nmnist.ATTRIBUTION}",
+        images=nmnist.pictures(test_recordings),
+    )

@@ -1,0 +1,51 @@
+"""What a task is: labelled input spikes for training and testing, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.errors import DataError
+from neurosim.events import Events
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A classification problem in spikes.
+
+    Parameters
+    ----------
+    name : str
+    train_events, test_events : Events
+        One sample per label, `n_steps_input` steps each.
+    train_labels, test_labels : (n_samples,) int64
+        0..n_classes - 1.
+    n_classes, n_inputs : int
+    n_steps_input : int
+        Steps with input. A network needs one more step per connection on the way to its output.
+    description, source, licence, attribution : str
+    images : (n_test, rows, columns) uint8 or None
+        The test samples as pictures, for reports.
+    """
+
+    name: str
+    train_events: Events
+    train_labels: npt.NDArray[np.int64]
+    test_events: Events
+    test_labels: npt.NDArray[np.int64]
+    n_classes: int
+    n_inputs: int
+    n_steps_input: int
+    description: str
+    source: str
+    licence: str
+    attribution: str
+    images: npt.NDArray[np.uint8] | None = None
+
+
+def refuse_copies(name: str, augment: bool) -> None:
+    """Say that a task has no changed copies of its training samples, if they are asked for."""
+    if augment:
+        raise DataError(f"task {name!r}: has no changed copies of its training samples; set augment=false")
