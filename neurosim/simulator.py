@@ -35,6 +35,7 @@ from neurosim.version import VERSION
 
 #: What u and v of a run can hold: u after one correction of a 32-bit sum, v after saturation.
 STATE_LIMITS = {"u": 2**31 - STATE_WRAP, "v": STATE_MAX}
+BLOCKS_PER_THREAD = 4  # of samples: a thread that is held up leaves more of them to the others
 FIRST_CAPACITY = 1024  # probed spikes per sample for which room is made at first
 
 
@@ -221,17 +222,23 @@ class SimulatorRunner(_Runner):
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        n_blocks = min(self.threads, events.n_samples)
+        threads = min(self.threads, events.n_samples)
+        n_blocks = min(BLOCKS_PER_THREAD * threads, events.n_samples) if threads > 1 else threads
         bounds = [events.n_samples * i // n_blocks for i in range(n_blocks + 1)] if n_blocks else [0]
+        waiting = iter(range(n_blocks))  # a thread takes the next block when it is done with one
+        results: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = {}
 
-        def work(number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-            return self._run_block(events, n_steps, (bounds[number], bounds[number + 1]), state, trace, number)
+        def work(thread: int) -> None:
+            while (i := next(waiting, None)) is not None:
+                results[i] = self._run_block(events, n_steps, (bounds[i], bounds[i + 1]), state, trace, thread)
 
-        if n_blocks > 1 and self._pool is None:
+        if threads > 1 and self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1)
-        others = [self._pool.submit(work, number) for number in range(1, n_blocks)] if self._pool is not None else []
-        done = [work(0)] if n_blocks else []  # in this thread: one block needs no other
-        done += [other.result() for other in others]
+        others = [self._pool.submit(work, thread) for thread in range(1, threads)] if self._pool is not None else []
+        work(0)  # in this thread: one block needs no other
+        for other in others:
+            other.result()
+        done = [results[i] for i in range(n_blocks)]
         empty = np.zeros((0, 4), np.int32)
         counts = sum((part[0] for part in done), np.zeros((len(self.program.rows), N_COUNTERS), np.int64))
         return counts, np.concatenate([empty, *(part[1] for part in done)])
@@ -243,7 +250,7 @@ class SimulatorRunner(_Runner):
         block: tuple[int, int],
         state: State,
         trace: npt.NDArray[np.int32],
-        number: int,
+        thread: int,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """Run samples of one thread; again with more room if more spikes were probed than expected."""
         first, last = block
@@ -255,7 +262,7 @@ class SimulatorRunner(_Runner):
             value = np.ones(capacity, np.int32)
             with np.errstate(over="ignore"):
                 n_recorded = self._run_kernel(
-                    number, events, n_steps, block, state, trace, (step, neuron, value, sample), counts
+                    thread, events, n_steps, block, state, trace, (step, neuron, value, sample), counts
                 )
             if n_recorded <= capacity:
                 return counts, np.stack([sample, step, neuron, value], axis=1)[:n_recorded]
@@ -265,7 +272,7 @@ class SimulatorRunner(_Runner):
 
     def _run_kernel(
         self,
-        number: int,
+        thread: int,
         events: Events,
         n_steps: int,
         block: tuple[int, int],
@@ -280,14 +287,14 @@ class SimulatorRunner(_Runner):
             from neurosim.kernels.run import run_samples
 
             return int(run_samples(
-                self.arrays, self.scratch[number], events.start, events.neuron, events.n_steps, n_steps, *block,
+                self.arrays, self.scratch[thread], events.start, events.neuron, events.n_steps, n_steps, *block,
                 state.u, state.v, state.fired, self._probes.table, trace, step, neuron, sample, counts,
             ))  # fmt: skip
         from neurosim.kernels.run_models import run_model_samples
 
         values = np.zeros(0, np.int32) if events.value is None else events.value
         return int(run_model_samples(
-            self.arrays, self.models, self.scratch[number], self.model_scratch[number], events.start, events.neuron,
+            self.arrays, self.models, self.scratch[thread], self.model_scratch[thread], events.start, events.neuron,
             values, events.n_steps, n_steps, *block, state.u, state.v, state.fired, state.more, self._probes.table, trace,
             *spikes, counts,  # type: ignore[call-arg]
         ))  # fmt: skip
