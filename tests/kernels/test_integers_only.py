@@ -29,7 +29,9 @@ def floats_in(source: str) -> list[str]:
             found.append(f"line {node.lineno}: {node.id}")
         elif isinstance(node, ast.Attribute) and node.attr in FLOAT_NAMES:
             table = isinstance(node.value, ast.Call) and node.attr in ("exp2", "log2")  # log_tables().exp2
-            register = isinstance(node.value, ast.Name) and node.value.id == "group" and node.attr == "exp"  # ProdNeuron
+            register = (
+                isinstance(node.value, ast.Name) and node.value.id == "group" and node.attr == "exp"
+            )  # ProdNeuron
             if not (table or register):
                 found.append(f"line {node.lineno}: .{node.attr}")
     return found
