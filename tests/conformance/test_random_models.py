@@ -69,8 +69,8 @@ def test_random_networks_equal_the_reference(backend: Backend) -> None:
     )
     @given(
         st.lists(DRAWN, min_size=SIDE_BY_SIDE, max_size=SIDE_BY_SIDE, unique=True),
-        st.integers(1, 3),
-        st.integers(1, 15),
+        st.integers(1, 2),
+        st.integers(1, 12),
     )
     def check(drawn: list[Drawn], n_samples: int, n_steps: int) -> None:
         networks = [one.network for one in drawn]
