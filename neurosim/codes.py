@@ -1,7 +1,7 @@
 """Codes and table columns that programs, learning plans, kernels and twins share."""
 
 # Columns of the group table (`ProgramArrays.group`).
-START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF = range(7)
+START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF, ALIKE = range(8)
 # Columns of the connection table (`ProgramArrays.conn`).
 SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET, FAN_OUT = range(7)
 EVERYONE = -1  # fan-out: every source reaches the whole target group

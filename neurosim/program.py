@@ -29,7 +29,7 @@ class ProgramArrays(NamedTuple):
     parameters of groups and connections are columns of one table each (`neurosim.codes`).
     """
 
-    group: npt.NDArray[np.int64]  # (G, 7) START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF
+    group: npt.NDArray[np.int64]  # (G, 8) START, STOP, MODEL, KEEP_U, KEEP_V, THRESHOLD, HALF, ALIKE
     conn: npt.NDArray[np.int64]  # (C, 7) SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET, FAN_OUT
     ops: npt.NDArray[np.int64]  # (n_ops, 2) OP_*, group or connection
     bias: npt.NDArray[np.int32]  # (N,) bias_mant << bias_exp

@@ -4,6 +4,7 @@ import numpy as np
 
 from neurosim.codes import (
     ACC,
+    ALIKE,
     EVERYONE,
     EXPONENT,
     FAN_OUT,
@@ -112,7 +113,13 @@ def load_inputs(p, s, neuron, first_event, last_event):
 
 @jit
 def note_spikes(p, s, group):
-    """Remember who fired; `count_spikes` turns it into counts when the run is over."""
+    """Remember who fired; `count_spikes` turns it into counts when the run is over.
+
+    Where all neurons of a group send alike, the first one answers for all.
+    """
+    if p.group[group, ALIKE] != 0:
+        s.sent[p.group[group, START]] += s.n_spikes[group]
+        return
     sent = s.sent[p.group[group, START] : p.group[group, STOP]]
     listed = s.lanes[SPIKES, p.group[group, START] : p.group[group, STOP]]
     for i in range(s.n_spikes[group]):

@@ -57,7 +57,7 @@ def pack(network: Network, mapping: Mapping, arithmetic: str = "lava-0.10") -> P
     ]  # in the order of codes.SOURCE..FAN_OUT
     bias = [_bias(group) for group in groups]
     return ProgramArrays(
-        group=np.array([_group_row(group, network.offsets[group.name], arithmetic) for group in groups], np.int64),
+        group=np.array([_group_row(group, network, mapping, arithmetic) for group in groups], np.int64),
         conn=np.array(conn, np.int64).reshape(-1, 7),
         ops=_order(network, index),
         bias=np.concatenate(bias).astype(np.int32),
@@ -78,11 +78,13 @@ def _bias(group: Group) -> npt.NDArray[np.int64]:
     return np.zeros(group.n, np.int64)
 
 
-def _group_row(group: Group, start: int, arithmetic: str) -> tuple[int, ...]:
-    """Return a row of the group table, in the order of codes.START..HALF; other models have settings of their own."""
-    model = model_of(group, arithmetic)
+def _group_row(group: Group, network: Network, mapping: Mapping, arithmetic: str) -> tuple[int, ...]:
+    """Return a row of the group table, in the order of codes.START..ALIKE; other models have settings of their own."""
+    model, start = model_of(group, arithmetic), network.offsets[group.name]
+    route = mapping.route[start : start + group.n]
+    alike = int((route == route[0]).all())  # a spike of any neuron sends the same messages
     if model != MODEL_LIF:
-        return start, start + group.n, model, 0, 0, 0, 0
+        return start, start + group.n, model, 0, 0, 0, 0, alike
     assert isinstance(group, LIF)
     threshold = int(threshold_of(group, arithmetic))
     return (
@@ -93,6 +95,7 @@ def _group_row(group: Group, start: int, arithmetic: str) -> tuple[int, ...]:
         DECAY_ONE - int(group.dv),
         threshold,
         threshold // 2,
+        alike,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from mapping_examples import random_network
 
 from neurosim.codes import (
+    ALIKE,
     EVERYONE,
     EXPONENT,
     FAN_OUT,
@@ -113,8 +114,14 @@ def test_every_weight_of_every_format_is_found_again() -> None:
 def test_group_table_holds_registers_in_units_of_the_state() -> None:
     network = Network((LIF("a", 3, du=7, dv=9, vth=11, bias_mant=[1, -2, 3], bias_exp=[0, 1, 7]), Input("in", 2)))
     p = compile(network, "unlimited").arrays
-    assert p.group.tolist() == [[0, 2, MODEL_INPUT, 0, 0, 0, 0], [2, 5, MODEL_LIF, 4088, 4087, 704, 352]]
+    assert p.group.tolist() == [[0, 2, MODEL_INPUT, 0, 0, 0, 0, 1], [2, 5, MODEL_LIF, 4088, 4087, 704, 352, 1]]
     assert p.bias.tolist() == [0, 0, 1, -4, 384]
+
+
+def test_groups_whose_neurons_send_differently_are_marked() -> None:
+    groups = (Input("in", 3), LIF("a", 2), LIF("b", 2))
+    to_all, from_one = Dense("in", "a", [[1, 1, 1]] * 2), Sparse("a", "b", (2, 2), [0], [1], [5])
+    assert compile(Network(groups, (to_all, from_one)), "loihi1").arrays.group[:, ALIKE].tolist() == [1, 0, 1]
 
 
 def test_inputs_deliver_first_and_updates_come_last() -> None:
@@ -135,7 +142,7 @@ def test_arrays_are_contiguous_and_integer_also_when_empty() -> None:
         assert [array.dtype.name for array in p] == [
             "int64", "int64", "int64", "int32", "int32", "int8", "int16", "int64", "int32",
         ]  # fmt: skip
-        assert (p.group.shape[1], p.conn.shape[1], p.ops.shape[1], p.route.shape[1]) == (7, 7, 2, 4)
+        assert (p.group.shape[1], p.conn.shape[1], p.ops.shape[1], p.route.shape[1]) == (8, 7, 2, 4)
 
 
 def sparse_of(n_post: int, n_pre: int, n_synapses: int, **how: object) -> Sparse:
