@@ -103,7 +103,12 @@ def inspect(model: ModelPath, as_json: Json = False) -> None:
     loaded = load(model)
     program = compile(loaded.network, loaded.chip, loaded.arithmetic)
     described = describe_program(program)
-    facts = {"neurosim": loaded.version, "chip": loaded.chip.name, "fingerprint": program.fingerprint}
+    facts = {
+        "neurosim": loaded.version,
+        "chip": loaded.chip.name,
+        "arithmetic": loaded.arithmetic,
+        "fingerprint": program.fingerprint,
+    }
     if as_json:
         write_json(described | facts | {"scales": loaded.scales, "metadata": loaded.metadata})
         return

@@ -29,10 +29,12 @@ WAIT_S = 10.0
 
 # Opens the network, prints what identifies its group, and does what ENDING says.
 SCRIPT = """
+import signal
 import sys
 from neurosim.compile_network import compile
 from neurosim_lava import LavaBackend
 from test_lava_containment import LONG, NETWORK, few_events
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background are started deaf to Ctrl-C
 runner = LavaBackend().open(compile(NETWORK))
 runner.run(few_events())
 print(runner.session.group, runner.session.prefix, flush=True)
