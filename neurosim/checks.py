@@ -23,6 +23,20 @@ def check_size(kind: str, name: str, n: int) -> None:
         raise NetworkError(f"{kind} {name!r}: size {n!r} is not a positive integer; give the number of neurons")
 
 
+def check_group(name: str, n: int) -> None:
+    """Refuse a group's name or size that cannot be."""
+    check_name("group", name)
+    check_size("group", name, n)
+
+
+def outside(values: npt.NDArray[Any], low: int, high: int) -> int | None:
+    """Return the value that leaves a range, the largest if it is too large; None if none does."""
+    if not values.size:
+        return None
+    least, most = int(values.min()), int(values.max())
+    return most if most > high else least if least < low else None
+
+
 def check_register(
     owner: str, register: str, value: Any, size: int | None = None, limits: str | None = None
 ) -> npt.NDArray[np.int64]:
@@ -38,8 +52,8 @@ def check_register(
     if size is None and array.shape != ():
         raise NetworkError(f"{owner}: {register} has shape {array.shape}; it is one number for the whole group")
     low, high = RANGES[limits or register]
-    if array.size and (int(array.min()) < low or int(array.max()) > high):
-        worst = int(array.max()) if int(array.max()) > high else int(array.min())
+    worst = outside(array, low, high)
+    if worst is not None:
         raise NetworkError(f"{owner}: {register} {worst} is outside {low}..{high}; choose a value the register holds")
     return array.astype(np.int64)
 
@@ -51,8 +65,12 @@ def check_positive(owner: str, quantity: str, value: float | None) -> None:
 
 
 class _Named(Protocol):
+    """What has a name."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For errors."""
+        ...
 
 
 def check_registers(group: _Named, names: tuple[str, ...], limits: str | None = None) -> None:

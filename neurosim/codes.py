@@ -33,8 +33,8 @@ OP_DELIVER = 0  # add the weights of the sources that fired in the step before
 OP_UPDATE = 1  # advance the neurons of a group by one step
 
 # Rows of the scratch lanes: one int32 per neuron each.
-U, V, ACC, CURRENT, NOISE, SPIKES, TOTAL = range(7)
-N_LANES = 7
+U, V, ACC, NOISE, SPIKES, TOTAL = range(6)
+N_LANES = 6
 
 PROBE_SPIKES, PROBE_U, PROBE_V, PROBE_THIRD, PROBE_FOURTH = range(5)  # the states of a model in their order
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.checks import check_register, check_size
+from neurosim.checks import check_register, check_size, outside
 from neurosim.codes import TARGET_BITS, TARGET_MASK
 from neurosim.errors import NetworkError
 from neurosim.fixedpoint import RANGES, SIGN_MODES, resolve_sign_mode, weight_range
@@ -83,8 +83,8 @@ def _check_integer_weights(
     wide = weights.astype(np.int64)
     resolved = resolve_sign_mode(wide, mode)
     register = {"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)}[resolved]
-    if wide.size and (int(wide.min()) < register[0] or int(wide.max()) > register[1]):
-        worst = int(wide.max()) if int(wide.max()) > register[1] else int(wide.min())
+    worst = outside(wide, *register)
+    if worst is not None:
         fits = weight_range(bits, resolved)
         raise NetworkError(
             f"{owner}: weight {worst} is outside {register[0]}..{register[1]} ({resolved}); "
@@ -101,8 +101,8 @@ def _check_delays(owner: str, delays: npt.ArrayLike | None, shape: tuple[int, ..
     if array.dtype.kind not in "iu" or array.shape not in ((), shape):
         raise NetworkError(f"{owner}: delays are {array.dtype} of shape {array.shape}; give integers of shape {shape}")
     low, high = RANGES["delay"]
-    if array.size and (int(array.min()) < low or int(array.max()) > high):
-        worst = int(array.max()) if int(array.max()) > high else int(array.min())
+    worst = outside(array, low, high)
+    if worst is not None:
         raise NetworkError(
             f"{owner}: delay {worst} is outside {low}..{high} steps; use shorter delays, or relay through neurons"
         )
@@ -401,8 +401,8 @@ class Conv(_BetweenGroups):
                 f"{owner}: weights are {weights.dtype} of shape {weights.shape}; give integers (out, kernel_x, kernel_y, in)"
             )
         low, high = RANGES["conv_weight"]
-        if int(weights.min()) < low or int(weights.max()) > high:
-            worst = int(weights.max()) if int(weights.max()) > high else int(weights.min())
+        worst = outside(weights, low, high)
+        if worst is not None:
             raise NetworkError(f"{owner}: weight {worst} is outside {low}..{high}; scale the weights")
         if len(tuple(self.input_shape)) != 3:
             raise NetworkError(f"{owner}: input_shape {self.input_shape!r} is not (width, height, channels)")
@@ -413,12 +413,13 @@ class Conv(_BetweenGroups):
                 f"{owner}: {groups} groups of weights {weights.shape} do not fit {channels} input channels; "
                 "both numbers of channels must be multiples of groups"
             )
+        stride, padding, dilation = self.geometry
         checked = {
             "weights": weights.astype(np.int64),
             "input_shape": (width, height, channels),
-            "stride": _pair(owner, "stride", self.stride, 1),
-            "padding": _pair(owner, "padding", self.padding, 0),
-            "dilation": _pair(owner, "dilation", self.dilation, 1),
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
             "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits)),
         }
         for key, value in checked.items():

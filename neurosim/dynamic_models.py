@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.checks import check_name, check_register, check_registers, check_shifted, check_size
+from neurosim.checks import check_group, check_register, check_registers, check_shifted
 from neurosim.errors import NetworkError
+from neurosim.groups import bias_per_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,7 @@ class RF:
     ports: ClassVar[tuple[str, ...]] = ("a_real_in", "a_imag_in")
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         owner = f"group {self.name!r}"
         check_registers(self, ("state_exp", "decay_bits"))
         check_registers(self, ("vth",), "graded_vth")
@@ -125,8 +125,7 @@ class ATRLIF:
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         check_registers(self, ("delta_i", "delta_v", "delta_theta", "delta_r", "theta_0", "theta_step"))
         for register in ("bias_mant", "bias_exp"):
             value = check_register(f"group {self.name!r}", register, getattr(self, register), self.n)
@@ -135,5 +134,4 @@ class ATRLIF:
     @property
     def bias(self) -> npt.NDArray[np.int64]:
         """Bias per step, ``bias_mant << bias_exp``: (n,) int64 in units of v."""
-        mantissa, exponent = np.asarray(self.bias_mant), np.asarray(self.bias_exp)
-        return np.broadcast_to(mantissa << exponent, (self.n,)).astype(np.int64)
+        return bias_per_step(self.bias_mant, self.bias_exp, self.n)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy.typing as npt
 
-from neurosim.checks import check_name, check_register, check_registers, check_shifted, check_size
+from neurosim.checks import check_group, check_register, check_registers, check_shifted
 from neurosim.errors import NetworkError
 
 
@@ -23,8 +23,7 @@ class Sigma:
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +52,7 @@ class Delta:
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         check_registers(self, ("spike_exp", "state_exp"))
         check_registers(self, ("vth",), "graded_vth")
         check_shifted(f"group {self.name!r}", "vth", self.vth, self.spike_exp + self.state_exp)
@@ -88,8 +86,7 @@ class SigmaDelta:
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         owner = f"group {self.name!r}"
         check_registers(self, ("spike_exp", "state_exp"))
         check_registers(self, ("vth",), "graded_vth")
@@ -121,8 +118,7 @@ class ProdNeuron:
     ports: ClassVar[tuple[str, ...]] = ("a_in1", "a_in2")
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         check_registers(self, ("vth",), "graded_vth")
         check_registers(self, ("exp",))
 
@@ -147,6 +143,5 @@ class GradedVec:
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         check_registers(self, ("vth",), "graded_vth")

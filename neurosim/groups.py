@@ -11,11 +11,16 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.checks import check_name, check_positive, check_register, check_size
+from neurosim.checks import check_group, check_name, check_positive, check_register, check_size
 from neurosim.errors import NetworkError
 
 #: One integer for a group, or one for each neuron.
 Register = int | npt.NDArray[np.int64]
+
+
+def bias_per_step(mantissa: npt.ArrayLike, exponent: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+    """Return ``mantissa << exponent`` of each of n neurons: (n,) int64."""
+    return np.broadcast_to(np.asarray(mantissa) << np.asarray(exponent), (n,)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +84,7 @@ class CubaLIF:
     graded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         owner = f"group {self.name!r}"
         check_positive(owner, "tau_mem", self.tau_mem)
         check_positive(owner, "tau_syn", self.tau_syn)
@@ -129,8 +133,7 @@ class LIF:
     graded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_name("group", self.name)
-        check_size("group", self.name, self.n)
+        check_group(self.name, self.n)
         owner = f"group {self.name!r}"
         for register in ("du", "dv", "vth"):
             checked = check_register(owner, register, getattr(self, register), self.n)
@@ -141,8 +144,7 @@ class LIF:
     @property
     def bias(self) -> npt.NDArray[np.int64]:
         """Bias per step, ``bias_mant << bias_exp``: (n,) int64 in units of v."""
-        mantissa, exponent = np.asarray(self.bias_mant), np.asarray(self.bias_exp)
-        return np.broadcast_to(mantissa << exponent, (self.n,)).astype(np.int64)
+        return bias_per_step(self.bias_mant, self.bias_exp, self.n)
 
     @property
     def is_uniform(self) -> bool:

@@ -6,6 +6,7 @@ from neurosim.dynamic_models import ATRLIF as ATRLIF
 from neurosim.dynamic_models import RF as RF
 from neurosim.dynamic_models import RFIzhikevich as RFIzhikevich
 from neurosim.dynamic_models import rotation as rotation
+from neurosim.fixedpoint import INPUT_SHIFT
 from neurosim.graded_models import Delta as Delta
 from neurosim.graded_models import GradedVec as GradedVec
 from neurosim.graded_models import ProdNeuron as ProdNeuron
@@ -28,6 +29,13 @@ STATE_NAMES = tuple(
         for state in model.states
     )
 )
+
+
+def rest_of(group: Neurons) -> tuple[int, ...]:
+    """Return the value of each of a model's states in a freshly loaded chip: 0, but for thresholds that are states."""
+    theta = group.theta_0 << INPUT_SHIFT if isinstance(group, ATRLIF) else 0
+    return tuple(theta if state == "theta" else 0 for state in group.states)
+
 
 #: Feature that each neuron model needs.
 MODEL_FEATURES: dict[type, str] = {

@@ -16,7 +16,7 @@ WORD = 64  # flags that kernels look at together
 class Scratch(NamedTuple):
     """One thread's working arrays for N neurons in G groups."""
 
-    lanes: npt.NDArray[np.int32]  # (7, N) U, V, ACC (zero between steps), CURRENT, NOISE, SPIKES, TOTAL
+    lanes: npt.NDArray[np.int32]  # (6, N) U, V, ACC (zero between steps), NOISE, SPIKES, TOTAL
     near: npt.NDArray[np.uint8]  # (N,) came near the threshold
     fired: npt.NDArray[np.uint8]  # (largest group, padded to 64,) flags of the group being updated
     counted: npt.NDArray[np.int64]  # (5,) what happened in it

@@ -6,13 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_features, needed_features
-from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.events import Events
-from neurosim.learning.population import Outcome, check_batch, learned_weights
+from neurosim.learning.population import Outcome, TwinUpdates, check_batch
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.network import LIF
 from neurosim.program import Program
-from neurosim.reference.weights import update_weights
 from neurosim_lava import place
 from neurosim_lava.backend import START_S, stage_limits
 from neurosim_lava.engine import sums
@@ -24,7 +22,7 @@ from neurosim_lava.wire import Arrays, Header
 FEATURES = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state"})
 
 
-class LavaLearner:
+class LavaLearner(TwinUpdates):
     """A program being trained on Lava; see `neurosim.learning.population.Learner`.
 
     Parameters
@@ -43,7 +41,7 @@ class LavaLearner:
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self._inputs = events.to_dense()
         self._patience = patience
-        self._weights: dict[str, npt.NDArray[np.int64]] = {}
+        self.weights: dict[str, npt.NDArray[np.int64]] = {}
         self._worker = Worker(f"network {program.network.name!r}", place.found(), START_S * patience)
 
     @property
@@ -58,7 +56,7 @@ class LavaLearner:
         check_batch(ids, response, self.plan, self.program, self.events)
         members = Members(self.program, self.plan, scales)
         if len(ids):
-            network = self.program.network.with_weights(self._weights)
+            network = self.program.network.with_weights(self.weights)
             header, arrays = members.request(network, self.events, np.asarray(ids, np.int64), key)
             limits = self._limits(header, arrays)
             members.take(self._worker.session().request(header, arrays, limits, "members of a generation"))
@@ -72,23 +70,6 @@ class LavaLearner:
             statistics=seen.statistics,
             counts=None,
         )
-
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
-        key: int,
-    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
-        """Round the votes stochastically into the weights, on the host; the next build loads them."""
-        new = update_weights(self.plan, full.astype(np.int64), votes, step, step_shift, key)
-        counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
-        for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
-            counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
-        full[:] = new.full
-        self.load(full)
-        return counts, new.n_saturated
-
-    def load(self, full: npt.NDArray[np.int32]) -> None:
-        """Keep weights for the next build."""
-        self._weights = learned_weights(self.program, self.plan, full)
 
     def close(self) -> None:
         """End Lava and all that belongs to it; calling it again does nothing."""

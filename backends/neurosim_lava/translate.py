@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from neurosim.backend import RunResult, SpikeTrain
 from neurosim.events import Events
-from neurosim.fixedpoint import INPUT_SHIFT
 from neurosim.network import AnyConnection, Connection, Conv, CubaLIF, Dense, Input, Network
-from neurosim.neurons import ATRLIF, Neurons
+from neurosim.neurons import Neurons, rest_of
 from neurosim_lava.wire import Arrays, Header
 
 #: Registers that each neuron has of its own in Lava; all others are one number per group there.
@@ -70,9 +69,7 @@ def _group(network: Network, group: Neurons) -> tuple[dict[str, Any], Arrays]:
             described[register.name] = value.item() if isinstance(value, np.generic) else value
     described["registers"] = list(own)
     described["states"] = list(group.states)
-    described["rest"] = [
-        group.theta_0 << INPUT_SHIFT if isinstance(group, ATRLIF) and state == "theta" else 0 for state in group.states
-    ]
+    described["rest"] = list(rest_of(group))
     described["probes"] = sorted({probe.what for probe in network.probes if probe.group == group.name})
     described["graded"] = group.graded
     return described, own

@@ -72,25 +72,3 @@ def update_lif(current, u, v, bias, keep_u, keep_v, threshold, half, fired, near
         u[k] = un
         v[k] = np.int32(0) if spike else vn
     return np.int64(n_active), np.int64(n_corrected), np.int64(n_saturated), np.int64(n_fired)
-
-
-@jit
-def list_fired(fired64, fired, n, n_fired, sources):
-    """Write the indices of the neurons that fired to ``sources``, eight flags at a look.
-
-    Within eight flags every index is written and only the count depends on the flag: no branch to mispredict. The position
-    never passes the neuron's own index, so it stays within the list; it is unsigned, so that no index can mean "from the end".
-    """
-    found = np.uint64(0)
-    last = np.uint64(n_fired)
-    n_words = n // 8
-    word = 0
-    while found < last and word < n_words:
-        if fired64[word] != 0:
-            for k in range(8 * word, 8 * word + 8):
-                sources[found] = k
-                found += np.uint64(fired[k])
-        word += 1
-    for k in range(8 * n_words, n):
-        sources[found] = k
-        found += np.uint64(fired[k])

@@ -163,25 +163,12 @@ class SimulatorLearner:
         self.pool.shutdown()
 
 
-class ReferenceLearner:
-    """Learning on the numpy twins."""
+class TwinUpdates:
+    """Weights kept on the host and changed by the numpy twin: what learners share whose backend only runs members."""
 
-    def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events, self.labels = program, plan, events, labels
-        self.inputs = events.to_dense()
-        self.weights: dict[str, npt.NDArray[np.int64]] = {}
-
-    def evaluate(
-        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
-    ) -> Outcome:
-        """Run the population; see `Learner.evaluate`."""
-        from neurosim.reference.learn import Learner as Twin
-
-        check_batch(ids, response, self.plan, self.program, self.events)
-        twin = Twin(self.program, self.plan, scales, self.weights)
-        return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
+    program: Program
+    plan: LearnPlan
+    weights: dict[str, npt.NDArray[np.int64]]
 
     def update(
         self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
@@ -201,6 +188,27 @@ class ReferenceLearner:
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
         self.weights = learned_weights(self.program, self.plan, full)
+
+
+class ReferenceLearner(TwinUpdates):
+    """Learning on the numpy twins."""
+
+    def __init__(
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
+    ) -> None:
+        self.program, self.plan, self.events, self.labels = program, plan, events, labels
+        self.inputs = events.to_dense()
+        self.weights: dict[str, npt.NDArray[np.int64]] = {}
+
+    def evaluate(
+        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:
+        """Run the population; see `Learner.evaluate`."""
+        from neurosim.reference.learn import Learner as Twin
+
+        check_batch(ids, response, self.plan, self.program, self.events)
+        twin = Twin(self.program, self.plan, scales, self.weights)
+        return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -30,6 +30,7 @@ from neurosim.neurons import (
     Sigma,
     SigmaDelta,
     TernaryLIF,
+    rest_of,
 )
 from neurosim.program import ModelArrays
 
@@ -137,10 +138,10 @@ def pack_models(network: Network, arithmetic: str) -> ModelArrays | None:
         where = slice(network.offsets[group.name], network.offsets[group.name] + group.n)
         if not isinstance(group, (Input, CubaLIF)):
             setting[i] = _settings(group, arithmetic)
+            for slot, value in enumerate(rest_of(group)):
+                rest[slot, where] = value
         if isinstance(group, LIF):
             param[:, where] = _parameters(group, arithmetic)
-        if isinstance(group, ATRLIF):
-            rest[2, where] = group.theta_0 << INPUT_SHIFT
     packed = _Links(network, arithmetic)
     for connection in links:
         packed.add(connection)

@@ -15,11 +15,11 @@ from neurosim.codes import RING_FIRST, RING_LENGTH, RING_OFFSET, RING_PORT
 from neurosim.counters import N_COUNTERS
 from neurosim.fixedpoint import ARITHMETICS, DECAY_ONE, INPUT_SHIFT, wrap_int32
 from neurosim.network import LIF, Connection, CubaLIF, Input
-from neurosim.neurons import ATRLIF, Neurons
+from neurosim.neurons import Neurons, rest_of
 from neurosim.program import Program, State
 from neurosim.reference.deliver import connection_matrices, deliver
-from neurosim.reference.models import update_model
-from neurosim.reference.neuron import update_lif
+from neurosim.reference.models import ModelStep, update_model
+from neurosim.reference.neuron import LIFStep, update_lif
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -60,8 +60,9 @@ class Chip:
         for array in (self.slots, self.fired, self.near, self.value, *self.later.values()):
             array[:] = 0
         for group in self.network.groups:
-            if isinstance(group, ATRLIF):
-                self.slots[2, self.slices[group.name]] = group.theta_0 << INPUT_SHIFT
+            if not isinstance(group, (Input, CubaLIF)):
+                for slot, value in enumerate(rest_of(group)):
+                    self.slots[slot, self.slices[group.name]] = value
         self.t = 0
 
     def load(self, state: State) -> None:
@@ -154,9 +155,8 @@ class Chip:
         return sums
 
     def _update(self, group: LIF, where: slice, acc: Int64Array, noise: Int64Array | None) -> None:
-        row = self.counts[self.row[group.name]]
         if noise is not None:
-            row[counters.PERTURBATIONS] += group.n
+            self.counts[self.row[group.name], counters.PERTURBATIONS] += group.n
         threshold = (np.asarray(group.vth) << INPUT_SHIFT) - int(self.profile.fires_at_threshold)
         out = update_lif(
             acc,
@@ -171,21 +171,20 @@ class Chip:
         )
         self.u[where], self.v[where], self.value[where] = out.u, out.v, out.fired
         self.near[where] |= out.near
-        row[counters.NEURON_UPDATES_ACTIVE] += out.n_active
-        row[counters.NEURON_UPDATES_IDLE] += group.n - out.n_active
-        row[counters.OVERFLOW_ACCUMULATOR] += out.n_over_input
-        row[counters.OVERFLOW_U] += out.n_corrected
-        row[counters.SATURATION_V] += out.n_saturated
+        self._count_updates(group, out.n_active, out)
 
     def _update_model(self, group: Neurons, where: slice, sums: list[Int64Array]) -> None:
-        row = self.counts[self.row[group.name]]
         states = [self.slots[i, where] for i in range(len(group.states))]
         out = update_model(group, sums, states, self.t, self.profile)
         for i, new in enumerate(out.states):
             self.slots[i, where] = new
         self.value[where] = out.value
-        row[counters.NEURON_UPDATES_ACTIVE] += int(out.active.sum())
-        row[counters.NEURON_UPDATES_IDLE] += group.n - int(out.active.sum())
+        self._count_updates(group, int(out.active.sum()), out)
+
+    def _count_updates(self, group: Neurons, n_active: int, out: LIFStep | ModelStep) -> None:
+        row = self.counts[self.row[group.name]]
+        row[counters.NEURON_UPDATES_ACTIVE] += n_active
+        row[counters.NEURON_UPDATES_IDLE] += group.n - n_active
         row[counters.OVERFLOW_ACCUMULATOR] += out.n_over_input
         row[counters.OVERFLOW_U] += out.n_corrected
         row[counters.SATURATION_V] += out.n_saturated
