@@ -1,0 +1,147 @@
+"""Convolutions: connections that share their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.checks import check_register, outside
+from neurosim.dense_connections import BetweenGroups
+from neurosim.errors import NetworkError
+from neurosim.fixedpoint import RANGES
+from neurosim.sparse_connections import Sparse
+
+
+def _pair(owner: str, key: str, value: int | tuple[int, int], low: int) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else tuple(value)  # type: ignore[arg-type]
+    if len(pair) != 2 or any(not isinstance(x, (int, np.integer)) or x < low for x in pair):
+        raise NetworkError(f"{owner}: {key} {value!r} is not one or two integers of at least {low}")
+    return int(pair[0]), int(pair[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(BetweenGroups):
+    """Convolution with shared integer weights (Lava's ``Conv``): the kernel is flipped, unlike torch's.
+
+    Neurons lie in the order (x, y, channel): neuron ``(x * height + y) * channels + c``. The sum of a step wraps into 24 bits.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of groups.
+    weights : (out_channels, kernel_x, kernel_y, in_channels / groups) int
+        -256..255; used as they are: Lava ignores weight bits and exponent here.
+    input_shape : (width, height, channels)
+    stride, padding, dilation : int or (x, y)
+    groups : int
+        Divides both numbers of channels.
+    num_message_bits, port
+        As in `Dense`.
+    """
+
+    source: str
+    target: str
+    weights: npt.ArrayLike
+    input_shape: tuple[int, int, int]
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int] = 0
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    num_message_bits: int = 0
+    port: str = ""
+
+    num_weight_bits: ClassVar[int] = 8
+    weight_exp: ClassVar[int] = 0
+    sign_mode: ClassVar[str] = "mixed"
+    plastic: ClassVar[Literal[False]] = False
+    delays: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        owner = f"connection {self.name!r}"
+        weights = np.asarray(self.weights)
+        if weights.ndim != 4 or weights.dtype.kind not in "iu" or not weights.size:
+            raise NetworkError(
+                f"{owner}: weights are {weights.dtype} of shape {weights.shape}; give integers (out, kernel_x, kernel_y, in)"
+            )
+        low, high = RANGES["conv_weight"]
+        worst = outside(weights, low, high)
+        if worst is not None:
+            raise NetworkError(f"{owner}: weight {worst} is outside {low}..{high}; scale the weights")
+        if len(tuple(self.input_shape)) != 3:
+            raise NetworkError(f"{owner}: input_shape {self.input_shape!r} is not (width, height, channels)")
+        width, height, channels = (int(x) for x in self.input_shape)
+        groups = self.groups
+        if groups < 1 or channels % groups or weights.shape[0] % groups or weights.shape[3] != channels // groups:
+            raise NetworkError(
+                f"{owner}: {groups} groups of weights {weights.shape} do not fit {channels} input channels; "
+                "both numbers of channels must be multiples of groups"
+            )
+        stride, padding, dilation = self.geometry
+        checked = {
+            "weights": weights.astype(np.int64),
+            "input_shape": (width, height, channels),
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits)),
+        }
+        for key, value in checked.items():
+            object.__setattr__(self, key, value)
+        if min(self.output_shape) < 1:
+            raise NetworkError(
+                f"{owner}: output shape {self.output_shape} is empty; use a smaller kernel or more padding"
+            )
+
+    @property
+    def geometry(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Stride, padding and dilation, each (x, y)."""
+        owner = f"connection {self.name!r}"
+        return (
+            _pair(owner, "stride", self.stride, 1),
+            _pair(owner, "padding", self.padding, 0),
+            _pair(owner, "dilation", self.dilation, 1),
+        )
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(width, height, channels) of the target."""
+        stride, padding, dilation = self.geometry
+        kernel = np.asarray(self.weights).shape
+        size = [
+            (self.input_shape[i] + 2 * padding[i] - dilation[i] * (kernel[1 + i] - 1) - 1) // stride[i] + 1
+            for i in (0, 1)
+        ]
+        return size[0], size[1], kernel[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_post, n_pre)."""
+        return int(np.prod(self.output_shape)), int(np.prod(self.input_shape))
+
+    @cached_property
+    def _sparse(self) -> Sparse:
+        weights = np.asarray(self.weights)
+        width, height, n_in = self.input_shape
+        out_width, out_height, n_out = self.output_shape
+        (stride_x, stride_y), (pad_x, pad_y), (step_x, step_y) = self.geometry
+        _, kernel_x, kernel_y, per_group = weights.shape
+        o, i, j, c, x, y = np.meshgrid(
+            np.arange(n_out), np.arange(kernel_x), np.arange(kernel_y), np.arange(per_group),
+            np.arange(out_width), np.arange(out_height), indexing="ij",
+        )  # fmt: skip
+        source_x, source_y = x * stride_x + i * step_x - pad_x, y * stride_y + j * step_y - pad_y
+        inside = (source_x >= 0) & (source_x < width) & (source_y >= 0) & (source_y < height)
+        source_c = c + o // (n_out // self.groups) * per_group
+        row = ((x * out_height + y) * n_out + o)[inside]
+        col = ((source_x * height + source_y) * n_in + source_c)[inside]
+        data = weights[o, kernel_x - 1 - i, kernel_y - 1 - j, c][inside]
+        return Sparse(self.source, self.target, self.shape, row, col, data, sign_mode="mixed",
+                      num_message_bits=self.num_message_bits, port=self.port)  # fmt: skip
+
+    def as_sparse(self) -> Sparse:
+        """Return the same synapses one by one; `Sparse` would cut odd weights and does not wrap into 24 bits."""
+        return self._sparse
