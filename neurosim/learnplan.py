@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from neurosim.codes import (
     CONNECTION,
+    FACTOR_FULL,
+    FACTOR_FULL_GAUSSIAN,
+    FACTOR_GAUSSIAN,
     FACTOR_RANDOM,
     FACTOR_TRACE,
     FIRST_VOTE,
@@ -21,7 +24,10 @@ from neurosim.network import LIF, Dense
 from neurosim.program import Program
 
 FORMS = {"response": FORM_RESPONSE, "scalar": FORM_SCALAR}
-FACTORS = {"trace": FACTOR_TRACE, "random": FACTOR_RANDOM}
+FACTORS = {
+    "trace": FACTOR_TRACE, "random": FACTOR_RANDOM, "gaussian": FACTOR_GAUSSIAN, "full": FACTOR_FULL,
+    "full-gaussian": FACTOR_FULL_GAUSSIAN,
+}  # fmt: skip
 
 
 class LearnPlan(NamedTuple):
@@ -34,6 +40,9 @@ class LearnPlan(NamedTuple):
     factor: int
     rank: int
     n_pairs: int
+    pair_every: int  # one of so many samples has pairs; the others learn from the known response
+    one_group: int  # 1: a pair perturbs one group, the next pair the next; 0: all groups at once
+    gate: int  # 1: scalar votes only for neurons that came near their threshold
     n_steps: int
     readout: int  # group
     n_classes: int
@@ -68,7 +77,7 @@ class Scales(NamedTuple):
 
 def make_plan(
     program: Program, readout: str, *, form: str, factor: str, rank: int, n_pairs: int, n_steps: int,
-    error_bits: int, residual_bits: int,
+    error_bits: int, residual_bits: int, pair_every: int = 1, one_group: bool = False, gate: bool = False,
 ) -> LearnPlan:  # fmt: skip
     """Lay a rule out over the plastic connections of a program.
 
@@ -80,10 +89,14 @@ def make_plan(
     names = program.group_names
     _check_choice("form", form, FORMS)
     _check_choice("factor", factor, FACTORS)
+    if factor.startswith("full") and rank != 1:
+        raise ConfigError(f"rule: rank {rank} with factor {factor!r}, whose draws have full rank already; set rank 1")
+    if form != "response" and pair_every != 1:
+        raise ConfigError(f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing")
     if form == "response" and factor != "trace":
         raise ConfigError(f"rule: form 'response' needs factor 'trace', found {factor!r}; or choose form 'scalar'")
     for name, value, low, high in (
-        ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("n_steps", n_steps, 1, 1 << 15),
+        ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("pair_every", pair_every, 1, 1 << 16), ("n_steps", n_steps, 1, 1 << 15),
         ("error_bits", error_bits, 2, 12), ("residual_bits", residual_bits, 0, 16),
     ):  # fmt: skip
         if not low <= value <= high:
@@ -113,6 +126,9 @@ def make_plan(
         factor=FACTORS[factor],
         rank=rank,
         n_pairs=n_pairs,
+        pair_every=pair_every,
+        one_group=int(one_group),
+        gate=int(gate),
         n_steps=n_steps,
         readout=names.index(readout),
         n_classes=program.network.group(readout).n,

@@ -20,41 +20,45 @@ def log2_fixed(x, log2_table):
 
 
 @jit
-def log_softmax(z, label, temperature, error_bits, exp2_table, log2_table, classes):
-    """Return the log-likelihood of the label in 1/256 bit, and write every class's error.
+def log_likelihood(z, label, temperature, exp2_table, log2_table, classes):
+    """Return the log-likelihood of the label in 1/256 bit, and keep every class's power of two.
 
     Parameters
     ----------
-    z : (C,) int32
+    z : (C,) integers
         Readout; larger means more likely.
     label : int
     temperature : int
         Shift: ``2**temperature`` units of z are 1/256 bit.
-    error_bits : int
-        The error is (probability - target) in units of ``2**-error_bits``.
     exp2_table, log2_table
         `neurosim.logtables`.
     classes : (3, C) int64
-        Rows POWERS (scratch) and ERROR are written.
+        Row POWERS is written.
     """
-    powers, error = classes[POWERS], classes[ERROR]
+    powers = classes[POWERS]
     largest = np.int64(z[0])
     for o in range(1, len(z)):
         largest = max(largest, np.int64(z[o]))
     total = np.int64(0)
-    distance = np.int64(0)
     for o in range(len(z)):
         below = (largest - np.int64(z[o])) >> temperature
         octaves = below >> FRACTION_BITS
-        fraction = below & ((1 << FRACTION_BITS) - 1)
-        powers[o] = exp2_table[fraction] >> octaves if octaves <= EXP2_ONE_BITS else 0
+        powers[o] = exp2_table[below & ((1 << FRACTION_BITS) - 1)] >> octaves if octaves <= EXP2_ONE_BITS else 0
         total += powers[o]
-        if o == label:
-            distance = below
-    for o in range(len(z)):
+    distance = (largest - np.int64(z[label])) >> temperature
+    return (EXP2_ONE_BITS << FRACTION_BITS) - distance - log2_fixed(total, log2_table)
+
+
+@jit
+def readout_errors(label, error_bits, classes):
+    """Write (probability - target) of every class, in units of ``2**-error_bits``, to row ERROR, from row POWERS."""
+    powers, error = classes[POWERS], classes[ERROR]
+    total = np.int64(0)
+    for o in range(len(powers)):
+        total += powers[o]
+    for o in range(len(powers)):
         error[o] = ((powers[o] << error_bits) + (total >> 1)) // total
     error[label] -= 1 << error_bits
-    return (EXP2_ONE_BITS << FRACTION_BITS) - distance - log2_fixed(total, log2_table)
 
 
 @jit

@@ -55,7 +55,7 @@ def _plain_list_set(flags, n, found):
     return len(where)
 
 
-def _scale_toward_zero(b: Any, x: Any, keep: Any) -> Any:
+def scale_vector_toward_zero(b: Any, x: Any, keep: Any) -> Any:
     """As `neurosim.kernels.arith.scale_toward_zero`."""
     negative = b.icmp_signed("<", x, filled(x.type, 0))
     magnitude = b.select(negative, b.neg(x), x)
@@ -79,11 +79,11 @@ def _advance(b: Any, k: Any, width: int, arrays: Any, settings: Any) -> list[Any
     *_, over = outside(total, -INPUT_LIMIT, INPUT_LIMIT - 1)
     current = b.add(b.shl(total, filled(ints, INPUT_SHIFT)), load(b, noise, k, ints))
     active = b.icmp_signed("!=", b.or_(b.or_(old_u, old_v), b.or_(current, drive)), filled(ints, 0))
-    new_u = b.add(_scale_toward_zero(b, old_u, keep_u), current)
+    new_u = b.add(scale_vector_toward_zero(b, old_u, keep_u), current)
     above, below, corrected = outside(new_u, 1 - STATE_LIMIT, STATE_LIMIT)
     wrap, unwrap = b.sub(new_u, filled(ints, STATE_WRAP)), b.add(new_u, filled(ints, STATE_WRAP))
     new_u = b.select(above, wrap, b.select(below, unwrap, new_u))
-    new_v = b.add(b.add(_scale_toward_zero(b, old_v, keep_v), new_u), drive)
+    new_v = b.add(b.add(scale_vector_toward_zero(b, old_v, keep_v), new_u), drive)
     above, below, saturated = outside(new_v, -STATE_MAX, STATE_MAX)
     new_v = b.select(above, filled(ints, STATE_MAX), b.select(below, filled(ints, -STATE_MAX), new_v))
     spike = b.icmp_signed(">", new_v, threshold)
@@ -121,11 +121,12 @@ def _write_advance(b: Any, n: Any, acc: Any, noise: Any, u: Any, v: Any, bias: A
             phi.add_incoming(added, block)
         counts, width = phis, width // 2
     for i, count in enumerate(counts):
-        b.store(b.sext(_sum_of_lanes(b, count), LONG), b.gep(counted, [LONG(i)]))
+        b.store(b.sext(sum_of_lanes(b, count), LONG), b.gep(counted, [LONG(i)]))
     b.ret_void()
 
 
-def _sum_of_lanes(b: Any, value: Any) -> Any:
+def sum_of_lanes(b: Any, value: Any) -> Any:
+    """Return the sum of the lanes of a vector of sixteen."""
     width = WIDTH
     while width > 1:
         width //= 2

@@ -1,22 +1,22 @@
-"""Evaluate antithetic pairs on a block of samples, and turn what they show into votes for weights.
+"""Evaluate antithetic pairs on a block of samples, and leave what their votes are made of: numbers before and after synapses.
 
-One call runs, for each sample, the unperturbed network, then both members of every pair, and adds the sample's votes.
-The rule: `docs/learning.md`; twin: `neurosim.reference.learn`. Large functions are called from one place each: the
-compiler inlines every call, and a second copy of the time step would double the compile time.
+One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`; twin:
+`neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
+second copy of a run would double the compile time.
 """
 
 import numpy as np
 
 from neurosim.codes import (
-    ACC,
-    CONNECTION,
     CORRECT,
     CREDIT_LIMIT,
     CREDIT_SHIFT,
     ERROR,
+    FACTOR_FULL,
     FACTOR_TRACE,
     FIRST_FACTOR,
     FIRST_VOTE,
+    CONNECTION,
     FITNESS_LIMIT,
     FITNESS_SIZE,
     FORM_RESPONSE,
@@ -24,50 +24,43 @@ from neurosim.codes import (
     LIKELIHOOD,
     MODEL,
     MODEL_INPUT,
-    NOISE,
-    NOISE_EXP,
-    OP_DELIVER,
-    PERTURBED,
     PLUS,
     SOURCE,
-    SPIKES,
     SPREAD,
     START,
-    STAT_DRIVE,
-    STAT_DRIVE_STEPS,
     STAT_NEAR,
     STAT_SPIKES,
     STAT_TOTALS,
     STOP,
     TARGET,
     TIES,
-    U,
-    V,
 )
-from neurosim.counters import (
-    NOISE_DRAWS,
-    PERTURBATIONS,
-    RESPONSE_UPDATES,
-    REWARD_BROADCASTS,
-    TRACE_UPDATES,
-    VOTES,
-)
-from neurosim.kernels.arith import copy_into, shift_signed
-from neurosim.kernels.fitness import log_softmax, predict, spread
+from neurosim.counters import MESSAGES, RESPONSE_UPDATES, REWARD_BROADCASTS, TRACE_UPDATES, VOTES
+from neurosim.counters import SPIKES as N_FIRED
+from neurosim.kernels.arith import shift_signed
+from neurosim.kernels.factors import choose_groups, draw_post_factors, draw_pre_factors, share_drive
+from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, spread
 from neurosim.kernels.jit import jit
-from neurosim.kernels.noise import bits, fill_signs, fold
-from neurosim.kernels.step import count_spikes, deliver_all, load_inputs, update_all
+from neurosim.kernels.layer import spread_bits
+from neurosim.kernels.layerwise import load_events, run_layers
+from neurosim.kernels.noise import fold
+from neurosim.kernels.stepwise import run_steps
+
+N_ROUTE = 4
+WORD = 64
 
 
 @jit
-def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first, last,
-                  key, exp2_table, log2_table, predictions, statistics, counts):  # fmt: skip
-    """Evaluate samples ``ids[first:last]`` and add their votes and measured responses.
+def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first, last,
+                  key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
+    """Evaluate samples ``ids[first:last]``; write the terms of their votes and add up measured responses.
 
     Parameters
     ----------
-    p, s, w : ProgramArrays, Scratch, LearnScratch
-        ``w.votes`` and ``w.measured`` are added to.
+    p, x, w : ProgramArrays, Lanes, LearnScratch
+        ``w.measured`` is added to, and ``w.votes`` where each synapse has a draw of its own.
+    s : Scratch or None
+        None where the network has no circles and runs layer by layer.
     plan, scales : LearnPlan, Scales
     response : (R, C, N) int32
         Response of each readout to each neuron; not read by the scalar form.
@@ -78,8 +71,12 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
         Input spikes, see `neurosim.events.Events`.
     key : uint64
         Names the generation's noise.
-    exp2_table, log2_table
-        `neurosim.logtables`.
+    exp2_table, log2_table, normal
+        `neurosim.logtables`, `neurosim.normaltable`.
+    pre : (R, n_terms, F) int16
+        Written: pre factors of the terms of these samples, one term a sample with traces, else one a pair.
+    post : (R, n_terms, L) int32
+        Written: local votes, by lane. A synapse's vote is the sum over ranks and terms of pre times post.
     predictions : (B,) int64
         Written: class of the unperturbed run.
     statistics : (5, max(G, 5)) int64
@@ -87,213 +84,121 @@ def learn_samples(p, s, w, plan, scales, response, ids, labels, event_start, eve
     counts : (rows, N_COUNTERS) int64
         Added to.
     """
-    w.shared_counts[:] = 0
-    s.sent[:] = 0
-    z = s.lanes[V, p.group[plan.readout, START] : p.group[plan.readout, STOP]]
     for i in range(first, last):
         label = labels[ids[i]]
         first_row = ids[i] * n_event_steps
+        n_pairs = plan.n_pairs if i % plan.pair_every == 0 else 0
         fitness_plus = np.int64(0)
-        for member in range(1 + 2 * plan.n_pairs):  # unperturbed, then plus and minus of each pair
+        w.trace[:] = 0
+        w.near[:] = 0
+        load_events(p, x, w, plan, 1 + 2 * n_pairs, event_start, event_neuron, n_event_steps, first_row)
+        for member in range(1 + 2 * n_pairs):  # unperturbed, then plus and minus of each pair
             sign = 0 if member == 0 else 1 - 2 * ((member + 1) % 2)
             if sign == 1:
-                pair_key = fold(fold(key, i), member // 2)
-                draw_post_factors(p, w, plan, pair_key, counts)
+                pair_key = fold(fold(key, i), (member - 1) // 2)
+                choose_groups(p, w, plan, i * plan.n_pairs + (member - 1) // 2)
+                draw_post_factors(p, x, w, plan, pair_key, normal, counts)
                 if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
-                    draw_pre_factors(p, w, plan, pair_key, counts)
-                    share_drive(p, w, plan, event_start, event_neuron, first_row, n_event_steps)
-            run_member(
-                p, s, w, plan, scales, sign, event_start, event_neuron, first_row, n_event_steps, statistics, counts
-            )
+                    draw_pre_factors(p, x, w, plan, pair_key, normal, counts)
+                    share_drive(p, x, w, plan)
+            if s is None:
+                run_layers(p, x, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+            else:
+                run_steps(p, x, s, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+            for o in range(plan.n_classes):
+                w.z[o] = w.last_v[x.first[plan.readout] + o]
             fitness = np.int64(0)
             if sign == 0 or plan.form != FORM_RESPONSE:
-                fitness = log_softmax(z, label, scales.temperature, plan.error_bits, exp2_table, log2_table, w.classes)
+                fitness = log_likelihood(w.z, label, scales.temperature, exp2_table, log2_table, w.classes)
             if sign == 0:
-                predictions[i] = predict(z)
+                readout_errors(label, plan.error_bits, w.classes)
+                predictions[i] = predict(w.z)
                 statistics[STAT_TOTALS, CORRECT] += np.int64(predictions[i] == label)
                 statistics[STAT_TOTALS, LIKELIHOOD] += fitness
-                statistics[STAT_TOTALS, SPREAD] += spread(z)
-                count_traces(p, w, plan, statistics, counts)
-                start_credit(p, w, plan, scales, response, counts)
+                statistics[STAT_TOTALS, SPREAD] += spread(w.z)
+                finish_traces(p, x, w, plan, statistics, counts)
+                start_credit(p, x, w, plan, scales, response, counts)
             elif sign == 1:
                 fitness_plus = fitness
                 for o in range(plan.n_classes):
-                    w.classes[PLUS, o] = z[o]
+                    w.classes[PLUS, o] = w.z[o]
             elif plan.form == FORM_RESPONSE:
-                measure(p, w, plan, z, counts)
+                measure(p, x, w, plan, counts)
             else:
-                reward(p, w, plan, scales, fitness_plus - fitness, statistics, counts)
-            if member == 2 * plan.n_pairs or (sign == -1 and plan.factor != FACTOR_TRACE):
-                vote(p, w, plan, counts)  # with traces the votes of a sample's pairs are merged
-    runs = 1 + 2 * plan.n_pairs  # what inputs send is computed once here; on the chip every run does it
-    count_spikes(p, s, runs, counts)
-    for row in range(counts.shape[0]):
-        for column in range(counts.shape[1]):
-            counts[row, column] += runs * w.shared_counts[row, column]
+                reward(p, x, w, plan, scales, fitness_plus - fitness, statistics, counts)
+                if plan.factor != FACTOR_TRACE:
+                    hand_in(p, x, w, plan, i * plan.n_pairs + (member - 1) // 2, pre, post, counts)
+        if plan.factor == FACTOR_TRACE:  # the votes of a sample's pairs are merged
+            if n_pairs == 0:
+                draw_pre_factors(p, x, w, plan, key, normal, counts)
+            hand_in(p, x, w, plan, i, pre, post, counts)
+    count_spikes(p, w, counts)
 
 
 @jit
-def window(t, plan):
-    """Return the window of time, which is a rank, of a step."""
-    return t * plan.rank // plan.n_steps
-
-
-@jit
-def run_member(p, s, w, plan, scales, sign, event_start, event_neuron, first_row, n_event_steps, statistics, counts):
-    """Run the network once from rest, unperturbed (sign 0) or as a member of a pair (+1, -1).
-
-    The unperturbed run records what inputs deliver in each step, for the members to share, and the traces: spike
-    counts by the window in which they are delivered, and who came near its threshold.
-    """
-    n_shared = 0  # operations that deliver from inputs come first
-    n_delivers = 0
-    for i in range(len(p.ops)):
-        if p.ops[i, 0] == OP_DELIVER:
-            n_delivers += 1
-            n_shared += np.int64(p.group[p.conn[p.ops[i, 1], SOURCE], MODEL] == MODEL_INPUT)
-    first_neuron = np.int64(0)
+def count_spikes(p, w, counts):
+    """Count all spikes noted so far, and what they sent to cores; then forget them."""
     for group in range(len(p.group)):
-        if p.group[group, MODEL] == MODEL_INPUT:
-            first_neuron = p.group[group, STOP]
-    for lane in (U, V, ACC, NOISE):
-        s.lanes[lane, first_neuron:] = 0
-    s.n_spikes[:] = 0
-    if sign == 0:
-        s.near[:] = 0
-        w.trace[:] = 0
-        w.near[:] = 0
-    for t in range(plan.n_steps):
-        if sign != 0:
-            copy_into(s.lanes[ACC, first_neuron:], w.base[t, first_neuron:])
-            perturb(p, s, w, plan, scales, t, sign, statistics, counts)
-        for phase in range(2):  # deliver from inputs, then from neurons
-            if phase == 1 or sign == 0:
-                target = counts if phase == 1 else w.shared_counts
-                deliver_all(p, s, phase * n_shared, n_delivers if phase == 1 else n_shared, target)
-            if phase == 0 and sign == 0:
-                copy_into(w.base[t, first_neuron:], s.lanes[ACC, first_neuron:])
-        if sign == 0:
-            row = first_row + t
-            first_event = event_start[row] if t < n_event_steps else 0
-            last_event = event_start[row + 1] if t < n_event_steps else 0
-            load_inputs(p, s, event_neuron, first_event, last_event)
-        update_all(p, s, counts)
-        if sign == 0:
-            here = window(t, plan)
-            for k in range(first_neuron, len(s.near)):
-                w.near[here, k] |= s.near[k]
-                s.near[k] = 0
-            if t + 1 < plan.n_steps:  # spikes of the last step are never delivered
-                there = window(t + 1, plan)
-                for group in range(len(p.group)):
-                    start = p.group[group, START]
-                    for i in range(s.n_spikes[group]):
-                        w.trace[there, start + s.lanes[SPIKES, start + i]] += 1
+        for neuron in range(p.group[group, START], p.group[group, STOP]):
+            n_spikes = w.sent[neuron]
+            if n_spikes != 0:
+                counts[group, N_FIRED] += n_spikes
+                for column in range(N_ROUTE):
+                    counts[group, MESSAGES + column] += n_spikes * np.int64(p.route[neuron, column])
+    w.sent[:] = 0
 
 
 @jit
-def perturb(p, s, w, plan, scales, t, sign, statistics, counts):
-    """Set the noise of every perturbed group: pre factors of the sources that fired, times the post factors."""
-    first_rank = window(t, plan) if plan.factor == FACTOR_TRACE else 0
-    last_rank = first_rank + 1 if plan.factor == FACTOR_TRACE else plan.rank
+def finish_traces(p, x, w, plan, statistics, counts):
+    """Spread the near flags to numbers, and count what the unperturbed run left in them and in the traces."""
+    for rank in range(plan.rank):
+        spread_bits(w.near[rank], len(x.valid) // WORD, 0, 1, w.close8[rank])
     for group in range(len(p.group)):
-        if not plan.group[group, PERTURBED]:
-            continue
-        first, last = p.group[group, START], p.group[group, STOP]
-        counts[group, PERTURBATIONS] += last - first
-        noise = s.lanes[NOISE, first:last]
-        noise[:] = 0
-        for rank in range(first_rank, last_rank):
-            drive = w.drive[rank, t, group]
-            for c in range(len(plan.plastic) - 1):
-                connection = plan.plastic[c, CONNECTION]
-                source = p.conn[connection, SOURCE]
-                if p.conn[connection, TARGET] == group and p.group[source, MODEL] != MODEL_INPUT:
-                    start = p.group[source, START]
-                    for i in range(s.n_spikes[source]):
-                        drive += w.factor_b[rank, plan.plastic[c, FIRST_FACTOR] + s.lanes[SPIKES, start + i]]
-            if drive != 0:
-                statistics[STAT_DRIVE, group] += abs(drive)
-                statistics[STAT_DRIVE_STEPS, group] += 1
-                amplitude = np.int32(sign * shift_signed(drive, scales.group[group, NOISE_EXP]))
-                factor = w.factor_a[rank, first:last]
-                for k in range(last - first):
-                    noise[k] = np.int32(np.int64(noise[k]) + np.int64(amplitude) * np.int64(factor[k]))
-
-
-@jit
-def share_drive(p, w, plan, event_start, event_neuron, first_row, n_event_steps):
-    """Sum the pre factors of the input spikes of each step, which both members share."""
-    w.drive[:] = 0
-    for c in range(len(plan.plastic) - 1):
-        connection = plan.plastic[c, CONNECTION]
-        source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
-        if p.group[source, MODEL] != MODEL_INPUT or not plan.group[group, PERTURBED]:
-            continue
-        start, stop = p.group[source, START], p.group[source, STOP]
-        for t in range(1, min(plan.n_steps, n_event_steps + 1)):
-            first_rank = window(t, plan) if plan.factor == FACTOR_TRACE else 0
-            last_rank = first_rank + 1 if plan.factor == FACTOR_TRACE else plan.rank
-            for e in range(event_start[first_row + t - 1], event_start[first_row + t]):
-                line = event_neuron[e]
-                if start <= line < stop:
-                    for rank in range(first_rank, last_rank):
-                        w.drive[rank, t, group] += w.factor_b[rank, plan.plastic[c, FIRST_FACTOR] + line - start]
-
-
-@jit
-def draw_post_factors(p, w, plan, pair_key, counts):
-    """Draw the post factors of the perturbed groups, +1 or -1 for each rank and neuron."""
-    for group in range(len(p.group)):
-        if plan.group[group, PERTURBED]:
-            first, last = p.group[group, START], p.group[group, STOP]
-            for rank in range(plan.rank):
-                fill_signs(fold(fold(pair_key, group), rank), w.factor_a[rank, first:last])
-            counts[group, NOISE_DRAWS] += plan.rank * (last - first)
-
-
-@jit
-def draw_pre_factors(p, w, plan, pair_key, counts):
-    """Set the pre factors: spike counts by window, or +1 / -1 where the source fired at all."""
-    n_groups = len(p.group)
-    for c in range(len(plan.plastic) - 1):
-        connection, first = plan.plastic[c, CONNECTION], plan.plastic[c, FIRST_FACTOR]
-        source = p.conn[connection, SOURCE]
-        start, n_pre = p.group[source, START], p.group[source, STOP] - p.group[source, START]
+        lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+        spikes = np.int64(0)
+        near = np.int64(0)
         for rank in range(plan.rank):
-            key = fold(fold(pair_key, n_groups + connection), rank)
-            for j in range(n_pre):
-                if plan.factor == FACTOR_TRACE:
-                    w.factor_b[rank, first + j] = w.trace[rank, start + j]
-                else:
-                    n_fired = 0
-                    for there in range(plan.rank):
-                        n_fired += w.trace[there, start + j]
-                    sign = 1 - 2 * np.int32((bits(key, j // 64) >> np.uint64(j & 63)) & np.uint64(1))
-                    w.factor_b[rank, first + j] = np.int32(sign) if n_fired else np.int32(0)
-        if plan.factor != FACTOR_TRACE:
-            counts[n_groups + connection, NOISE_DRAWS] += plan.rank * n_pre
+            trace, close = w.trace[rank, lane : lane + n], w.close8[rank, lane : lane + n]
+            for k in range(n):
+                spikes += np.int64(trace[k])
+                near += np.int64(close[k])
+        statistics[STAT_SPIKES, group] += spikes
+        statistics[STAT_NEAR, group] += near
+        counts[group, TRACE_UPDATES] += spikes + near
+    if plan.gate == 0 and plan.form != FORM_RESPONSE:
+        w.close8[:] = 1
+        return
+    if plan.factor != FACTOR_TRACE:  # ranks are no windows of time
+        for rank in range(1, plan.rank):
+            for k in range(len(x.valid)):
+                w.close8[0, k] |= w.close8[rank, k]
+        for rank in range(1, plan.rank):
+            for k in range(len(x.valid)):
+                w.close8[rank, k] = w.close8[0, k]
+    lane = x.first[plan.readout]  # it answers without a threshold
+    w.close8[:, lane : lane + plan.n_classes] = 1
 
 
 @jit
-def measure(p, w, plan, z, counts):
+def measure(p, x, w, plan, counts):
     """Add (readout of plus - readout of minus) x post factor to the measured response."""
     for group in range(len(p.group)):
-        if plan.group[group, PERTURBED]:
-            first, last = p.group[group, START], p.group[group, STOP]
-            for rank in range(plan.rank):
-                factor = w.factor_a[rank, first:last]
-                for o in range(plan.n_classes):
-                    difference = w.classes[PLUS, o] - np.int64(z[o])
-                    measured = w.measured[rank, o, first:last]
-                    for k in range(last - first):
-                        measured[k] += difference if factor[k] > 0 else -difference
-            counts[group, RESPONSE_UPDATES] += plan.rank * plan.n_classes * (last - first)
-            counts[group, REWARD_BROADCASTS] += plan.n_classes
+        if not w.active[group]:
+            continue
+        start, lane, n = p.group[group, START], x.first[group], p.group[group, STOP] - p.group[group, START]
+        for rank in range(plan.rank):
+            factor = w.factor_a[rank, lane : lane + n]
+            for o in range(plan.n_classes):
+                difference = w.classes[PLUS, o] - np.int64(w.z[o])
+                measured = w.measured[rank, o, start : start + n]
+                for k in range(n):
+                    measured[k] += difference * np.int64(factor[k])
+        counts[group, RESPONSE_UPDATES] += plan.rank * plan.n_classes * n
+        counts[group, REWARD_BROADCASTS] += plan.n_classes
 
 
 @jit
-def start_credit(p, w, plan, scales, response, counts):
+def start_credit(p, x, w, plan, scales, response, counts):
     """Begin a sample's local votes: zero, or the readout errors seen through each neuron's known response."""
     w.credit[:] = 0
     if plan.form != FORM_RESPONSE:
@@ -301,68 +206,81 @@ def start_credit(p, w, plan, scales, response, counts):
     for group in range(len(p.group)):
         if not plan.group[group, LEARNS]:
             continue
-        first, last = p.group[group, START], p.group[group, STOP]
+        start, lane, n = p.group[group, START], x.first[group], p.group[group, STOP] - p.group[group, START]
         counts[group, REWARD_BROADCASTS] += plan.n_classes
+        shift = scales.group[group, CREDIT_SHIFT]
         for rank in range(plan.rank):
+            credit = w.credit[rank, lane : lane + n]
             if group == plan.readout:
                 for o in range(plan.n_classes):
-                    w.credit[rank, first + o] = np.int32(-w.classes[ERROR, o])
+                    credit[o] = np.int32(-w.classes[ERROR, o])
                 continue
-            for k in range(first, last):
-                if w.near[rank, k]:
-                    total = np.int64(0)
-                    for o in range(plan.n_classes):
-                        total -= np.int64(response[rank, o, k]) * w.classes[ERROR, o]
-                    total = shift_signed(total, -scales.group[group, CREDIT_SHIFT])
-                    w.credit[rank, k] = np.int32(min(max(total, -CREDIT_LIMIT), CREDIT_LIMIT))
+            for o in range(plan.n_classes):
+                error, seen = np.int32(w.classes[ERROR, o]), response[rank, o, start : start + n]
+                for k in range(n):
+                    credit[k] = np.int32(np.int64(credit[k]) - np.int64(np.int32(seen[k] * error)))
+            close = w.close8[rank, lane : lane + n]
+            for k in range(n):
+                total = credit[k]
+                size = np.int32(abs(total) >> np.int32(shift))
+                size = np.int32(min(size, np.int32(CREDIT_LIMIT))) * np.int32(close[k])
+                credit[k] = np.int32(-size) if total < 0 else size
 
 
 @jit
-def reward(p, w, plan, scales, difference, statistics, counts):
-    """Add quantised fitness difference x post factor to the local votes."""
+def reward(p, x, w, plan, scales, difference, statistics, counts):
+    """Add quantised fitness difference x post factor to the local votes of neurons that came near their threshold."""
     statistics[STAT_TOTALS, FITNESS_SIZE] += abs(difference)
     fitness = shift_signed(difference, -scales.fitness_shift)
     fitness = min(max(fitness, -FITNESS_LIMIT), FITNESS_LIMIT)
     statistics[STAT_TOTALS, TIES] += np.int64(fitness == 0)
     for group in range(len(p.group)):
-        if plan.group[group, LEARNS]:
-            for rank in range(plan.rank):
-                for k in range(p.group[group, START], p.group[group, STOP]):
-                    w.credit[rank, k] = np.int32(np.int64(w.credit[rank, k]) + fitness * np.int64(w.factor_a[rank, k]))
-            counts[group, REWARD_BROADCASTS] += 1
+        if not w.active[group]:
+            continue
+        lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+        for rank in range(plan.rank):
+            credit, close = w.credit[rank, lane : lane + n], w.close8[rank, lane : lane + n]
+            factor = w.factor_a[rank, lane : lane + n]
+            for k in range(n):
+                a = np.int32(1) if plan.factor >= FACTOR_FULL else np.int32(factor[k])
+                credit[k] = np.int32(np.int64(credit[k]) + np.int64(np.int32(fitness) * a * np.int32(close[k])))
+        counts[group, REWARD_BROADCASTS] += 1
 
 
 @jit
-def vote(p, w, plan, counts):
-    """Add local vote x pre factor to the vote of each synapse, skipping silent sources; clear the local votes."""
+def hand_in(p, x, w, plan, term, pre, post, counts):
+    """Write a term of the votes, local votes and pre factors, and clear the local votes."""
     n_groups = len(p.group)
     for c in range(len(plan.plastic) - 1):
         connection = plan.plastic[c, CONNECTION]
         target = p.conn[connection, TARGET]
-        n_post = p.group[target, STOP] - p.group[target, START]
-        first_factor, first_vote = plan.plastic[c, FIRST_FACTOR], plan.plastic[c, FIRST_VOTE]
-        for rank in range(plan.rank):
-            credit = w.credit[rank, p.group[target, START] : p.group[target, STOP]]
-            for j in range(plan.plastic[c + 1, FIRST_FACTOR] - first_factor):
-                b = np.int64(w.factor_b[rank, first_factor + j])
-                if b != 0:
-                    row = w.votes[first_vote + j * n_post : first_vote + (j + 1) * n_post]
+        lane, n_post = x.first[target], p.group[target, STOP] - p.group[target, START]
+        first, last = plan.plastic[c, FIRST_FACTOR], plan.plastic[c + 1, FIRST_FACTOR]
+        n_votes = np.int64(0)
+        if plan.factor >= FACTOR_FULL:
+            credit, fired = w.credit[0, lane : lane + n_post], w.fired_sources[first:last]
+            for j in range(last - first):
+                if fired[j]:
+                    start = plan.plastic[c, FIRST_VOTE] + j * n_post
+                    row, drawn = w.votes[start : start + n_post], w.full[start : start + n_post]
                     for k in range(n_post):
-                        row[k] = np.int32(np.int64(row[k]) + b * np.int64(credit[k]))
-                    counts[n_groups + connection, VOTES] += n_post
+                        row[k] = np.int32(np.int64(row[k]) + np.int64(np.int32(drawn[k]) * credit[k]))
+                    n_votes += n_post
+        else:
+            for rank in range(plan.rank):
+                factor, out = w.factor_b[rank, first:last], pre[rank, term, first:last]
+                n_active = np.int32(0)
+                for j in range(last - first):
+                    out[j] = np.int16(factor[j])
+                    n_active = np.int32(np.int64(n_active) + np.int64(factor[j] != 0))
+                n_votes += np.int64(n_active) * n_post
+        counts[n_groups + connection, VOTES] += n_votes
+    if plan.factor < FACTOR_FULL:
+        for group in range(len(p.group)):
+            if plan.group[group, LEARNS]:
+                lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+                for rank in range(plan.rank):
+                    credit, out = w.credit[rank, lane : lane + n], post[rank, term, lane : lane + n]
+                    for k in range(n):
+                        out[k] = credit[k]
     w.credit[:] = 0
-
-
-@jit
-def count_traces(p, w, plan, statistics, counts):
-    """Count what the unperturbed run left in traces and near flags."""
-    for group in range(len(p.group)):
-        spikes = np.int64(0)
-        near = np.int64(0)
-        for rank in range(plan.rank):
-            for k in range(p.group[group, START], p.group[group, STOP]):
-                spikes += np.int64(w.trace[rank, k])
-                near += np.int64(w.near[rank, k])
-        statistics[STAT_SPIKES, group] += spikes
-        statistics[STAT_NEAR, group] += near
-        counts[group, TRACE_UPDATES] += spikes + near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
@@ -10,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
-from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, WEIGHT_BITS
+from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, START, STOP, TARGET, WEIGHT_BITS
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
+from neurosim.layerplan import lay_lanes
+from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.logtables import log_tables
+from neurosim.normaltable import normal_table
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
 
@@ -24,11 +28,26 @@ from neurosim.scratch import make_scratch
 class Outcome(NamedTuple):
     """What the samples of one generation give."""
 
-    votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs
+    votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs; (0,) where they were applied at once
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
     predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
     statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
+
+
+class Step(NamedTuple):
+    """How votes become weights in one generation."""
+
+    size: int  # an integer that decays over the run
+    shift: npt.NDArray[np.int64]  # (P,) weight change = vote * size >> shift
+    key: int  # names the rounding noise
+
+
+class Updated(NamedTuple):
+    """What an update did."""
+
+    counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS); the column "weight_updates" in any case
+    n_saturated: int  # weights that met the end of their range
 
 
 class Learner(Protocol):
@@ -40,14 +59,15 @@ class Learner(Protocol):
         """Run the population on the samples `ids` with the present weights."""
         ...
 
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
-        key: int,
-    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
-        """Apply votes to `full` (in place) and to the chip; return counts and the number of saturated weights.
+    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+        """Apply votes to `full` (in place) and to the chip."""
+        ...
 
-        The counts have the column "weight_updates" in any case; it is how a run knows what share of its weights moved.
-        """
+    def learn(
+        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
+        key: int, step: Step,
+    ) -> tuple[Outcome, Updated]:  # fmt: skip
+        """Evaluate and update in one, as `evaluate` and `update` would; the votes need not be kept."""
         ...
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
@@ -59,42 +79,8 @@ class Learner(Protocol):
         ...
 
 
-class LearnScratch(NamedTuple):
-    """Working memory of one thread while learning."""
-
-    base: npt.NDArray[np.int32]  # (T, N) what inputs deliver
-    trace: npt.NDArray[np.int32]  # (R, N)
-    near: npt.NDArray[np.uint8]  # (R, N)
-    drive: npt.NDArray[np.int64]  # (R, T, G) pre factors of the input spikes
-    factor_a: npt.NDArray[np.int8]  # (R, N) post
-    factor_b: npt.NDArray[np.int32]  # (R, pre neurons of all plastic connections)
-    credit: npt.NDArray[np.int32]  # (R, N)
-    measured: npt.NDArray[np.int64]  # (R, C, N)
-    votes: npt.NDArray[np.int32]  # (W,)
-    classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
-    shared_counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS)
-
-
-def make_learn_scratch(program: Program, plan: LearnPlan) -> LearnScratch:
-    """Allocate one thread's working memory: O(T N + R (N + C N)) and one vote per weight."""
-    n, groups, rank = program.network.n_neurons, len(program.group_names), plan.rank
-    return LearnScratch(
-        base=np.zeros((plan.n_steps, n), np.int32),
-        trace=np.zeros((rank, n), np.int32),
-        near=np.zeros((rank, n), np.uint8),
-        drive=np.zeros((rank, plan.n_steps, groups), np.int64),
-        factor_a=np.zeros((rank, n), np.int8),
-        factor_b=np.zeros((rank, int(plan.plastic[-1, FIRST_FACTOR])), np.int32),
-        credit=np.zeros((rank, n), np.int32),
-        measured=np.zeros((rank, plan.n_classes, n), np.int64),
-        votes=np.zeros(plan.n_weights, np.int32),
-        classes=np.zeros((3, plan.n_classes), np.int64),
-        shared_counts=np.zeros((len(program.rows), N_COUNTERS), np.int64),
-    )
-
-
 class SimulatorLearner:
-    """Learning on the compiled kernels; threads take blocks of samples."""
+    """Learning on the compiled kernels; threads take blocks of samples, then blocks of rows of weights."""
 
     def __init__(
         self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
@@ -102,54 +88,109 @@ class SimulatorLearner:
         self.program, self.plan, self.events = program, plan, events
         self.labels = np.ascontiguousarray(labels, np.int64)
         self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
-        self.work = [(make_scratch(self.arrays), make_learn_scratch(program, plan)) for _ in range(threads)]
+        self.lanes = lay_lanes(program)
+        self.work = [make_learn_scratch(program, plan, self.lanes) for _ in range(threads)]
+        # A network without circles runs layer by layer and needs no state between steps.
+        circles = len(self.lanes.order) == 0
+        self.scratch = [make_scratch(self.arrays) if circles else None for _ in range(threads)]
+        self.terms = make_terms(plan, self.lanes, 0)
         self.pool = ThreadPoolExecutor(threads)
 
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
+        return self._run(ids, response, scales, key)._replace(votes=self._votes())
+
+    def _run(self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int) -> Outcome:
+        """Run the population; the votes stay in terms."""
         from neurosim.kernels.learn import learn_samples
 
         check_batch(ids, response, self.plan, self.program, self.events)
-        bounds = np.linspace(0, len(ids), len(self.work) + 1).astype(int)
+        n_threads = len(self.work)
+        bounds = [len(ids) * i // n_threads for i in range(n_threads + 1)]
         predictions, table = np.zeros(len(ids), np.int64), log_tables()
         ids = np.ascontiguousarray(ids, np.int64)
+        if self.terms.n_samples != len(ids):
+            self.terms = make_terms(self.plan, self.lanes, len(ids))
+        shape = (N_STATISTICS, max(len(self.program.group_names), N_TOTALS))
+        statistics = np.zeros((n_threads, *shape), np.int64)
+        counts = np.zeros((n_threads, len(self.program.rows), N_COUNTERS), np.int64)
 
-        def block(number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-            scratch, work = self.work[number]
+        def block(number: int) -> None:
+            work = self.work[number]
             work.votes[:] = 0
             work.measured[:] = 0
-            statistics = np.zeros((N_STATISTICS, max(len(self.program.group_names), N_TOTALS)), np.int64)
-            counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
-            with np.errstate(over="ignore"):
-                learn_samples(
-                    self.arrays, scratch, work, self.plan, scales, response, ids, self.labels, self.events.start,
-                    self.events.neuron, self.events.n_steps, int(bounds[number]), int(bounds[number + 1]),
-                    np.uint64(key), table.exp2, table.log2, predictions, statistics, counts,
-                )  # fmt: skip
-            return statistics, counts
+            learn_samples(
+                self.arrays, self.lanes, self.scratch[number], work, self.plan, scales, response, ids, self.labels,
+                self.events.start, self.events.neuron, self.events.n_steps, bounds[number], bounds[number + 1],
+                np.uint64(key), table.exp2, table.log2, normal_table(), self.terms.pre, self.terms.post, predictions,
+                statistics[number], counts[number],
+            )  # fmt: skip
 
-        done = list(self.pool.map(block, range(len(self.work))))
+        self._in_threads(block)
         return Outcome(
-            votes=np.sum([work.votes for _, work in self.work], axis=0, dtype=np.int64),
-            measured=np.sum([work.measured for _, work in self.work], axis=0, dtype=np.int64),
+            votes=np.zeros(0, np.int64),
+            measured=np.sum([work.measured for work in self.work], axis=0, dtype=np.int64),
             predictions=predictions,
-            statistics=np.sum([part[0] for part in done], axis=0, dtype=np.int64),
-            counts=np.sum([part[1] for part in done], axis=0, dtype=np.int64),
+            statistics=statistics.sum(axis=0),
+            counts=counts.sum(axis=0),
         )
 
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
-        key: int,
-    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
-        """Apply votes; see `Learner.update`."""
-        from neurosim.kernels.weights import update_weights
-
-        counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
+    def _in_threads(self, block: Callable[[int], None]) -> None:
+        """Call a function for every thread's number, one of them here."""
         with np.errstate(over="ignore"):
-            n_saturated = update_weights(self.arrays, self.plan, full, votes, step, step_shift, np.uint64(key), counts)
-        return counts, int(n_saturated)
+            others = [self.pool.submit(block, number) for number in range(1, len(self.work))]
+            block(0)
+            for other in others:
+                other.result()
+
+    def _votes(self) -> npt.NDArray[np.int64]:
+        """Sum the votes up, for those who want to see them."""
+        parts = []
+        for c, connection in enumerate(self.plan.connections):
+            rows = slice(int(self.plan.plastic[c, FIRST_FACTOR]), int(self.plan.plastic[c + 1, FIRST_FACTOR]))
+            where = self.arrays.group[self.arrays.conn[connection, TARGET]]
+            lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
+            columns = slice(lane, lane + int(where[STOP] - where[START]))
+            # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
+            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
+        summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
+        return np.asarray(np.concatenate(parts) + summed)
+
+    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+        """Apply votes; see `Learner.update`."""
+        limit = np.iinfo(np.int32)
+        if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
+            raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
+        return self._update(full, make_terms(self.plan, self.lanes, 0), votes.astype(np.int32)[None], step)
+
+    def learn(
+        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
+        key: int, step: Step,
+    ) -> tuple[Outcome, Updated]:  # fmt: skip
+        """Evaluate and update; see `Learner.learn`."""
+        outcome = self._run(ids, response, scales, key)
+        summed = np.stack([work.votes for work in self.work]) if len(self.work[0].votes) else np.zeros((0, 0), np.int32)
+        return outcome, self._update(full, self.terms, summed, step)
+
+    def _update(self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], step: Step) -> Updated:
+        from neurosim.kernels.weights import update_rows
+
+        n_threads, n_rows = len(self.work), int(self.plan.plastic[-1, FIRST_FACTOR])
+        counts = np.zeros((n_threads, len(self.program.rows), N_COUNTERS), np.int64)
+        saturated = np.zeros(n_threads, np.int64)
+
+        def block(number: int) -> None:
+            saturated[number] = update_rows(
+                self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
+                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key),
+                self.work[number].total, counts[number],
+            )  # fmt: skip
+
+        self._in_threads(block)
+        return Updated(counts.sum(axis=0), int(saturated.sum()))
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
@@ -170,20 +211,31 @@ class TwinUpdates:
     plan: LearnPlan
     weights: dict[str, npt.NDArray[np.int64]]
 
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
-        key: int,
-    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
+    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
         """Apply votes; see `Learner.update`."""
         from neurosim.reference.weights import update_weights
 
-        new = update_weights(self.plan, full.astype(np.int64), votes, step, step_shift, key)
+        new = update_weights(self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key)
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
         for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
             counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
         full[:] = new.full
         self.load(full)
-        return counts, new.n_saturated
+        return Updated(counts, new.n_saturated)
+
+    def evaluate(
+        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:
+        """Run the population; see `Learner.evaluate`."""
+        raise NotImplementedError
+
+    def learn(
+        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
+        key: int, step: Step,
+    ) -> tuple[Outcome, Updated]:  # fmt: skip
+        """Evaluate, then update; see `Learner.learn`."""
+        outcome = self.evaluate(ids, response, scales, key)
+        return outcome, self.update(full, outcome.votes, step)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""

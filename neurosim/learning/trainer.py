@@ -31,7 +31,7 @@ from neurosim.learning.calibrate import (
     quantize_response,
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
-from neurosim.learning.population import Outcome, learned_weights, open_learner
+from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
 from neurosim.program import Program
 
@@ -129,16 +129,14 @@ class Trainer:
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        outcome = self._evaluate(g, STREAM_PAIRS, g)
-        self._accumulate(outcome)
         remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        update_counts, n_saturated = self.learner.update(
-            self.full,
-            outcome.votes,
-            max(1, remaining),
-            self.scales.step_shift,
-            stream_key(self.seed, STREAM_ROUNDING, g),
-        )
+        step = Step(max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g))
+        outcome, updated = self.learner.learn(
+            self.full, self._samples(g * self.batch), self._response(), self.scales,
+            stream_key(self.seed, STREAM_PAIRS, g), step,
+        )  # fmt: skip
+        self._accumulate(outcome)
+        update_counts, n_saturated = updated
         if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
             self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
         if (g + 1) % RECALIBRATE_EVERY == 0:
@@ -147,9 +145,11 @@ class Trainer:
         return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
-        _, response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)
         key = stream_key(self.seed, stream, generation)
-        return self.learner.evaluate(self._samples(position * self.batch), response, self.scales, key)
+        return self.learner.evaluate(self._samples(position * self.batch), self._response(), self.scales, key)
+
+    def _response(self) -> npt.NDArray[np.int32]:
+        return quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
 
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""

@@ -11,6 +11,9 @@ from neurosim import counters
 from neurosim.codes import (
     CREDIT_LIMIT,
     CREDIT_SHIFT,
+    FACTOR_FULL,
+    FACTOR_FULL_GAUSSIAN,
+    FACTOR_GAUSSIAN,
     FACTOR_TRACE,
     FITNESS_LIMIT,
     FORM_RESPONSE,
@@ -21,7 +24,7 @@ from neurosim.codes import (
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.program import Program
 from neurosim.reference.fitness import log_softmax, predict
-from neurosim.reference.noise import fold, signs
+from neurosim.reference.noise import fold, normals, signs
 from neurosim.reference.run import Chip
 
 Int64Array = npt.NDArray[np.int64]
@@ -91,9 +94,11 @@ class Learner:
         else:
             credit = np.zeros((plan.rank, self.n_neurons), np.int64)
         pre = self._trace_factors(trace)
+        self._gate(near)
         sample_key = fold(key, position)
-        for pair in range(plan.n_pairs):
+        for pair in range(plan.n_pairs if position % plan.pair_every == 0 else 0):
             pair_key = fold(sample_key, pair)
+            self._choose_groups(position * plan.n_pairs + pair)
             post = self._post_factors(pair_key)
             if plan.factor != FACTOR_TRACE:
                 pre = self._random_factors(pair_key, trace)
@@ -106,6 +111,18 @@ class Learner:
         if plan.factor == FACTOR_TRACE:
             self._vote(pre, credit)
         return predict(z)
+
+    def _gate(self, near: BoolArray) -> None:
+        """Set whose local votes count: all, or those of neurons that came near their threshold (ever, if no window is meant)."""
+        self.open = np.ones_like(near)
+        if self.plan.gate:
+            self.open[:] = near if self.plan.factor == FACTOR_TRACE else near.any(axis=0)
+            self.open[:, self.readout] = True  # it answers without a threshold
+
+    def _choose_groups(self, pair: int) -> None:
+        """Set which groups the pair perturbs: all, or one after the other."""
+        perturbed = np.nonzero(self.plan.group[:, PERTURBED])[0]
+        self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group else perturbed
 
     def _window(self, t: int) -> int:
         return t * self.plan.rank // self.plan.n_steps
@@ -146,10 +163,18 @@ class Learner:
 
         def noise(name: str, previous: BoolArray) -> Int64Array | None:
             i = index[name]
-            if not plan.group[i, PERTURBED]:
+            if i not in self.active:
                 return None
             where = self.slices[name]
             total = np.zeros(where.stop - where.start, np.int64)
+            if plan.factor >= FACTOR_FULL:
+                for drawn, c in zip(pre, self.connections, strict=True):
+                    if c.target == name:
+                        total += previous[self.slices[c.source]].astype(np.int64) @ drawn
+                size = int(np.abs(total).sum())
+                self.statistics[1, i] += size // len(total)
+                self.statistics[2, i] += size != 0
+                return np.array([sign * shift_signed(int(d), int(scales.group[i, NOISE_EXP])) for d in total])
             ranks = [self._window(t)] if plan.factor == FACTOR_TRACE else range(plan.rank)
             for r in ranks:
                 drive = sum(
@@ -179,28 +204,40 @@ class Learner:
         for index, c in zip(self.plan.connections, self.connections, strict=True):
             fired = trace[:, self.slices[c.source]].sum(axis=0) > 0
             stream = fold(pair_key, len(self.groups) + int(index))
-            drawn = np.stack([signs(fold(stream, r), len(fired)) for r in range(self.plan.rank)])
-            pre.append(drawn * fired)
+            if self.plan.factor >= FACTOR_FULL:  # a row of draws for each source
+                n_post = self.slices[c.target].stop - self.slices[c.target].start
+                drawn = np.stack([self._draw(fold(stream, j), n_post) for j in range(len(fired))])
+                pre.append(drawn * fired[:, None])
+            else:
+                drawn = np.stack([self._draw(fold(stream, r), len(fired)) for r in range(self.plan.rank)])
+                pre.append(drawn * fired)
             self._count(c.name, counters.NOISE_DRAWS, drawn.size)
         return pre
 
+    def _draw(self, key: int, n: int) -> Int64Array:
+        """Draw n numbers of +1 or -1, or of normal shape."""
+        return normals(key, n) if self.plan.factor in (FACTOR_GAUSSIAN, FACTOR_FULL_GAUSSIAN) else signs(key, n)
+
     def _post_factors(self, pair_key: int) -> Int64Array:
+        """Draw a factor per rank and neuron of the chosen groups; full rank has draws for synapses instead, and ones here."""
         post = np.zeros((self.plan.rank, self.n_neurons), np.int64)
-        for i, group in enumerate(self.groups):
-            if self.plan.group[i, PERTURBED]:
+        for i in self.active:
+            group = self.groups[i]
+            if self.plan.factor >= FACTOR_FULL:
+                post[:, self.slices[group.name]] = 1
+            else:
                 for r in range(self.plan.rank):
-                    post[r, self.slices[group.name]] = signs(fold(fold(pair_key, i), r), group.n)
+                    post[r, self.slices[group.name]] = self._draw(fold(fold(pair_key, int(i)), r), group.n)
                 self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * group.n)
         return post
 
     def _measure(self, difference: Int64Array, post: Int64Array) -> None:
         """Add dz x post to the measured response."""
         self.measured += difference[None, :, None] * post[:, None, :]
-        for i, group in enumerate(self.groups):
-            if self.plan.group[i, PERTURBED]:
-                elements = self.plan.rank * self.plan.n_classes * group.n
-                self._count(group.name, counters.RESPONSE_UPDATES, elements)
-                self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
+        for i in self.active:
+            group = self.groups[i]
+            self._count(group.name, counters.RESPONSE_UPDATES, self.plan.rank * self.plan.n_classes * group.n)
+            self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
 
     def _respond(self, error: Int64Array, near: BoolArray, response: Int64Array) -> Int64Array:
         """Return the local votes: minus the errors seen through the response, where the neuron came near firing."""
@@ -220,27 +257,19 @@ class Learner:
             credit[:, where] = np.clip(local, -CREDIT_LIMIT, CREDIT_LIMIT) * near[:, where]
         return credit
 
-    def _learning_neurons(self) -> Int64Array:
-        mask = np.zeros(self.n_neurons, np.int64)
-        for i, group in enumerate(self.groups):
-            if self.plan.group[i, LEARNS]:
-                mask[self.slices[group.name]] = 1
-        return mask
-
     def _pair_fitness(self, plus: Int64Array, minus: Int64Array, label: int) -> int:
         difference = self._fitness(plus, label)[0] - self._fitness(minus, label)[0]
         self.statistics[4, 3] += abs(difference)
         fitness = shift_signed(difference, -self.scales.fitness_shift)
         fitness = min(max(fitness, -FITNESS_LIMIT), FITNESS_LIMIT)
         self.statistics[4, 4] += fitness == 0
-        for i, group in enumerate(self.groups):
-            if self.plan.group[i, LEARNS]:
-                self._count(group.name, counters.REWARD_BROADCASTS, 1)
+        for i in self.active:
+            self._count(self.groups[i].name, counters.REWARD_BROADCASTS, 1)
         return fitness
 
     def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
         """Add fitness x post to the local votes; with random factors, which each pair draws anew, vote at once."""
-        credit += fitness * post * self._learning_neurons()
+        credit += fitness * post * self.open
         if self.plan.factor != FACTOR_TRACE:
             self._vote(pre, credit)
             credit[:] = 0
@@ -249,6 +278,9 @@ class Learner:
         """Add pre x credit, summed over ranks, to the votes of each connection."""
         for c, connection in enumerate(self.connections):
             local = credit[:, self.slices[connection.target]]
-            rows = np.einsum("rj,rk->jk", pre[c], local)
+            if self.plan.factor >= FACTOR_FULL:
+                rows, n_sources = pre[c] * local, int(np.count_nonzero(pre[c].any(axis=1)))
+            else:
+                rows, n_sources = np.einsum("rj,rk->jk", pre[c], local), int(np.count_nonzero(pre[c]))
             self.votes[self.plan.votes_of(c)] += rows.ravel()
-            self._count(connection.name, counters.VOTES, int(np.count_nonzero(pre[c])) * local.shape[1])
+            self._count(connection.name, counters.VOTES, n_sources * local.shape[1])

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.normaltable import normal_table
+
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -32,3 +34,9 @@ def bits(key: int, index: int) -> int:
 def signs(key: int, n: int) -> npt.NDArray[np.int64]:
     """Return n numbers of +1 or -1: bit ``i % 64`` of the stream's word ``i // 64``, 0 is +1."""
     return np.array([1 - 2 * (bits(key, i // 64) >> (i % 64) & 1) for i in range(n)], dtype=np.int64)
+
+
+def normals(key: int, n: int) -> npt.NDArray[np.int64]:
+    """Return n integers of normal shape: entry ``byte i % 8`` of the stream's word ``i // 8`` of the table."""
+    table = normal_table()
+    return np.array([table[bits(key, i // 8) >> (8 * (i % 8)) & 255] for i in range(n)], dtype=np.int64)
