@@ -107,7 +107,7 @@ class Learner:
             if plan.form == FORM_RESPONSE:
                 self._measure(plus - minus, post)
                 continue
-            self._reward(self._pair_fitness(plus, minus, label), pre, post, credit)
+            self._reward(self._pair_fitness(plus, minus, label), pre, post * self.open, credit)
         if plan.factor == FACTOR_TRACE:
             self._vote(pre, credit)
         return predict(z)
@@ -268,8 +268,8 @@ class Learner:
         return fitness
 
     def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
-        """Add fitness x post to the local votes; with random factors, which each pair draws anew, vote at once."""
-        credit += fitness * post * self.open
+        """Add fitness x post (of neurons whose votes count) to the local votes; with random factors, which each pair draws anew, vote at once."""
+        credit += fitness * post
         if self.plan.factor != FACTOR_TRACE:
             self._vote(pre, credit)
             credit[:] = 0
