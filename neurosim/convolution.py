@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from neurosim.checks import check_register, outside
 from neurosim.dense_connections import BetweenGroups
 from neurosim.errors import NetworkError
-from neurosim.fixedpoint import RANGES
+from neurosim.fixedpoint import RANGES, lost_weight_bits
 from neurosim.sparse_connections import Sparse
 
 
@@ -41,6 +41,10 @@ class Conv(BetweenGroups):
         Divides both numbers of channels.
     num_message_bits, port
         As in `Dense`.
+    plastic : bool
+        The weights may be learned on the chip; they are then multiples of the format's step, ``2**(9 - num_weight_bits)``.
+    num_weight_bits : int
+        1..8, of weights that are learned; 8 for others.
     """
 
     source: str
@@ -53,11 +57,11 @@ class Conv(BetweenGroups):
     groups: int = 1
     num_message_bits: int = 0
     port: str = ""
+    plastic: bool = False
+    num_weight_bits: int = 8
 
-    num_weight_bits: ClassVar[int] = 8
     weight_exp: ClassVar[int] = 0
     sign_mode: ClassVar[str] = "mixed"
-    plastic: ClassVar[Literal[False]] = False
     delays: ClassVar[None] = None
 
     def __post_init__(self) -> None:
@@ -71,6 +75,15 @@ class Conv(BetweenGroups):
         worst = outside(weights, low, high)
         if worst is not None:
             raise NetworkError(f"{owner}: weight {worst} is outside {low}..{high}; scale the weights")
+        bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
+        if not self.plastic and bits != 8:
+            raise NetworkError(f"{owner}: num_weight_bits {bits} is for plastic convolutions; others use weights as they are")
+        step = 1 << lost_weight_bits(bits, "mixed")
+        if self.plastic and np.any(weights % step):
+            odd = int(weights[weights % step != 0][0])
+            raise NetworkError(
+                f"{owner}: weight {odd} is no multiple of {step}, the step of plastic weights of {bits} bits; round the weights"
+            )
         if len(tuple(self.input_shape)) != 3:
             raise NetworkError(f"{owner}: input_shape {self.input_shape!r} is not (width, height, channels)")
         width, height, channels = (int(x) for x in self.input_shape)
@@ -88,6 +101,7 @@ class Conv(BetweenGroups):
             "padding": padding,
             "dilation": dilation,
             "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits)),
+            "num_weight_bits": bits,
         }
         for key, value in checked.items():
             object.__setattr__(self, key, value)

@@ -92,6 +92,14 @@ def check_integer_weights(
     return wide, resolved
 
 
+def check_plastic_mode(owner: str, plastic: bool, mode: str) -> None:
+    """Refuse weights of one sign that are to learn."""
+    if plastic and mode != "mixed":
+        raise NetworkError(
+            f"{owner}: plastic weights need sign_mode 'mixed', found {mode!r}; learning must be free to change signs"
+        )
+
+
 def check_delays(owner: str, delays: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.uint8] | None:
     """Return the delays of all synapses, or None if there are none."""
     if delays is None:
@@ -155,10 +163,7 @@ class Dense(BetweenGroups):
         exponent = int(check_register(owner, "weight_exp", self.weight_exp))
         mode = "mixed" if self.plastic and self.sign_mode is None else self.sign_mode
         wide, mode = check_integer_weights(owner, weights, bits, mode)
-        if self.plastic and mode != "mixed":
-            raise NetworkError(
-                f"{owner}: plastic weights need sign_mode 'mixed', found {mode!r}; learning must be free to change signs"
-            )
+        check_plastic_mode(owner, self.plastic, mode)
         checked = {"weights": wide, "num_weight_bits": bits, "weight_exp": exponent, "sign_mode": mode,
                    "delays": check_delays(owner, self.delays, wide.shape),
                    "num_message_bits": int(check_register(owner, "num_message_bits", self.num_message_bits))}  # fmt: skip

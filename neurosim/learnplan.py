@@ -17,10 +17,14 @@ from neurosim.codes import (
     FIRST_VOTE,
     FORM_RESPONSE,
     FORM_SCALAR,
+    KIND_KERNEL,
+    KIND_ROWS,
+    KIND_SYNAPSES,
 )
 from neurosim.errors import ConfigError
-from neurosim.fixedpoint import lost_weight_bits
-from neurosim.network import LIF, Dense
+from neurosim.fixedpoint import INPUT_SHIFT, lost_weight_bits
+from neurosim.network import LIF, Connection, Conv, CubaLIF, Dense, Input, IntegerConnection
+from neurosim.neurons import ATRLIF, Neurons, ProdNeuron, Sigma, SigmaDelta, TernaryLIF
 from neurosim.program import Program
 
 FORMS = {"response": FORM_RESPONSE, "scalar": FORM_SCALAR}
@@ -28,6 +32,7 @@ FACTORS = {
     "trace": FACTOR_TRACE, "random": FACTOR_RANDOM, "gaussian": FACTOR_GAUSSIAN, "full": FACTOR_FULL,
     "full-gaussian": FACTOR_FULL_GAUSSIAN,
 }  # fmt: skip
+NO_THRESHOLD = 64  # weight units that stand for the threshold of models without one
 
 
 class LearnPlan(NamedTuple):
@@ -48,8 +53,8 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
-    plastic: npt.NDArray[np.int64]  # (P + 1, 4) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS; last row: totals
-    group: npt.NDArray[np.int64]  # (G, 2) PERTURBED (by members), LEARNS (has plastic inputs)
+    plastic: npt.NDArray[np.int64]  # (P + 1, 6) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES; last row: totals
+    group: npt.NDArray[np.int64]  # (G, 3) PERTURBED (by members), LEARNS (has plastic inputs), SIZE (`perturbation_size`)
 
     @property
     def connections(self) -> npt.NDArray[np.int64]:
@@ -62,7 +67,7 @@ class LearnPlan(NamedTuple):
         return int(self.plastic[-1, FIRST_VOTE])
 
     def votes_of(self, c: int) -> slice:
-        """Return where the votes of the c-th plastic connection lie; rows by presynaptic neuron."""
+        """Return where the votes of the c-th plastic connection lie, in the order of `stored_weights`."""
         return slice(int(self.plastic[c, FIRST_VOTE]), int(self.plastic[c + 1, FIRST_VOTE]))
 
 
@@ -105,22 +110,21 @@ def make_plan(
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
     if not isinstance(program.network.group(readout), LIF):
         raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
-    if program.models is not None:
-        raise ConfigError(
-            f"network {program.network.name!r}: learning knows plain LIF neurons (one du, dv and vth per group) with binary "
-            "spikes and no delays; run it without learning, or describe it so"
-        )
     plastic = [i for i, c in enumerate(program.network.connections) if c.plastic]
     if not plastic:
         raise ConfigError(f"network {program.network.name!r}: no plastic connection; set plastic=True on one to learn")
-    connections = [program.network.connections[i] for i in plastic]
+    connections = [c for i in plastic if not isinstance(c := program.network.connections[i], Connection)]
+    _check_connections(program, connections, factor)
     learns = np.array([any(c.target == name for c in connections) for name in names], np.int64)
     perturbed = learns.copy()
     if form == "response":
         perturbed[names.index(readout)] = 0  # its error is known: no need to measure
-    weights = np.cumsum([0] + [c.shape[0] * c.shape[1] for c in connections])
+    weights = np.cumsum([0] + [stored_weights(c).size for c in connections])
     factors = np.cumsum([0] + [c.shape[1] for c in connections])
     bits = [c.num_weight_bits for c in connections]
+    kinds = [kind_of(c) for c in connections]
+    values = [int(c.num_message_bits > 0) for c in connections]
+    sizes = [0 if isinstance(g, (Input, CubaLIF)) else perturbation_size(g) for g in program.network.ordered_groups]
     return LearnPlan(
         form=FORMS[form],
         factor=FACTORS[factor],
@@ -134,9 +138,71 @@ def make_plan(
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
         residual_bits=residual_bits,
-        plastic=np.stack([[*plastic, -1], weights, factors, [*bits, 0]], axis=1).astype(np.int64),
-        group=np.stack([perturbed, learns], axis=1).astype(np.int64),
+        plastic=np.stack(
+            [[*plastic, -1], weights, factors, [*bits, 0], [*kinds, 0], [*values, 0]], axis=1
+        ).astype(np.int64),
+        group=np.stack([perturbed, learns, sizes], axis=1).astype(np.int64),
     )
+
+
+def _check_connections(program: Program, connections: list[IntegerConnection], factor: str) -> None:
+    """Refuse plastic connections that the rule cannot teach."""
+    for connection in connections:
+        owner = f"connection {connection.name!r}"
+        if factor.startswith("full") and kind_of(connection) != KIND_ROWS:
+            raise ConfigError(
+                f"rule: factor {factor!r} needs dense connections, {connection.name!r} is {type(connection).__name__}; "
+                "choose another factor"
+            )
+        ports = program.network.group(connection.target).ports
+        if connection.port and connection.port != ports[0]:
+            raise ConfigError(
+                f"{owner}: learning perturbs port {ports[0]!r} of {connection.target!r}, not {connection.port!r}; "
+                "set plastic=False on it"
+            )
+
+
+def kind_of(connection: IntegerConnection) -> int:
+    """Return how the weights of a connection are laid out: KIND_ROWS, KIND_SYNAPSES or KIND_KERNEL."""
+    if isinstance(connection, Conv):
+        return KIND_KERNEL
+    return KIND_ROWS if isinstance(connection, Dense) else KIND_SYNAPSES
+
+
+def stored_weights(connection: IntegerConnection) -> npt.NDArray[np.int64]:
+    """Return the weights of a connection in the order of votes, one-dimensional.
+
+    By presynaptic, then by postsynaptic neuron; a convolution's kernel as it is described.
+    """
+    if isinstance(connection, Dense):
+        return np.asarray(connection.weights, np.int64).T.ravel()
+    return np.asarray(connection.weights if isinstance(connection, Conv) else connection.as_sparse().data, np.int64).ravel()
+
+
+def described_weights(connection: IntegerConnection, stored: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return weights in the shape of a connection's description; the inverse of `stored_weights`."""
+    if isinstance(connection, Dense):
+        n_post, n_pre = connection.shape
+        return np.ascontiguousarray(stored.reshape(n_pre, n_post).T)
+    return stored.reshape(np.shape(connection.weights)) if isinstance(connection, Conv) else stored
+
+
+def perturbation_size(group: Neurons) -> int:
+    """Return what a perturbation of a group is measured in: its threshold in 1/64 weight units, the mean over neurons.
+
+    The smallest of messages for sigma-delta neurons; 64 weight units for models without a threshold on their input.
+    """
+    if isinstance(group, TernaryLIF):
+        size = int(np.abs(np.subtract(group.vth_hi, group.vth_lo)).mean()) // 2
+    elif isinstance(group, SigmaDelta):
+        size = group.vth << (group.spike_exp + group.state_exp)
+    elif isinstance(group, ATRLIF):
+        size = group.theta_0
+    elif isinstance(group, (Sigma, ProdNeuron)):
+        size = 0
+    else:
+        size = int(np.sum(group.vth)) // np.size(group.vth)
+    return (size or NO_THRESHOLD) << INPUT_SHIFT
 
 
 def _check_choice(what: str, value: str, table: dict[str, int]) -> None:
@@ -152,8 +218,7 @@ def initial_weights(program: Program, plan: LearnPlan) -> npt.NDArray[np.int32]:
     rows = []
     for index in plan.connections:
         connection = program.network.connections[index]
-        assert isinstance(connection, Dense)
-        mantissa = np.asarray(connection.weights) >> lost_weight_bits(connection.num_weight_bits, "mixed")
-        rows.append(mantissa.T.ravel())
+        assert not isinstance(connection, Connection)
+        rows.append(stored_weights(connection) >> lost_weight_bits(connection.num_weight_bits, "mixed"))
     middle = (1 << plan.residual_bits) >> 1
     return ((np.concatenate(rows) << plan.residual_bits) + middle).astype(np.int32)

@@ -65,6 +65,7 @@ CONNECTIONS: Table = {
 #: Registers that may be one number or one per neuron, and fields that files of earlier versions do not have.
 SCALARS = ("du", "dv", "vth", "vth_hi", "vth_lo")
 LATER = ("delays", "num_message_bits", "port")
+LATER_OF = {Conv: ("plastic", "num_weight_bits")}
 #: Narrowest type that holds each array; int32 for those not named.
 TYPES: dict[str, type[np.signedinteger[Any]]] = {
     "bias_mant": np.int16,
@@ -209,7 +210,7 @@ def _describe(prefix: str, part: Group | AnyConnection, key: str, table: Table, 
         value = getattr(part, item.name)
         if item.name in stored and not (item.name in SCALARS and np.ndim(value) == 0) and value is not None:
             value = _put(arrays, f"{prefix}.{item.name}", value, TYPES.get(item.name, np.int32))
-        elif item.name in LATER and value == item.default:
+        elif item.name in (*LATER, *LATER_OF.get(type(part), ())) and value == item.default:
             continue
         described[item.name] = list(value) if isinstance(value, tuple) else value
     return described

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import numpy.typing as npt
 
 from neurosim.checks import check_positive
@@ -25,6 +26,18 @@ from neurosim.neurons import Group as Group
 MAX_FAN_IN = 1 << 22  # synaptic sums are kept in 32 bits: 2**22 weights of 2**8 fit
 
 PROBED = ("spikes", *STATE_NAMES)
+
+
+def replace_weights(connection: AnyConnection, weights: npt.ArrayLike) -> IntegerConnection:
+    """Return a connection with other integer weights, in the shape and order of its description."""
+    if isinstance(connection, Connection):
+        raise NetworkError(f"connection {connection.name!r}: only integer weights can be replaced; quantize it first")
+    old = np.shape(connection.data if isinstance(connection, Sparse) else connection.weights)
+    if np.shape(weights) != old:
+        raise NetworkError(f"connection {connection.name!r}: weights have shape {np.shape(weights)}, need {old}")
+    if isinstance(connection, Sparse):
+        return replace(connection, data=weights)
+    return replace(connection, weights=weights)
 
 
 @dataclass(frozen=True)
@@ -138,13 +151,14 @@ class Network:
         )
 
     def with_weights(self, weights: Mapping[str, npt.ArrayLike]) -> Network:
-        """Return the network with the integer weights (n_post, n_pre) of some dense connections replaced."""
+        """Return the network with the integer weights of some connections replaced.
+
+        Weights have the shape of the description's: (n_post, n_pre) of `Dense`, the data of `Sparse`, the kernel of `Conv`.
+        """
         connections: list[AnyConnection] = []
         for connection in self.connections:
             if connection.name in weights:
-                if not isinstance(connection, Dense):
-                    raise NetworkError(f"connection {connection.name!r}: only dense integer weights can be replaced")
-                connection = replace(connection, weights=weights[connection.name])
+                connection = replace_weights(connection, weights[connection.name])
             connections.append(connection)
         return replace(self, connections=tuple(connections))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple
@@ -23,12 +22,12 @@ from neurosim.backend import (
 )
 from neurosim.codes import FORMAT, FORMAT_CSR, FORMAT_DENSE8, FORMAT_LINK, OFFSET, PROBE_SPIKES, PROBE_U, SHIFT
 from neurosim.counters import N_COUNTERS, OVERFLOWS, OpCounts
-from neurosim.errors import ConfigError, NetworkError, OverflowDetected
+from neurosim.errors import ConfigError, OverflowDetected
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import STATE_MAX, STATE_WRAP
 from neurosim.mapping.pack import mantissa_shift, pack
 from neurosim.mapping.pack_models import chip_weights, pack_models
-from neurosim.network import Dense
+from neurosim.network import Connection, Dense, IntegerConnection, replace_weights
 from neurosim.program import Program, State, aligned_copy, part_of, rest_state
 from neurosim.scratch import ModelScratch, make_model_scratch, make_scratch
 from neurosim.version import VERSION
@@ -140,15 +139,11 @@ class _Runner:
         group = self.program.network.group(name)
         return self.program.models is not None and group.graded
 
-    def _checked_weights(self, connection: str, weights: npt.ArrayLike) -> tuple[Dense, npt.NDArray[np.int64]]:
-        """Return the connection and the weights as the chip holds them, after `Dense`'s own check."""
+    def _checked_weights(self, connection: str, weights: npt.ArrayLike) -> tuple[IntegerConnection, IntegerConnection]:
+        """Return the connection as it was and with its new weights, after its own check."""
         old = self.program.network.connection(connection)
-        if not isinstance(old, Dense):
-            raise NetworkError(f"connection {connection!r}: only dense weights can be replaced; open a new program")
-        new = dataclasses.replace(old, weights=weights)
-        if new.shape != old.shape:
-            raise NetworkError(f"connection {connection!r}: weights have shape {new.shape}, need {old.shape}")
-        return old, chip_weights(new.weights, new, self.program.arithmetic)
+        assert not isinstance(old, Connection)
+        return old, replace_weights(old, weights)
 
     def reset(self) -> None:
         """Restore the weights of the program."""
@@ -195,13 +190,14 @@ class SimulatorRunner(_Runner):
         self.arrays = original._replace(dense8=aligned_copy(original.dense8), dense16=aligned_copy(original.dense16))
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
-        """Replace the integer weights (n_post, n_pre) of a dense connection."""
-        old, chip = self._checked_weights(connection, weights)
+        """Replace the integer weights of a connection, in the shape of its description."""
+        old, new = self._checked_weights(connection, weights)
         self._written[connection] = weights
         index = self.program.connection_names.index(connection)
-        if self.arrays.conn[index, FORMAT] in (FORMAT_LINK, FORMAT_CSR):  # CSR where the old weights were mostly zero
-            self._repack()
+        if not isinstance(new, Dense) or self.arrays.conn[index, FORMAT] in (FORMAT_LINK, FORMAT_CSR):
+            self._repack()  # CSR where the old weights were mostly zero
             return
+        chip = chip_weights(new.weights, new, self.program.arithmetic)
         first, shift = int(self.arrays.conn[index, OFFSET]), int(self.arrays.conn[index, SHIFT])
         where = slice(first, first + chip.size)
         if self.arrays.conn[index, FORMAT] != FORMAT_DENSE8:
@@ -314,8 +310,9 @@ class ReferenceRunner(_Runner):
         self.weights = {}
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
-        """Replace the integer weights (n_post, n_pre) of a dense connection."""
-        self.weights[connection] = self._checked_weights(connection, weights)[1]
+        """Replace the integer weights of a connection, in the shape of its description."""
+        self._checked_weights(connection, weights)
+        self.weights[connection] = np.asarray(weights)
 
     def _run(
         self, events: Events, n_steps: int, state: State, trace: npt.NDArray[np.int32]

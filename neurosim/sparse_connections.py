@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.checks import check_register, check_size
 from neurosim.codes import TARGET_BITS, TARGET_MASK
-from neurosim.dense_connections import BetweenGroups, check_delays, check_integer_weights
+from neurosim.dense_connections import BetweenGroups, check_delays, check_integer_weights, check_plastic_mode
 from neurosim.errors import NetworkError
 
 
@@ -48,8 +48,8 @@ class Sparse(_Synapses, BetweenGroups):
     data : (n_synapses,) int
         Weights, ranges as in `Dense`.
     delays : (n_synapses,) int or int, optional
-    weight_exp, num_weight_bits, sign_mode, num_message_bits, port
-        As in `Dense`.
+    weight_exp, num_weight_bits, sign_mode, plastic, num_message_bits, port
+        As in `Dense`; learning changes weights, not which synapses there are.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Sparse(_Synapses, BetweenGroups):
     weight_exp: int = 0
     num_weight_bits: int = 8
     sign_mode: str | None = None
-    plastic: Literal[False] = False
+    plastic: bool = False
     delays: npt.ArrayLike | None = None
     num_message_bits: int = 0
     port: str = ""
@@ -113,9 +113,9 @@ class Sparse(_Synapses, BetweenGroups):
             )
         bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
         exponent = int(check_register(owner, "weight_exp", self.weight_exp))
-        wide, mode = check_integer_weights(owner, data if data.size else data.astype(np.int64), bits, self.sign_mode)
-        if self.plastic:
-            raise NetworkError(f"{owner}: sparse weights cannot be learned yet; use Dense, or plastic=False")
+        wanted = "mixed" if self.plastic and self.sign_mode is None else self.sign_mode
+        wide, mode = check_integer_weights(owner, data if data.size else data.astype(np.int64), bits, wanted)
+        check_plastic_mode(owner, self.plastic, mode)
         start = np.searchsorted(key, np.arange(n_pre + 1, dtype=np.int64) * n_post).astype(np.int64)
         key %= max(n_post, 1)
         key |= wide << TARGET_BITS
@@ -145,7 +145,7 @@ class OneToOne(BetweenGroups):
     weights : int or (n,) int
         Ranges as in `Dense`.
     delays : int or (n,) int, optional
-    weight_exp, num_weight_bits, sign_mode, num_message_bits, port
+    weight_exp, num_weight_bits, sign_mode, plastic, num_message_bits, port
         As in `Dense`.
     """
 
@@ -156,7 +156,7 @@ class OneToOne(BetweenGroups):
     weight_exp: int = 0
     num_weight_bits: int = 8
     sign_mode: str | None = None
-    plastic: Literal[False] = False
+    plastic: bool = False
     delays: npt.ArrayLike | None = None
     num_message_bits: int = 0
     port: str = ""

@@ -17,6 +17,8 @@ from neurosim.codes import (
     START,
     STOP,
     TARGET,
+    TRACE_LIMIT,
+    VALUES,
 )
 from neurosim.counters import NOISE_DRAWS
 from neurosim.kernels.jit import jit
@@ -86,8 +88,12 @@ def draw_pre_factors(p, x, w, plan, pair_key, normal, counts):
         if plan.factor == FACTOR_TRACE:
             for rank in range(plan.rank):
                 factor, trace = w.factor_b[rank, first : first + n_pre], w.trace[rank, lane : lane + n_pre]
+                sums = w.sums[rank, lane : lane + n_pre]
                 for j in range(n_pre):
-                    factor[j] = trace[j]
+                    if plan.plastic[c, VALUES]:
+                        factor[j] = np.int32(min(max(sums[j], -TRACE_LIMIT), TRACE_LIMIT))
+                    else:
+                        factor[j] = trace[j]
             continue
         fired = w.fired_sources[first : first + n_pre]  # in any window
         for j in range(n_pre):

@@ -18,6 +18,7 @@ from neurosim.codes import (
     FIRST_FACTOR,
     FIRST_VOTE,
     FORMAT,
+    FORMAT_LINK,
     MODEL,
     MODEL_INPUT,
     NOISE_EXP,
@@ -40,6 +41,7 @@ from neurosim.counters import (
     SYNAPTIC_OPERATIONS,
 )
 from neurosim.kernels.arith import copy_into, shift_signed
+from neurosim.kernels.convolve import convolve
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import list_bits, run_lanes, run_quiet, run_signs
@@ -97,8 +99,8 @@ def note_spikes(p, w, group, listed, n_spikes, runs):
 
 
 @jit
-def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
-    """Run the network from rest, unperturbed (sign 0) or as a member of a pair (+1, -1).
+def run_layers(p, x, k, w, plan, scales, sign, runs, statistics, counts):
+    """Run the network from rest, unperturbed (sign 0) or as a member of a pair (+1, -1); k: Links, or None without any.
 
     The unperturbed run sums up what inputs send, counts the spikes of neurons into the traces and notes who came near its
     threshold; `runs` is how many runs share the inputs' sums.
@@ -120,7 +122,7 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if p.conn[connection, TARGET] == group and from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
-                    deliver_steps(p, x, w, connection, 1, plan.n_steps, target, runs if phase == 0 else 1, counts)
+                    deliver_steps(p, x, k, w, connection, 1, plan.n_steps, target, runs if phase == 0 else 1, counts)
         n_vectors = (n + WIDTH - 1) // WIDTH
         acc = w.acc if x.later[group] else w.base
         if sign != 0 and w.active[group]:
@@ -179,7 +181,7 @@ def finish_step(p, x, w, plan, group, t, sign):
 
 
 @jit
-def deliver_steps(p, x, w, connection, first_step, last_step, target, runs, counts):
+def deliver_steps(p, x, k, w, connection, first_step, last_step, target, runs, counts):
     """Add what a connection delivers in some steps to the sums of its target group."""
     n_lanes = len(x.valid)
     source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
@@ -194,10 +196,14 @@ def deliver_steps(p, x, w, connection, first_step, last_step, target, runs, coun
             continue
         sources = w.spikes[t - 1, lane : lane + n_pre]
         here = t * n_lanes + first
-        deliver(
-            p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes,
-            target[here : here + n_post], w.total,
-        )  # fmt: skip
+        acc = target[here : here + n_post]
+        if k is None:
+            deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
+        elif p.conn[connection, FORMAT] == FORMAT_LINK:
+            n_synapses += convolve(k.kernels, k.conv[k.conv_of[connection]], sources, n_spikes, acc, w.total)
+            continue
+        else:
+            deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
         if fan_out == EVERYONE:
             n_synapses += n_spikes * n_post
         else:

@@ -20,6 +20,9 @@ from neurosim.codes import (
     FITNESS_LIMIT,
     FITNESS_SIZE,
     FORM_RESPONSE,
+    KIND,
+    KIND_ROWS,
+    KIND_SYNAPSES,
     LEARNS,
     LIKELIHOOD,
     MODEL,
@@ -38,11 +41,13 @@ from neurosim.codes import (
 from neurosim.counters import MESSAGES, RESPONSE_UPDATES, REWARD_BROADCASTS, TRACE_UPDATES, VOTES
 from neurosim.counters import SPIKES as N_FIRED
 from neurosim.kernels.arith import shift_signed
+from neurosim.kernels.convolve import vote_source
 from neurosim.kernels.factors import choose_groups, draw_post_factors, draw_pre_factors, share_drive
 from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, spread
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import load_events, run_layers
+from neurosim.kernels.modelwise import run_model_steps
 from neurosim.kernels.noise import fold
 from neurosim.kernels.stepwise import run_steps
 
@@ -51,7 +56,7 @@ WORD = 64
 
 
 @jit
-def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first, last,
+def learn_samples(p, x, s, k, m, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first, last,
                   key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
     """Evaluate samples ``ids[first:last]``; write the terms of their votes and add up measured responses.
 
@@ -61,6 +66,10 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
         ``w.measured`` is added to, and ``w.votes`` where each synapse has a draw of its own.
     s : Scratch or None
         None where the network has no circles and runs layer by layer.
+    k : Links or None
+        None where all plastic connections are rows of int8 and nothing is a convolution.
+    m : LearnModels or None
+        None where all neurons are plain LIF, and links, if any, are convolutions of a network without circles.
     plan, scales : LearnPlan, Scales
     response : (R, C, N) int32
         Response of each readout to each neuron; not read by the scalar form.
@@ -100,11 +109,14 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
                 draw_post_factors(p, x, w, plan, pair_key, normal, counts)
                 if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
                     draw_pre_factors(p, x, w, plan, pair_key, normal, counts)
-                    share_drive(p, x, w, plan)
+                    if m is None:
+                        share_drive(p, x, w, plan)
             if s is None:
-                run_layers(p, x, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
-            else:
+                run_layers(p, x, k, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+            elif m is None:
                 run_steps(p, x, s, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+            else:
+                run_model_steps(p, x, s, m, w, plan, scales, sign, event_start, n_event_steps, first_row, statistics, counts)
             for o in range(plan.n_classes):
                 w.z[o] = w.last_v[x.first[plan.readout] + o]
             fitness = np.int64(0)
@@ -127,11 +139,11 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
             else:
                 reward(p, x, w, plan, scales, fitness_plus - fitness, statistics, counts)
                 if plan.factor != FACTOR_TRACE:
-                    hand_in(p, x, w, plan, i * plan.n_pairs + (member - 1) // 2, pre, post, counts)
+                    hand_in(p, x, k, w, plan, i * plan.n_pairs + (member - 1) // 2, pre, post, counts)
         if plan.factor == FACTOR_TRACE:  # the votes of a sample's pairs are merged
             if n_pairs == 0:
                 draw_pre_factors(p, x, w, plan, key, normal, counts)
-            hand_in(p, x, w, plan, i, pre, post, counts)
+            hand_in(p, x, k, w, plan, i, pre, post, counts)
     count_spikes(p, w, counts)
 
 
@@ -248,8 +260,11 @@ def reward(p, x, w, plan, scales, difference, statistics, counts):
 
 
 @jit
-def hand_in(p, x, w, plan, term, pre, post, counts):
-    """Write a term of the votes, local votes and pre factors, and clear the local votes."""
+def hand_in(p, x, k, w, plan, term, pre, post, counts):
+    """Write a term of the votes, local votes and pre factors, and clear the local votes.
+
+    Votes of weights that links share are summed up at once, in ``w.shared``: they are few.
+    """
     n_groups = len(p.group)
     for c in range(len(plan.plastic) - 1):
         connection = plan.plastic[c, CONNECTION]
@@ -263,8 +278,8 @@ def hand_in(p, x, w, plan, term, pre, post, counts):
                 if fired[j]:
                     start = plan.plastic[c, FIRST_VOTE] + j * n_post
                     row, drawn = w.votes[start : start + n_post], w.full[start : start + n_post]
-                    for k in range(n_post):
-                        row[k] = np.int32(np.int64(row[k]) + np.int64(np.int32(drawn[k]) * credit[k]))
+                    for i in range(n_post):
+                        row[i] = np.int32(np.int64(row[i]) + np.int64(np.int32(drawn[i]) * credit[i]))
                     n_votes += n_post
         else:
             for rank in range(plan.rank):
@@ -273,7 +288,19 @@ def hand_in(p, x, w, plan, term, pre, post, counts):
                 for j in range(last - first):
                     out[j] = np.int16(factor[j])
                     n_active = np.int32(np.int64(n_active) + np.int64(factor[j] != 0))
-                n_votes += np.int64(n_active) * n_post
+                if k is None:
+                    n_votes += np.int64(n_active) * n_post
+                elif plan.plastic[c, KIND] == KIND_ROWS:
+                    n_votes += np.int64(n_active) * n_post
+                elif plan.plastic[c, KIND] == KIND_SYNAPSES:
+                    for j in range(last - first):
+                        row = k.row[c] + j
+                        n_votes += (k.start[row + 1] - k.start[row]) * np.int64(factor[j] != 0)
+                else:
+                    credit, geometry = w.credit[rank, lane : lane + n_post], k.conv[k.conv_of[connection]]
+                    for j in range(last - first):
+                        if factor[j] != 0:
+                            n_votes += vote_source(w.shared, geometry, j, factor[j], credit)
         counts[n_groups + connection, VOTES] += n_votes
     if plan.factor < FACTOR_FULL:
         for group in range(len(p.group)):
@@ -281,6 +308,6 @@ def hand_in(p, x, w, plan, term, pre, post, counts):
                 lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
                 for rank in range(plan.rank):
                     credit, out = w.credit[rank, lane : lane + n], post[rank, term, lane : lane + n]
-                    for k in range(n):
-                        out[k] = credit[k]
+                    for i in range(n):
+                        out[i] = credit[i]
     w.credit[:] = 0

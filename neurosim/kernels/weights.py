@@ -2,7 +2,21 @@
 
 import numpy as np
 
-from neurosim.codes import CONNECTION, FIRST_FACTOR, FIRST_VOTE, OFFSET, TARGET, WEIGHT_BITS
+from neurosim.codes import (
+    CONNECTION,
+    CONV_FIRST,
+    FIRST_FACTOR,
+    FIRST_VOTE,
+    KIND,
+    KIND_KERNEL,
+    KIND_ROWS,
+    KIND_SYNAPSES,
+    OFFSET,
+    START,
+    STOP,
+    TARGET,
+    WEIGHT_BITS,
+)
 from neurosim.counters import WEIGHT_UPDATES
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits, fold
@@ -11,19 +25,21 @@ BLOCK = 16  # rows whose votes are summed up together: they stay in the first ca
 
 
 @jit
-def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, totals, counts):
-    """Sum up the votes of some rows of weights, and apply them.
+def update_rows(p, x, k, plan, pre, post, votes, shared, first_row, last_row, full, step, step_shift, key, totals, counts):
+    """Sum up the votes of some rows of weights, and apply them; new mantissas go to ``p.dense8``.
 
     A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a
     row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
 
     Parameters
     ----------
-    p, x, plan : ProgramArrays, Lanes, LearnPlan
+    p, x, k, plan : ProgramArrays, Lanes, Links or None, LearnPlan
     pre, post : (R, n_terms, F) int16, (R, n_terms, L) int32
         What votes are made of, see `neurosim.kernels.learn.learn_samples`.
     votes : (n, W) int32
         Added to them: votes that are summed up already, by n threads; n may be 0.
+    shared : (m, S) int32
+        Votes of the kernels of convolutions, by m threads; m may be 0. Who updates a convolution's first row does all of it.
     first_row, last_row : int
         0..F
     full : (W,) int32
@@ -43,47 +59,96 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
     for c in range(len(plan.plastic) - 1):
         connection = plan.plastic[c, CONNECTION]
         first_factor, last_factor = plan.plastic[c, FIRST_FACTOR], plan.plastic[c + 1, FIRST_FACTOR]
-        n_post = (plan.plastic[c + 1, FIRST_VOTE] - plan.plastic[c, FIRST_VOTE]) // (last_factor - first_factor)
+        first_vote = plan.plastic[c, FIRST_VOTE]
+        n_weights = plan.plastic[c + 1, FIRST_VOTE] - first_vote
+        n_post = p.group[p.conn[connection, TARGET], STOP] - p.group[p.conn[connection, TARGET], START]
         lane = x.first[p.conn[connection, TARGET]]
+        chip_first = p.conn[connection, OFFSET] if k is None else k.chip[c]
         limit = 1 << (plan.plastic[c, WEIGHT_BITS] - 1 + plan.residual_bits)
         stream = fold(key, connection)
         n_changed = np.int64(0)
-        for first in range(max(first_row, first_factor), min(last_row, last_factor), BLOCK):
-            last = min(first + BLOCK, last_row, last_factor)
-            total = totals[: (last - first) * n_post]
+        first, end = max(first_row, first_factor), min(last_row, last_factor)
+        if k is not None and plan.plastic[c, KIND] == KIND_KERNEL:  # as many chunks as it takes, by one thread
+            n_chunks = (n_weights + len(totals) - 1) // len(totals)
+            end = BLOCK * n_chunks if first == first_factor and first < end else np.int64(0)
+            first = np.int64(0)
+        while first < end:
+            last = min(first + BLOCK, end)
+            start, size = (first - first_factor) * n_post, (last - first) * n_post
+            if k is not None and plan.plastic[c, KIND] != KIND_ROWS:
+                if plan.plastic[c, KIND] == KIND_KERNEL:
+                    start = first // BLOCK * len(totals)
+                    size = min(len(totals), n_weights - start)
+                else:
+                    start = k.start[k.row[c] + first - first_factor] - k.start[k.row[c]]
+                    size = k.start[k.row[c] + last - first_factor] - k.start[k.row[c]] - start
+            total = totals[:size]
             total[:] = 0
-            for rank in range(len(pre)):
-                for term in range(pre.shape[1]):
-                    local, factors = post[rank, term, lane : lane + n_post], pre[rank, term, first:last]
-                    for j in range(last - first):
-                        b = np.int32(factors[j])
-                        if b != 0:
-                            row = total[j * n_post : (j + 1) * n_post]
-                            for k in range(n_post):
-                                row[k] = np.int32(np.int64(row[k]) + np.int64(np.int32(b * local[k])))
-            start = (first - first_factor) * n_post
-            place = plan.plastic[c, FIRST_VOTE] + start
+            if k is None:
+                sum_rows(pre, post, first, last, lane, n_post, total)
+            elif plan.plastic[c, KIND] == KIND_ROWS:
+                sum_rows(pre, post, first, last, lane, n_post, total)
+            elif plan.plastic[c, KIND] == KIND_SYNAPSES:
+                sum_synapses(k, k.row[c] - first_factor, pre, post, first, last, lane, n_post, total)
+            else:
+                kernel = k.conv[k.conv_of[connection], CONV_FIRST]
+                for thread in range(len(shared)):
+                    for i in range(size):
+                        place = kernel + k.place[kernel + start + i]
+                        total[i] = np.int32(np.int64(total[i]) + np.int64(shared[thread, place]))
+            place = first_vote + start
             for thread in range(len(votes)):
-                summed = votes[thread, place : place + len(total)]
-                for k in range(len(total)):
-                    total[k] = np.int32(np.int64(total[k]) + np.int64(summed[k]))
-            for j in range(last - first):
-                row = total[j * n_post : (j + 1) * n_post]
+                summed = votes[thread, place : place + size]
+                for i in range(size):
+                    total[i] = np.int32(np.int64(total[i]) + np.int64(summed[i]))
+            row_size = n_post if size == (last - first) * n_post else max(size, 1)
+            for j in range(0, size, row_size):
+                row = total[j : j + row_size]
                 found = np.int32(0)
-                for k in range(n_post):
-                    found |= row[k]
+                for i in range(row_size):
+                    found |= row[i]
                 if found == 0:
                     continue
-                here = start + j * n_post
-                chip = p.dense8[p.conn[connection, OFFSET] + here : p.conn[connection, OFFSET] + here + n_post]
-                weights = full[place + j * n_post : place + (j + 1) * n_post]
+                chip = p.dense8[chip_first + start + j : chip_first + start + j + row_size]
+                weights = full[place + j : place + j + row_size]
                 n_new, n_full = apply_row(
-                    row, weights, chip, here, plan.residual_bits, limit, step, step_shift[c], stream
+                    row, weights, chip, start + j, plan.residual_bits, limit, step, step_shift[c], stream
                 )  # fmt: skip
                 n_changed += n_new
                 n_saturated += n_full
+            first = last
         counts[len(p.group) + connection, WEIGHT_UPDATES] += n_changed
     return n_saturated
+
+
+@jit
+def sum_rows(pre, post, first, last, lane, n_post, total):
+    """Sum up the votes of rows of weights for all targets: for each term, pre factors times local votes."""
+    for rank in range(len(pre)):
+        for term in range(pre.shape[1]):
+            local, factors = post[rank, term, lane : lane + n_post], pre[rank, term, first:last]
+            for j in range(last - first):
+                b = np.int32(factors[j])
+                if b != 0:
+                    row = total[j * n_post : (j + 1) * n_post]
+                    for i in range(n_post):
+                        row[i] = np.int32(np.int64(row[i]) + np.int64(np.int32(b * local[i])))
+
+
+@jit
+def sum_synapses(k, first_start, pre, post, first, last, lane, n_post, total):
+    """Sum up the votes of the stored synapses of some sources; ``first_start + j`` is the row of source j in ``k.start``."""
+    begin = k.start[first_start + first]
+    for rank in range(len(pre)):
+        for term in range(pre.shape[1]):
+            local, factors = post[rank, term, lane : lane + n_post], pre[rank, term, first:last]
+            for j in range(last - first):
+                b = np.int32(factors[j])
+                if b != 0:
+                    here, end = k.start[first_start + first + j], k.start[first_start + first + j + 1]
+                    row, targets = total[here - begin : end - begin], k.target[here:end]
+                    for i in range(end - here):
+                        row[i] = np.int32(np.int64(row[i]) + np.int64(np.int32(b * local[np.uint32(targets[i])])))
 
 
 @jit

@@ -12,13 +12,13 @@ from neurosim.codes import (
     NOISE_EXP,
     PERTURBED,
     RESPONSE_SHIFT,
+    SIZE,
     SPREAD,
     START,
     STAT_DRIVE,
     STAT_DRIVE_STEPS,
     STAT_TOTALS,
     STOP,
-    THRESHOLD,
     WEIGHT_BITS,
 )
 from neurosim.learnplan import LearnPlan, Scales
@@ -72,7 +72,7 @@ def calibrate_noise(
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
         drive = int(statistics[STAT_DRIVE, g]) // max(1, int(statistics[STAT_DRIVE_STEPS, g]))
-        wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
+        wanted = int(plan.group[g, SIZE]) * perturbation_256 >> 8
         if g == plan.readout:
             wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
         # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest

@@ -11,18 +11,32 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
-from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, START, STOP, TARGET, WEIGHT_BITS
+from neurosim.codes import (
+    CONV_FIRST,
+    FIRST_FACTOR,
+    KIND,
+    KIND_KERNEL,
+    KIND_ROWS,
+    N_STATISTICS,
+    N_TOTALS,
+    START,
+    STOP,
+    TARGET,
+    WEIGHT_BITS,
+)
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms
-from neurosim.learnplan import LearnPlan, Scales
+from neurosim.learning.scratch import LearnModels, Terms, make_learn_scratch, make_terms
+from neurosim.linkplan import copy_chip, is_layered, store_weights
+from neurosim.learnplan import LearnPlan, Scales, described_weights
 from neurosim.logtables import log_tables
+from neurosim.network import Connection
 from neurosim.normaltable import normal_table
-from neurosim.program import Program, aligned_copy
-from neurosim.scratch import make_scratch
+from neurosim.program import Program
+from neurosim.scratch import Scratch, make_model_scratch, make_scratch
 
 
 class Outcome(NamedTuple):
@@ -87,12 +101,25 @@ class SimulatorLearner:
     ) -> None:
         self.program, self.plan, self.events = program, plan, events
         self.labels = np.ascontiguousarray(labels, np.int64)
-        self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
+        self.chip = copy_chip(program, plan)
+        self.arrays, links = self.chip.arrays, self.chip.links
         self.lanes = lay_lanes(program)
-        self.work = [make_learn_scratch(program, plan, self.lanes) for _ in range(threads)]
-        # A network without circles runs layer by layer and needs no state between steps.
-        circles = len(self.lanes.order) == 0
-        self.scratch = [make_scratch(self.arrays) if circles else None for _ in range(threads)]
+        self.work = [
+            make_learn_scratch(program, plan, self.lanes, 0 if links is None else len(links.kernels))
+            for _ in range(threads)
+        ]
+        # A network without circles, of plain neurons, runs layer by layer and needs no state between steps.
+        layered = len(self.lanes.order) > 0 and is_layered(program)
+        self.scratch: list[Scratch | None] = [None] * threads
+        self.models: list[LearnModels | None] = [None] * threads
+        if not layered:
+            self.scratch = [make_scratch(self.arrays)._replace(sent=work.sent) for work in self.work]
+        if not layered and self.chip.models is not None:
+            values = np.zeros(0, np.int32) if events.value is None else events.value
+            self.models = [
+                LearnModels(self.chip.models, make_model_scratch(self.arrays, self.chip.models), values)
+                for _ in range(threads)
+            ]
         self.terms = make_terms(plan, self.lanes, 0)
         self.pool = ThreadPoolExecutor(threads)
 
@@ -121,8 +148,9 @@ class SimulatorLearner:
             work = self.work[number]
             work.votes[:] = 0
             work.measured[:] = 0
+            work.shared[:] = 0
             learn_samples(
-                self.arrays, self.lanes, self.scratch[number], work, self.plan, scales, response, ids, self.labels,
+                self.arrays, self.lanes, self.scratch[number], self.chip.links, self.models[number], work, self.plan, scales, response, ids, self.labels,
                 self.events.start, self.events.neuron, self.events.n_steps, bounds[number], bounds[number + 1],
                 np.uint64(key), table.exp2, table.log2, normal_table(), self.terms.pre, self.terms.post, predictions,
                 statistics[number], counts[number],
@@ -149,6 +177,9 @@ class SimulatorLearner:
         """Sum the votes up, for those who want to see them."""
         parts = []
         for c, connection in enumerate(self.plan.connections):
+            if self.plan.plastic[c, KIND] != KIND_ROWS:
+                parts.append(self._link_votes(c))
+                continue
             rows = slice(int(self.plan.plastic[c, FIRST_FACTOR]), int(self.plan.plastic[c + 1, FIRST_FACTOR]))
             where = self.arrays.group[self.arrays.conn[connection, TARGET]]
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
@@ -159,12 +190,31 @@ class SimulatorLearner:
         summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
         return np.asarray(np.concatenate(parts) + summed)
 
+    def _link_votes(self, c: int) -> npt.NDArray[np.int64]:
+        """Sum up the votes of stored synapses, or of a convolution's kernel."""
+        links, connection = self.chip.links, self.plan.connections[c]
+        n = self.plan.votes_of(c).stop - self.plan.votes_of(c).start
+        assert links is not None
+        if self.plan.plastic[c, KIND] == KIND_KERNEL:
+            first = int(links.conv[links.conv_of[connection], CONV_FIRST])
+            summed = sum((work.shared.astype(np.int64) for work in self.work), np.zeros(len(links.kernels), np.int64))
+            return np.asarray(summed[first + links.place[first : first + n]])
+        start = links.start[links.row[c] :][: int(np.diff(self.plan.plastic[c : c + 2, FIRST_FACTOR])[0]) + 1]
+        pre = int(self.plan.plastic[c, FIRST_FACTOR]) + np.repeat(np.arange(len(start) - 1), np.diff(start))
+        post = int(self.lanes.first[self.arrays.conn[connection, TARGET]]) + links.target[start[0] : start[-1]]
+        votes = np.zeros(n, np.int64)
+        for factors, local in zip(self.terms.pre, self.terms.post, strict=True):
+            for factor, vote in zip(factors, local, strict=True):
+                votes += factor[pre].astype(np.int64) * vote[post]
+        return votes
+
     def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
         """Apply votes; see `Learner.update`."""
         limit = np.iinfo(np.int32)
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
-        return self._update(full, make_terms(self.plan, self.lanes, 0), votes.astype(np.int32)[None], step)
+        none = np.zeros((0, 0), np.int32)
+        return self._update(full, make_terms(self.plan, self.lanes, 0), votes.astype(np.int32)[None], none, step)
 
     def learn(
         self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
@@ -173,9 +223,13 @@ class SimulatorLearner:
         """Evaluate and update; see `Learner.learn`."""
         outcome = self._run(ids, response, scales, key)
         summed = np.stack([work.votes for work in self.work]) if len(self.work[0].votes) else np.zeros((0, 0), np.int32)
-        return outcome, self._update(full, self.terms, summed, step)
+        shared = np.stack([work.shared for work in self.work])
+        return outcome, self._update(full, self.terms, summed, shared, step)
 
-    def _update(self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], step: Step) -> Updated:
+    def _update(
+        self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], shared: npt.NDArray[np.int32],
+        step: Step,
+    ) -> Updated:  # fmt: skip
         from neurosim.kernels.weights import update_rows
 
         n_threads, n_rows = len(self.work), int(self.plan.plastic[-1, FIRST_FACTOR])
@@ -184,20 +238,18 @@ class SimulatorLearner:
 
         def block(number: int) -> None:
             saturated[number] = update_rows(
-                self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
-                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key),
+                self.arrays, self.lanes, self.chip.links, self.plan, terms.pre, terms.post, votes, shared,
+                n_rows * number // n_threads, n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key),
                 self.work[number].total, counts[number],
             )  # fmt: skip
 
         self._in_threads(block)
+        store_weights(self.chip, self.plan, full, every=False)
         return Updated(counts.sum(axis=0), int(saturated.sum()))
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
-        for c, connection in enumerate(self.plan.connections):
-            mantissa = full[self.plan.votes_of(c)] >> self.plan.residual_bits
-            start = int(self.arrays.conn[connection, OFFSET])
-            self.arrays.dense8[start : start + len(mantissa)] = mantissa
+        store_weights(self.chip, self.plan, full, every=True)
 
     def close(self) -> None:
         """End the worker threads."""
@@ -249,7 +301,7 @@ class ReferenceLearner(TwinUpdates):
         self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
     ) -> None:
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
-        self.inputs = events.to_dense()
+        self.inputs = events.to_values()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
 
     def evaluate(
@@ -327,12 +379,12 @@ def check_batch(
 
 
 def learned_weights(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the chip weights (n_post, n_pre) of each plastic connection."""
+    """Return the chip weights of each plastic connection, in the shape of its description."""
     weights = {}
     for c, index in enumerate(plan.connections):
         connection = program.network.connections[index]
-        n_post, n_pre = connection.shape
+        assert not isinstance(connection, Connection)
         part = full[plan.votes_of(c)].astype(np.int64) >> plan.residual_bits
         shift = lost_weight_bits(int(plan.plastic[c, WEIGHT_BITS]), "mixed")
-        weights[connection.name] = np.ascontiguousarray((part << shift).reshape(n_pre, n_post).T)
+        weights[connection.name] = described_weights(connection, part << shift)
     return weights

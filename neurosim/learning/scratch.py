@@ -10,7 +10,8 @@ import numpy.typing as npt
 from neurosim.codes import FACTOR_FULL, FACTOR_TRACE, FIRST_FACTOR, START, STOP
 from neurosim.layerplan import WORD, Lanes
 from neurosim.learnplan import LearnPlan
-from neurosim.program import Program, aligned_copy
+from neurosim.program import ModelArrays, Program, aligned_copy
+from neurosim.scratch import ModelScratch
 
 ROWS = 16  # of weights that are updated together (`kernels.weights.BLOCK`)
 
@@ -39,13 +40,15 @@ class LearnScratch(NamedTuple):
     spikes: npt.NDArray[np.int32]  # (T, L) who fired, by the first lane of the group
     n_spikes: npt.NDArray[np.int64]  # (T, G)
     sent: npt.NDArray[np.int64]  # (N,)
-    trace: npt.NDArray[np.int32]  # (R, L)
+    trace: npt.NDArray[np.int32]  # (R, L) spikes
+    sums: npt.NDArray[np.int32]  # (R, L) their values
     drive: npt.NDArray[np.int64]  # (R, T, G) pre factors of the input spikes
     factor_a: npt.NDArray[np.int8]  # (R, L) post
     factor_b: npt.NDArray[np.int32]  # (R, F) pre
     fired_sources: npt.NDArray[np.uint8]  # (F,)
     full: npt.NDArray[np.int8]  # (W,) full rank: a draw for every synapse
     votes: npt.NDArray[np.int32]  # (W,) full rank
+    shared: npt.NDArray[np.int32]  # (S,) of the kernels of convolutions
     words: npt.NDArray[np.uint64]  # a row of hashed bits
     drawn: npt.NDArray[np.int8]  # the same, spread
     credit: npt.NDArray[np.int32]  # (R, L)
@@ -55,8 +58,8 @@ class LearnScratch(NamedTuple):
     total: npt.NDArray[np.int32]  # (16 * largest group,)
 
 
-def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> LearnScratch:
-    """Allocate one thread's working memory: O(T L + R (L + C N)), and for full rank O(W)."""
+def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes, n_shared: int = 0) -> LearnScratch:
+    """Allocate one thread's working memory: O(T L + R (L + C N)), and for full rank O(W), for convolutions O(S)."""
     n, n_groups, rank, steps = program.network.n_neurons, len(program.group_names), plan.rank, plan.n_steps
     largest = int((program.arrays.group[:, STOP] - program.arrays.group[:, START]).max())
     n_sources = int(plan.plastic[-1, FIRST_FACTOR])
@@ -86,12 +89,14 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         n_spikes=np.zeros((steps, n_groups), np.int64),
         sent=np.zeros(n, np.int64),
         trace=np.zeros((rank, lanes.n), np.int32),
+        sums=np.zeros((rank, lanes.n), np.int32),
         drive=np.zeros((rank, steps, n_groups), np.int64),
         factor_a=np.zeros((rank, lanes.n), np.int8),
         factor_b=np.zeros((rank, n_sources), np.int32),
         fired_sources=np.zeros(n_sources, np.uint8),
         full=np.zeros(n_full, np.int8),
         votes=np.zeros(n_full, np.int32),
+        shared=np.zeros(n_shared, np.int32),
         words=np.zeros(padded // WORD, np.uint64),
         drawn=np.zeros(padded, np.int8),
         credit=np.zeros((rank, lanes.n), np.int32),
@@ -100,6 +105,14 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         z=np.zeros(plan.n_classes, np.int64),
         total=np.zeros(ROWS * largest, np.int32),
     )
+
+
+class LearnModels(NamedTuple):
+    """What a thread needs besides for programs with other models than plain LIF, or with links."""
+
+    arrays: ModelArrays
+    work: ModelScratch
+    event_value: npt.NDArray[np.int32]  # of each input spike; empty if all are 1
 
 
 def _aligned(n: int) -> npt.NDArray[np.int32]:

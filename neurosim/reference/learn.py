@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +21,18 @@ from neurosim.codes import (
     LEARNS,
     NOISE_EXP,
     PERTURBED,
+    TRACE_LIMIT,
 )
 from neurosim.learnplan import LearnPlan, Scales
+from neurosim.network import Connection, Conv, Dense, IntegerConnection
 from neurosim.program import Program
 from neurosim.reference.fitness import log_softmax, predict
 from neurosim.reference.noise import fold, normals, signs
 from neurosim.reference.run import Chip
 
 Int64Array = npt.NDArray[np.int64]
+Values = npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
+BYTE = 256
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -47,6 +52,23 @@ def shift_signed(x: int, exponent: int) -> int:
     return -magnitude if x < 0 else magnitude
 
 
+def links_of(connection: IntegerConnection) -> tuple[tuple[Int64Array, Int64Array], Int64Array]:
+    """Return (pre, post) of every link of a connection, and which weight it has, in the order of votes."""
+    if isinstance(connection, Dense):
+        n_post, n_pre = connection.shape
+        pre, post = (part.ravel() for part in np.indices((n_pre, n_post)))
+        return (pre, post), np.arange(n_pre * n_post)
+    if isinstance(connection, Conv):  # a convolution of the weights' numbers, in parts that its weights can hold
+        kernel = np.arange(np.size(connection.weights)).reshape(np.shape(connection.weights))
+        low = replace(connection, weights=kernel % BYTE, plastic=False, num_weight_bits=8).as_sparse()
+        high = replace(connection, weights=kernel // BYTE % BYTE, plastic=False, num_weight_bits=8).as_sparse()
+        top = replace(connection, weights=kernel // BYTE**2, plastic=False, num_weight_bits=8).as_sparse()
+        number = [np.asarray(part.data) for part in (low, high, top)]
+        return (np.asarray(low.col), np.asarray(low.row)), number[0] + BYTE * (number[1] + BYTE * number[2])
+    sparse = connection.as_sparse()
+    return (np.asarray(sparse.col), np.asarray(sparse.row)), np.arange(len(sparse.word))
+
+
 class Learner:
     """One generation's evaluation, sample by sample, pair by pair.
 
@@ -58,16 +80,19 @@ class Learner:
         self.plan, self.scales = plan, scales
         self.chip = Chip(program, weights)
         self.groups = program.network.ordered_groups
-        self.connections = [program.network.connections[i] for i in plan.connections]
+        every = [program.network.connections[i] for i in plan.connections]
+        self.connections = [c for c in every if not isinstance(c, Connection)]
+        self.links = [links_of(c) for c in self.connections]
         self.slices, self.row = self.chip.slices, self.chip.row
         n, n_rows = program.network.n_neurons, max(len(self.groups), 5)
         self.n_neurons = n
+        self.sums = np.zeros((plan.rank, n), np.int64)
         self.votes = np.zeros(plan.n_weights, np.int64)
         self.measured = np.zeros((plan.rank, plan.n_classes, n), np.int64)
         self.statistics = np.zeros((5, n_rows), np.int64)
         self.readout = self.slices[self.groups[plan.readout].name]
 
-    def learn(self, ids: Int64Array, labels: Int64Array, inputs: BoolArray, response: Int64Array, key: int) -> Outcome:
+    def learn(self, ids: Int64Array, labels: Int64Array, inputs: Values, response: Int64Array, key: int) -> Outcome:
         """Evaluate the samples of a generation.
 
         Parameters
@@ -75,7 +100,8 @@ class Learner:
         ids : (B,) int64
             Samples; the position in it names the noise of a sample's pairs.
         labels : (n_samples,) int64
-        inputs : (n_samples, n_event_steps, n_inputs) bool
+        inputs : (n_samples, n_event_steps, n_inputs) int or bool
+            Values of the input spikes, 0 for none.
         response : (R, C, N) int64
         key : int
         """
@@ -84,7 +110,7 @@ class Learner:
         )
         return Outcome(self.votes, self.measured, predictions, self.statistics, self.chip.counts)
 
-    def _sample(self, position: int, label: int, inputs: BoolArray, response: Int64Array, key: int) -> int:
+    def _sample(self, position: int, label: int, inputs: Values, response: Int64Array, key: int) -> int:
         plan, totals = self.plan, self.statistics[4]
         z, trace, near = self._run_base(inputs)
         likelihood, error = self._fitness(z, label)
@@ -130,14 +156,15 @@ class Learner:
     def _count(self, name: str, counter: int, amount: int) -> None:
         self.chip.counts[self.row[name], counter] += amount
 
-    def _inputs_at(self, inputs: BoolArray, t: int) -> BoolArray:
+    def _inputs_at(self, inputs: Values, t: int) -> Values:
         return inputs[t] if t < len(inputs) else np.zeros(inputs.shape[1], np.bool_)
 
-    def _run_base(self, inputs: BoolArray) -> tuple[Int64Array, Int64Array, BoolArray]:
+    def _run_base(self, inputs: Values) -> tuple[Int64Array, Int64Array, BoolArray]:
         """Run unperturbed; return the readout, and spike counts and near flags per window."""
         plan, chip = self.plan, self.chip
         trace = np.zeros((plan.rank, self.n_neurons), np.int64)
         near = np.zeros((plan.rank, self.n_neurons), np.bool_)
+        self.sums = np.zeros((plan.rank, self.n_neurons), np.int64)
         chip.reset()
         for t in range(plan.n_steps):
             chip.near[:] = False
@@ -145,6 +172,7 @@ class Learner:
             near[self._window(t)] |= chip.near
             if t + 1 < plan.n_steps:
                 trace[self._window(t + 1)] += chip.fired
+                self.sums[self._window(t + 1)] += np.clip(chip.value, -TRACE_LIMIT, TRACE_LIMIT)
         self._count_traces(trace, near)
         return np.array(chip.v[self.readout]), trace, near
 
@@ -155,13 +183,13 @@ class Learner:
             self.statistics[3, i] += close
             self._count(group.name, counters.TRACE_UPDATES, spikes + close)
 
-    def _run_member(self, inputs: BoolArray, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
+    def _run_member(self, inputs: Values, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
         """Run with the perturbation +/- post x (pre of the sources that fired); return the readout."""
         plan, scales = self.plan, self.scales
         index = {group.name: i for i, group in enumerate(self.groups)}
         t = 0
 
-        def noise(name: str, previous: BoolArray) -> Int64Array | None:
+        def noise(name: str, sent: Int64Array) -> Int64Array | None:
             i = index[name]
             if i not in self.active:
                 return None
@@ -170,7 +198,7 @@ class Learner:
             if plan.factor >= FACTOR_FULL:
                 for drawn, c in zip(pre, self.connections, strict=True):
                     if c.target == name:
-                        total += previous[self.slices[c.source]].astype(np.int64) @ drawn
+                        total += self._heard(c, sent) @ drawn
                 size = int(np.abs(total).sum())
                 self.statistics[1, i] += size // len(total)
                 self.statistics[2, i] += size != 0
@@ -178,7 +206,7 @@ class Learner:
             ranks = [self._window(t)] if plan.factor == FACTOR_TRACE else range(plan.rank)
             for r in ranks:
                 drive = sum(
-                    int(b[r][previous[self.slices[c.source]]].sum())
+                    int(b[r] @ self._heard(c, sent))
                     for b, c in zip(pre, self.connections, strict=True)
                     if c.target == name
                 )
@@ -192,11 +220,17 @@ class Learner:
             self.chip.step(self._inputs_at(inputs, t), noise)
         return np.array(self.chip.v[self.readout])
 
+    def _heard(self, connection: IntegerConnection, sent: Int64Array) -> Int64Array:
+        """Return what a connection multiplies weights with: the values of its sources' spikes, or 1 for each."""
+        value = sent[self.slices[connection.source]]
+        return value if connection.num_message_bits else (value != 0).astype(np.int64)
+
     def _fitness(self, z: Int64Array, label: int) -> tuple[int, Int64Array]:
         return log_softmax(z, label, self.scales.temperature, self.plan.error_bits)
 
     def _trace_factors(self, trace: Int64Array) -> list[Int64Array]:
-        return [trace[:, self.slices[c.source]] for c in self.connections]
+        saturated = np.clip(self.sums, -TRACE_LIMIT, TRACE_LIMIT)
+        return [(saturated if c.num_message_bits else trace)[:, self.slices[c.source]] for c in self.connections]
 
     def _random_factors(self, pair_key: int, trace: Int64Array) -> list[Int64Array]:
         """Draw +1 or -1 per rank and source; 0 for sources that were silent in the unperturbed run."""
@@ -280,7 +314,11 @@ class Learner:
             local = credit[:, self.slices[connection.target]]
             if self.plan.factor >= FACTOR_FULL:
                 rows, n_sources = pre[c] * local, int(np.count_nonzero(pre[c].any(axis=1)))
-            else:
-                rows, n_sources = np.einsum("rj,rk->jk", pre[c], local), int(np.count_nonzero(pre[c]))
-            self.votes[self.plan.votes_of(c)] += rows.ravel()
-            self._count(connection.name, counters.VOTES, n_sources * local.shape[1])
+                self.votes[self.plan.votes_of(c)] += rows.ravel()
+                self._count(connection.name, counters.VOTES, n_sources * local.shape[1])
+                continue
+            stored, where = self.links[c]
+            rows = np.einsum("rj,rk->jk", pre[c], local)
+            np.add.at(self.votes[self.plan.votes_of(c)], where, rows[stored])
+            n_links = np.count_nonzero(pre[c], axis=0) @ np.bincount(stored[0], minlength=pre[c].shape[1])
+            self._count(connection.name, counters.VOTES, int(n_links))

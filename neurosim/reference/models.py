@@ -96,6 +96,36 @@ def update_model(
     return ModelStep([], np.where(size > group.vth, v, 0), _any(v))
 
 
+def came_near(group: Neurons, out: ModelStep, profile: Profile) -> npt.NDArray[np.bool_]:
+    """Return who came near its threshold: who sent a message, or whose state now exceeds half of what it is compared with.
+
+    Always so for models without a threshold (sigma); only where a message was sent for those without a state.
+    """
+    sent = out.value != 0
+    if isinstance(group, Sigma):
+        return np.ones_like(sent)
+    if isinstance(group, (ProdNeuron, GradedVec)):
+        return sent
+    if isinstance(group, TernaryLIF):
+        high, low = (np.asarray(vth) << INPUT_SHIFT for vth in (group.vth_hi, group.vth_lo))
+        close = (out.states[1] > high >> 1) | (out.states[1] < -(-low >> 1))
+    elif isinstance(group, LIF):
+        half = (np.asarray(group.vth) << INPUT_SHIFT) - int(profile.fires_at_threshold) >> 1
+        close = out.states[1] > half
+        if isinstance(group, MultiSpikeLIF) and group.signed:
+            close |= out.states[1] < -half
+    elif isinstance(group, (Delta, SigmaDelta)):
+        measured = out.states[-1] if group.cum_error else out.states[-2]
+        close = np.abs(measured) > group.vth << (group.spike_exp + group.state_exp) >> 1
+    elif isinstance(group, RF):
+        compared = out.states[1] if isinstance(group, RFIzhikevich) else out.states[0]
+        close = compared > group.vth << group.state_exp >> 1
+    else:
+        assert isinstance(group, ATRLIF)
+        close = wrap_int32(out.states[1] - out.states[3]) > out.states[2] >> 1
+    return np.asarray(sent | close)
+
+
 def _any(*parts: Int64Array) -> npt.NDArray[np.bool_]:
     return np.asarray(np.any(np.stack(np.broadcast_arrays(*parts)) != 0, axis=0))
 

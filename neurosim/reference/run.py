@@ -13,12 +13,12 @@ import numpy.typing as npt
 from neurosim import counters
 from neurosim.codes import RING_FIRST, RING_LENGTH, RING_OFFSET, RING_PORT
 from neurosim.counters import N_COUNTERS
-from neurosim.fixedpoint import ARITHMETICS, DECAY_ONE, INPUT_SHIFT, wrap_int32
-from neurosim.network import LIF, Connection, CubaLIF, Input
+from neurosim.fixedpoint import ARITHMETICS, DECAY_ONE, INPUT_SHIFT, shift_toward_zero, wrap_int32
+from neurosim.network import LIF, Connection, CubaLIF, Input, replace_weights
 from neurosim.neurons import Neurons, rest_of
 from neurosim.program import Program, State
 from neurosim.reference.deliver import connection_matrices, deliver
-from neurosim.reference.models import ModelStep, update_model
+from neurosim.reference.models import ModelStep, came_near, update_model
 from neurosim.reference.neuron import LIFStep, update_lif
 
 Int64Array = npt.NDArray[np.int64]
@@ -37,8 +37,9 @@ class Chip:
         self.row = {name: i for i, name in enumerate(program.rows)}
         self.connections = [c for c in network.connections if not isinstance(c, Connection)]
         self.matrices = {c.name: connection_matrices(c, self.profile) for c in self.connections}
-        for name, matrix in (weights or {}).items():
-            self.matrices[name] = self.matrices[name]._replace(weights=matrix)
+        for name, given in (weights or {}).items():
+            new = replace_weights(network.connection(name), given)
+            self.matrices[name] = connection_matrices(new, self.profile)
         self.counts = np.zeros((len(self.row), N_COUNTERS), np.int64)
         n = network.n_neurons
         self.slots = np.zeros((N_SLOTS, n), np.int64)
@@ -103,7 +104,7 @@ class Chip:
     def step(
         self,
         inputs: npt.NDArray[np.integer] | BoolArray,
-        noise: Callable[[str, BoolArray], Int64Array | None] | None = None,
+        noise: Callable[[str, Int64Array], Int64Array | None] | None = None,
     ) -> None:
         """Advance by one step: deliver the spikes of the step before, then update every group.
 
@@ -112,20 +113,30 @@ class Chip:
         inputs : (n_inputs,) bool or int
             Values of the input spikes of this step, 0 for none; they reach their targets in the next.
         noise : callable, optional
-            Perturbation of a group's current, given its name and the spikes of the step before; None for none.
+            Perturbation of a group, in the unit of a LIF's current (1/64 weight), given its name and the values of the
+            spikes of the step before (0: none); None for none. Models other than plain LIF get it at their first port,
+            in whole weight units, rounded toward zero.
         """
-        previous = self.fired.copy()
-        sums = self._deliver(self.value * previous)
+        sent = self.value * self.fired
+        sums = self._deliver(sent)
         self.t += 1
         for group in self.network.ordered_groups:
             where = self.slices[group.name]
             if isinstance(group, Input):
                 self.value[where] = inputs[where]  # inputs come first in the numbering
-            elif type(group) is LIF and group.is_uniform and not self.profile.chip:
-                drawn = None if noise is None else noise(group.name, previous)
+                self.fired[where] = self.value[where] != 0
+                self._count_spikes(group.name, where)
+                continue
+            assert not isinstance(group, CubaLIF)
+            drawn = None if noise is None else noise(group.name, sent)
+            if drawn is not None:
+                self.counts[self.row[group.name], counters.PERTURBATIONS] += group.n
+            if type(group) is LIF and group.is_uniform and not self.profile.chip:
                 self._update(group, where, sums[group.name][0], drawn)
             else:
-                assert not isinstance(group, CubaLIF)
+                if drawn is not None:
+                    whole = shift_toward_zero(wrap_int32(drawn), INPUT_SHIFT)
+                    sums[group.name][0] = wrap_int32(sums[group.name][0] + whole)
                 self._update_model(group, where, sums[group.name])
             self.fired[where] = self.value[where] != 0
             self._count_spikes(group.name, where)
@@ -155,8 +166,6 @@ class Chip:
         return sums
 
     def _update(self, group: LIF, where: slice, acc: Int64Array, noise: Int64Array | None) -> None:
-        if noise is not None:
-            self.counts[self.row[group.name], counters.PERTURBATIONS] += group.n
         threshold = (np.asarray(group.vth) << INPUT_SHIFT) - int(self.profile.fires_at_threshold)
         out = update_lif(
             acc,
@@ -179,6 +188,7 @@ class Chip:
         for i, new in enumerate(out.states):
             self.slots[i, where] = new
         self.value[where] = out.value
+        self.near[where] |= came_near(group, out, self.profile)
         self._count_updates(group, int(out.active.sum()), out)
 
     def _count_updates(self, group: Neurons, n_active: int, out: LIFStep | ModelStep) -> None:
