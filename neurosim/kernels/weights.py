@@ -68,18 +68,19 @@ def update_rows(p, x, k, plan, pre, post, votes, shared, first_row, last_row, fu
         stream = fold(key, connection)
         n_changed = np.int64(0)
         first, end = max(first_row, first_factor), min(last_row, last_factor)
-        if k is not None and plan.plastic[c, KIND] == KIND_KERNEL:  # as many chunks as it takes, by one thread
-            n_chunks = (n_weights + len(totals) - 1) // len(totals)
-            end = BLOCK * n_chunks if first == first_factor and first < end else np.int64(0)
-            first = np.int64(0)
+        if k is not None:
+            if plan.plastic[c, KIND] == KIND_KERNEL:  # as many chunks as it takes, by one thread
+                n_chunks = (n_weights + len(totals) - 1) // len(totals)
+                end = BLOCK * n_chunks if first == first_factor and first < end else np.int64(0)
+                first = np.int64(0)
         while first < end:
             last = min(first + BLOCK, end)
             start, size = (first - first_factor) * n_post, (last - first) * n_post
-            if k is not None and plan.plastic[c, KIND] != KIND_ROWS:
+            if k is not None:
                 if plan.plastic[c, KIND] == KIND_KERNEL:
                     start = first // BLOCK * len(totals)
                     size = min(len(totals), n_weights - start)
-                else:
+                elif plan.plastic[c, KIND] == KIND_SYNAPSES:
                     start = k.start[k.row[c] + first - first_factor] - k.start[k.row[c]]
                     size = k.start[k.row[c] + last - first_factor] - k.start[k.row[c]] - start
             total = totals[:size]
