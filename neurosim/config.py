@@ -13,6 +13,7 @@ from typing import Any
 
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
 from neurosim.errors import ConfigError
+from neurosim.groups import CUBA_MODELS
 from neurosim.learnplan import FACTORS, FORMS
 
 if sys.version_info >= (3, 11):
@@ -21,6 +22,7 @@ else:
     import tomli as tomllib
 
 LINE = 110  # of the example file
+CONVOLUTION = r"(\d{1,4})c(\d{1,2})(?:s(\d{1,2}))?(?:p(\d{1,2}))?"  # channels, kernel, stride, padding
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,23 @@ class NetworkConfig:
             1,
             65536,
             max_length=16,
+        ),
+    )
+    convolutions: tuple[str, ...] = with_key(
+        (),
+        Key(
+            "Layers of convolution before the hidden layers, each a text: 16c5s2 has 16 channels, kernels of 5 x 5, a stride of 2 "
+            "(1 if left out); p1 at the end pads by 1. They need a task whose inputs are pictures.",
+            max_length=16,
+            pattern=CONVOLUTION,
+        ),
+    )
+    recurrent: bool = with_key(False, Key("Neurons of each hidden layer also hear each other, by weights that learn."))
+    neuron: str = with_key(
+        "lif",
+        Key(
+            "Model of the hidden neurons. ternary and multispike send messages with values, which chip loihi1 does not have.",
+            choices=tuple(CUBA_MODELS),
         ),
     )
     n_steps: int = with_key(
@@ -131,7 +150,8 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration in types that JSON and TOML can hold; `from_dict` gives back an equal one."""
         data = asdict(self)
-        data["network"]["hidden"] = list(self.network.hidden)
+        for name in ("hidden", "convolutions"):
+            data["network"][name] = list(data["network"][name])
         return data
 
     @classmethod

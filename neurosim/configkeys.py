@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import Field, field, fields
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ class Key(NamedTuple):
     unit: str = ""
     max_length: int = 0  # of a list
     positive: bool = False  # zero itself is excluded
+    pattern: str = ""  # of the texts in a list; a list without one holds integers
 
     @property
     def limits(self) -> str:
@@ -54,7 +56,7 @@ def check_fields(config: Any, prefix: str) -> None:
         object.__setattr__(config, each.name, checked)
 
 
-def toml_value(value: str | float | tuple[int, ...]) -> str:
+def toml_value(value: str | float | tuple[int, ...] | tuple[str, ...]) -> str:
     """Write a value as TOML does."""
     if isinstance(value, str):
         return '"' + value + '"'
@@ -72,8 +74,13 @@ def _check(name: str, value: Any, default: Any, key: Key) -> Any:
         return _check_text(name, value, key)
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or len(value) > key.max_length:
-            limit = f"a list of at most {key.max_length} integers"
+            limit = f"a list of at most {key.max_length} {'texts' if key.pattern else 'integers'}"
             raise ConfigError(f"{name}: {value!r} is not {limit}; write it like {toml_value(default)}")
+        if key.pattern:
+            for text in value:
+                if not isinstance(text, str) or not re.fullmatch(key.pattern, text):
+                    raise ConfigError(f"{name}: {text!r} cannot be read; {key.text[0].lower() + key.text[1:]}")
+            return tuple(value)
         return tuple(_check_number(name, number, int, key) for number in value)
     return _check_number(name, value, type(default), key)
 

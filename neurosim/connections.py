@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurosim.convolution import Conv as Conv
+from neurosim.convolution import ConvConnection as ConvConnection
 from neurosim.dense_connections import Connection as Connection
 from neurosim.dense_connections import Dense as Dense
 from neurosim.sparse_connections import OneToOne as OneToOne

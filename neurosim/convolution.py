@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.checks import check_register, outside
-from neurosim.dense_connections import BetweenGroups
+from neurosim.dense_connections import BetweenGroups, Connection
 from neurosim.errors import NetworkError
 from neurosim.fixedpoint import RANGES, lost_weight_bits
 from neurosim.sparse_connections import Sparse
@@ -159,3 +159,51 @@ class Conv(BetweenGroups):
     def as_sparse(self) -> Sparse:
         """Return the same synapses one by one; `Sparse` would cut odd weights and does not wrap into 24 bits."""
         return self._sparse
+
+
+@dataclass(frozen=True, eq=False)
+class ConvConnection(Connection):
+    """Convolution with shared float weights; `quantize` turns it into `Conv`.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of groups.
+    weights : (out_channels, kernel_x, kernel_y, in_channels) float
+        As in `Connection`: in units of the target's v_threshold scale; finite.
+    num_weight_bits, plastic, num_message_bits
+        As in `Connection`.
+    input_shape : (width, height, channels)
+    stride, padding : int or (x, y)
+    """
+
+    input_shape: tuple[int, int, int] = field(kw_only=True)
+    stride: int | tuple[int, int] = field(default=1, kw_only=True)
+    padding: int | tuple[int, int] = field(default=0, kw_only=True)
+
+    layout: ClassVar[tuple[str, ...]] = ("out_channels", "kernel_x", "kernel_y", "in_channels")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._integers(np.zeros(np.shape(self.weights), np.int64), 8)  # its border checks
+
+    def _integers(self, weights: npt.NDArray[np.int64], bits: int) -> Conv:
+        return Conv(
+            self.source, self.target, weights, self.input_shape, self.stride, self.padding, plastic=self.plastic,
+            num_weight_bits=bits, num_message_bits=self.num_message_bits,
+        )  # fmt: skip
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_post, n_pre)."""
+        return self._integers(np.zeros(np.shape(self.weights), np.int64), 8).shape
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(width, height, channels) of the target."""
+        return self._integers(np.zeros(np.shape(self.weights), np.int64), 8).output_shape
+
+    def with_integers(self, weights: npt.NDArray[np.int64], exponent: int, sign_mode: str) -> Any:
+        """Return the convolution with integer weights; a convolution has no exponent."""
+        assert exponent == 0
+        return self._integers(weights, self.num_weight_bits if self.plastic else 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ class Connection(BetweenGroups):
         Bits of a weight on the chip, 1..8.
     plastic : bool
         The weights may be learned on the chip. The quantiser then leaves room for them to grow.
+    num_message_bits : int
+        As in `Dense`: 0, or more where the source sends messages with values.
     """
 
     source: str
@@ -47,19 +49,24 @@ class Connection(BetweenGroups):
     weights: npt.ArrayLike
     num_weight_bits: int = 8
     plastic: bool = False
+    num_message_bits: int = 0
+
+    layout: ClassVar[tuple[str, ...]] = ("n_post", "n_pre")
 
     def __post_init__(self) -> None:
         owner = f"connection {self.name!r}"
         weights = np.asarray(self.weights)
-        if weights.dtype.kind not in "fiu" or weights.ndim != 2:
+        if weights.dtype.kind not in "fiu" or weights.ndim != len(self.layout):
             raise NetworkError(
-                f"{owner}: weights must be numbers of shape (n_post, n_pre); found {weights.dtype} of shape {weights.shape}"
+                f"{owner}: weights must be numbers of shape ({', '.join(self.layout)}); "
+                f"found {weights.dtype} of shape {weights.shape}"
             )
         if not np.all(np.isfinite(weights)):
             raise NetworkError(
                 f"{owner}: {int(np.count_nonzero(~np.isfinite(weights)))} weights are NaN or infinite; replace them"
             )
         check_register(owner, "num_weight_bits", self.num_weight_bits)
+        check_register(owner, "num_message_bits", self.num_message_bits)
         object.__setattr__(self, "weights", weights.astype(np.float64))
 
     @property
@@ -67,6 +74,11 @@ class Connection(BetweenGroups):
         """(n_post, n_pre)."""
         n_post, n_pre = np.asarray(self.weights).shape
         return n_post, n_pre
+
+    def with_integers(self, weights: npt.NDArray[np.int64], exponent: int, sign_mode: str) -> Any:
+        """Return the connection with integer weights, in chip units."""
+        return Dense(self.source, self.target, weights, exponent, self.num_weight_bits, sign_mode, self.plastic,
+                     num_message_bits=self.num_message_bits)  # fmt: skip
 
 
 def check_integer_weights(

@@ -46,7 +46,9 @@ class TrainingStart(NamedTuple):
 
 def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[QuantNote, ...]]:
     """Describe the network of a configuration, quantise it, and map it onto its chip."""
-    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, f"{task.name}-{config.seed}")
+    network = build_network(
+        config.network, task.n_inputs, task.n_classes, config.seed, f"{task.name}-{config.seed}", task.input_shape
+    )
     quantized = quantize(network)
     program = compile_network(quantized.network, config.chip)
     return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes

@@ -16,6 +16,8 @@ from neurosim.errors import NetworkError
 
 #: One integer for a group, or one for each neuron.
 Register = int | npt.NDArray[np.int64]
+#: Models of `CubaLIF`, and the bits of the messages that they send: 0 for binary spikes.
+CUBA_MODELS = {"lif": 0, "refractory": 0, "ternary": 1, "multispike": 4, "atrlif": 0}
 
 
 def bias_per_step(mantissa: npt.ArrayLike, exponent: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
@@ -70,6 +72,10 @@ class CubaLIF:
         Threshold; ``inf`` makes a group that only integrates (a readout).
     bias : float or (n,) float
         Added to v in each step, in units of v.
+    model : {"lif", "refractory", "ternary", "multispike", "atrlif"}
+        What the neurons become on the chip: `LIF`, or `LIFRefractory` (2 steps), `TernaryLIF` (thresholds v_threshold and
+        -v_threshold), `MultiSpikeLIF` (messages up to 15, with sign), `ATRLIF` (a spike raises the threshold by an eighth,
+        which decays four times slower than v).
     """
 
     name: str
@@ -78,6 +84,7 @@ class CubaLIF:
     tau_syn: float | None = None
     v_threshold: float = 1.0
     bias: npt.ArrayLike = 0.0
+    model: str = "lif"
 
     states: ClassVar[tuple[str, ...]] = ("u", "v")
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
@@ -90,6 +97,8 @@ class CubaLIF:
         check_positive(owner, "tau_syn", self.tau_syn)
         if not self.v_threshold > 0:
             raise NetworkError(f"{owner}: v_threshold {self.v_threshold!r} is not positive; use inf for a readout")
+        if self.model not in CUBA_MODELS:
+            raise NetworkError(f"{owner}: unknown model {self.model!r}; choose one of {', '.join(CUBA_MODELS)}")
         bias = np.asarray(self.bias, dtype=np.float64)
         if bias.shape not in ((), (self.n,)) or not np.all(np.isfinite(bias)):
             raise NetworkError(f"{owner}: bias must be finite, one number or {self.n}; found shape {bias.shape}")

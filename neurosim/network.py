@@ -12,6 +12,7 @@ from neurosim.checks import check_positive
 from neurosim.connections import AnyConnection as AnyConnection
 from neurosim.connections import Connection as Connection
 from neurosim.connections import Conv as Conv
+from neurosim.connections import ConvConnection as ConvConnection
 from neurosim.connections import Dense as Dense
 from neurosim.connections import IntegerConnection as IntegerConnection
 from neurosim.connections import OneToOne as OneToOne

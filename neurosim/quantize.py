@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,18 +30,23 @@ from neurosim.network import (
     Network,
     Sparse,
 )
+from neurosim.neurons import ATRLIF, LIFRefractory, MultiSpikeLIF, TernaryLIF
 from neurosim.scale import (
     BIAS_MAX,
-    EXP_MAX,
     EXP_MIN,
     VTH_MAX,
     choose_scale,
+    largest_exponent,
     largest_weight,
     needed_sign_mode,
     peak_weight,
 )
 
 Decay = Literal["exact", "euler"]
+# What the models of `CubaLIF` have besides its own parameters.
+REFRACTORY_STEPS = 2
+MAX_SPIKES = 15
+SLOWER, THETA_PART = 4, 8  # adaptive threshold: it decays so much slower than v, and a spike raises it by that part
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Quantized:
     Parameters
     ----------
     network : Network
-        Holds `LIF`, `Dense` and `Sparse` only.
+        Holds chip integers only.
     scales : dict of str to float
         "group/NAME": chip weight units per float unit (S); "connection/NAME": stored weight per float weight
         (``S f / 2**weight_exp``). Only what was in floats is listed.
@@ -202,7 +207,7 @@ def _decay_register(
     return register
 
 
-def _quantize_group(group: CubaLIF, scale: float, du: int, dv: int, notes: list[QuantNote]) -> LIF:
+def _quantize_group(group: CubaLIF, scale: float, du: int, dv: int, notes: list[QuantNote]) -> LIF | ATRLIF:
     owner = f"group/{group.name}"
     if math.isfinite(group.v_threshold):
         vth = round(scale * group.v_threshold)
@@ -226,20 +231,36 @@ def _quantize_group(group: CubaLIF, scale: float, du: int, dv: int, notes: list[
         notes.append(
             QuantNote(owner, "bias_error", error, f"bias is off by at most {error:.2g} of a threshold per step")
         )
-    return LIF(group.name, group.n, du=du, dv=dv, vth=vth, bias_mant=mantissa, bias_exp=exponent)
+    common: dict[str, Any] = {"bias_mant": mantissa, "bias_exp": exponent}
+    if group.model == "atrlif":
+        return ATRLIF(
+            group.name, group.n, delta_i=du, delta_v=dv, delta_theta=dv // SLOWER, delta_r=dv, theta_0=vth,
+            theta_step=vth // THETA_PART, **common,
+        )  # fmt: skip
+    common |= {"du": du, "dv": dv, "vth": vth}
+    if group.model == "refractory":
+        return LIFRefractory(group.name, group.n, refractory_period=REFRACTORY_STEPS, **common)
+    if group.model == "ternary":
+        return TernaryLIF(group.name, group.n, vth_hi=vth, vth_lo=-vth, **common)
+    if group.model == "multispike":
+        return MultiSpikeLIF(group.name, group.n, max_spikes=MAX_SPIKES, **common)
+    return LIF(group.name, group.n, **common)
 
 
-def _quantize_weights(connection: Connection, scale: float, headroom: float, notes: list[QuantNote]) -> Dense:
+def _quantize_weights(
+    connection: Connection, scale: float, headroom: float, notes: list[QuantNote]
+) -> Dense | Conv:
     """Round the weights in units of ``2**weight_exp / scale``, ties to even multiples of the format's step."""
     weights = np.asarray(connection.weights)
     bits, mode, limit = connection.num_weight_bits, needed_sign_mode(connection), largest_weight(connection)
     step = 1 << lost_weight_bits(bits, mode)
     peak = peak_weight(connection, headroom)
     # A plastic connection keeps weight_exp >= 0: a negative one would drop low bits of what it learns.
-    exponent = 0 if connection.plastic or peak == 0 else EXP_MIN
+    largest = largest_exponent(connection)
+    exponent = 0 if connection.plastic or peak == 0 or largest == 0 else EXP_MIN
     while np.rint(scale * peak / 2.0**exponent / step) * step > limit:
         exponent += 1
-    assert exponent <= EXP_MAX  # choose_scale sees to it
+    assert exponent <= largest  # choose_scale sees to it
     exact = weights * scale / 2.0**exponent
     stored = (np.rint(exact / step) * step).astype(np.int64)
     owner = f"connection/{connection.name}"
@@ -264,10 +285,11 @@ def _quantize_weights(connection: Connection, scale: float, headroom: float, not
     else:
         notes.append(QuantNote(owner, "weight_sqnr_db", None, f"weights are exact, weight_exp {exponent}"))
     notes.append(QuantNote(owner, "weights_clipped", float(clipped), f"{clipped} weights clipped"))
-    return Dense(connection.source, connection.target, stored, exponent, bits, mode, connection.plastic)
+    integers: Dense | Conv = connection.with_integers(stored, exponent, mode)
+    return integers
 
 
-def _adopt_chip_units(connection: Connection) -> Dense:
+def _adopt_chip_units(connection: Connection) -> Dense | Conv:
     """Take float weights into an integer group as they are (S = 1): they must be integers that fit."""
     weights = np.asarray(connection.weights)
     owner = f"connection {connection.name!r}"
@@ -284,16 +306,8 @@ def _adopt_chip_units(connection: Connection) -> Dense:
             f"{owner}: largest weight {worst:g} needs {int(abs(worst)).bit_length()} bits, "
             f"weights have {connection.num_weight_bits}; scale the weights or give a Dense with a higher weight_exp"
         )
-    integers = weights.astype(np.int64)
-    return Dense(
-        connection.source,
-        connection.target,
-        integers,
-        0,
-        connection.num_weight_bits,
-        needed_sign_mode(connection),
-        connection.plastic,
-    )
+    integers: Dense | Conv = connection.with_integers(weights.astype(np.int64), 0, needed_sign_mode(connection))
+    return integers
 
 
 def _truncate(connection: AnyConnection, notes: list[QuantNote]) -> AnyConnection:

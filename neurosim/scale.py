@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.errors import QuantizationError
 from neurosim.fixedpoint import INPUT_SHIFT, RANGES, STATE_LIMIT, weight_range
-from neurosim.network import Connection, CubaLIF
+from neurosim.network import Connection, ConvConnection, CubaLIF
 
 VTH_MAX = RANGES["vth"].high
 BIAS_MAX = RANGES["bias_mant"].high
@@ -36,6 +36,11 @@ def largest_weight(connection: Connection) -> int:
             "use 2 bits or more"
         )
     return limit
+
+
+def largest_exponent(connection: Connection) -> int:
+    """Largest exponent of a connection's weights: 0 of a convolution, which ignores it."""
+    return 0 if isinstance(connection, ConvConnection) else EXP_MAX
 
 
 def peak_weight(connection: Connection, headroom: float) -> float:
@@ -69,7 +74,7 @@ def choose_scale(group: CubaLIF, incoming: list[Connection], factor: float, head
     """
     used = [c for c in incoming if peak_weight(c, headroom) > 0]
     fits = {c.name: largest_weight(c) / (factor * peak_weight(c, headroom)) for c in used}
-    hard = [fit * 2.0**EXP_MAX for fit in fits.values()]
+    hard = [fits[c.name] * 2.0 ** largest_exponent(c) for c in used]
     finite = math.isfinite(group.v_threshold)
     if finite:
         hard.append(VTH_MAX / (V_ROOM * group.v_threshold))
@@ -86,7 +91,7 @@ def choose_scale(group: CubaLIF, incoming: list[Connection], factor: float, head
         wanted = min(plastic)
     elif fits:
         # f / d_syn = 1: the worst steady current is the plain sum of the weights.
-        worst = float(np.sum([np.abs(np.asarray(c.weights)).sum(axis=1) for c in used], axis=0).max())
+        worst = sum(float(np.abs(w := np.asarray(c.weights)).reshape(len(w), -1).sum(axis=1).max()) for c in used)
         safe = STATE_LIMIT / (2.0**INPUT_SHIFT * worst)
         wanted = max(min(fits.values()), min(max(fits.values()), safe))
     if finite:
@@ -94,8 +99,8 @@ def choose_scale(group: CubaLIF, incoming: list[Connection], factor: float, head
     scale = min(wanted, *hard)
     if finite and round(scale * group.v_threshold) == 0:
         why = f"largest bias {largest_bias:g}"
-        if fits and scale == min(fits.values()) * 2.0**EXP_MAX:
-            worst_name = min(fits, key=lambda name: fits[name])
+        if fits and scale == min(hard[: len(fits)]):
+            worst_name = used[hard.index(scale)].name
             peak = max(peak_weight(c, headroom) for c in used if c.name == worst_name)
             why = f"connection {worst_name!r} with weights up to {peak:g} (headroom included)"
         raise QuantizationError(

@@ -128,6 +128,7 @@ def digits_task(
         licence=digits.licence,
         attribution=digits.attribution,
         images=test,
+        input_shape=(*test[0].shape, 1),
     )
 
 

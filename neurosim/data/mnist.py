@@ -148,6 +148,7 @@ def mnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -
         licence=LICENCE,
         attribution=ATTRIBUTION,
         images=test,
+        input_shape=(rows, columns, 1),
     )
 
 

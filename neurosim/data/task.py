@@ -28,6 +28,8 @@ class Task:
     description, source, licence, attribution : str
     images : (n_test, rows, columns) uint8 or None
         The test samples as pictures, for reports.
+    input_shape : (width, height, channels) or None
+        Inputs that are pictures: input ``(x * height + y) * channels + c``, as `Conv` reads them.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Task:
     licence: str
     attribution: str
     images: npt.NDArray[np.uint8] | None = None
+    input_shape: tuple[int, int, int] | None = None
 
 
 def refuse_copies(name: str, augment: bool) -> None:
