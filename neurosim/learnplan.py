@@ -53,7 +53,9 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
-    plastic: npt.NDArray[np.int64]  # (P + 1, 6) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES; last row: totals
+    #: (P + 1, 7) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES (1: messages are multiplied with weights),
+    #: SHARED (most links that share a weight); last row: totals
+    plastic: npt.NDArray[np.int64]
     group: npt.NDArray[np.int64]  # (G, 3) PERTURBED (by members), LEARNS (has plastic inputs), SIZE (`perturbation_size`)
 
     @property
@@ -124,6 +126,7 @@ def make_plan(
     bits = [c.num_weight_bits for c in connections]
     kinds = [kind_of(c) for c in connections]
     values = [int(c.num_message_bits > 0) for c in connections]
+    shared = [c.output_shape[0] * c.output_shape[1] if isinstance(c, Conv) else 1 for c in connections]
     sizes = [0 if isinstance(g, (Input, CubaLIF)) else perturbation_size(g) for g in program.network.ordered_groups]
     return LearnPlan(
         form=FORMS[form],
@@ -139,7 +142,7 @@ def make_plan(
         error_bits=error_bits,
         residual_bits=residual_bits,
         plastic=np.stack(
-            [[*plastic, -1], weights, factors, [*bits, 0], [*kinds, 0], [*values, 0]], axis=1
+            [[*plastic, -1], weights, factors, [*bits, 0], [*kinds, 0], [*values, 0], [*shared, 1]], axis=1
         ).astype(np.int64),
         group=np.stack([perturbed, learns, sizes], axis=1).astype(np.int64),
     )

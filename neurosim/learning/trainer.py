@@ -15,8 +15,11 @@ from neurosim.codes import (
     FITNESS_LIMIT,
     FORM_RESPONSE,
     LIKELIHOOD,
+    SHARED,
     STAT_SPIKES,
     STAT_TOTALS,
+    TRACE_LIMIT,
+    VALUES,
 )
 from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
@@ -43,12 +46,15 @@ STATE_VERSION = 1  # of what a checkpoint holds
 def check_votes(plan: LearnPlan, batch: int) -> None:
     """Refuse a batch whose votes could leave 32 bits.
 
-    A vote is a sum over the samples of a pre factor (at most the number of steps) times a local vote.
+    A vote is a sum over the samples, and over the links that share a weight, of a pre factor (at most the number of steps,
+    or 16 bits where spikes have values) times a local vote.
     """
     largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
     if plan.factor != FACTOR_TRACE:
         largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
-    limit = (2**31 - 1) // (plan.n_steps * largest)
+    trace = np.where(plan.plastic[:-1, VALUES] > 0, max(TRACE_LIMIT, plan.n_steps), plan.n_steps)
+    factors = trace if plan.factor == FACTOR_TRACE else np.full_like(trace, plan.n_steps)
+    limit = (2**31 - 1) // (int((factors * plan.plastic[:-1, SHARED]).max()) * largest)
     if batch > limit:
         raise ConfigError(
             f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
@@ -194,7 +200,7 @@ class Trainer:
 
     @property
     def weights(self) -> dict[str, npt.NDArray[np.int64]]:
-        """The learned chip weights (n_post, n_pre) by connection."""
+        """The learned chip weights by connection, each in the shape of its description."""
         return learned_weights(self.program, self.plan, self.full)
 
     @property
