@@ -77,7 +77,9 @@ class Conv(BetweenGroups):
             raise NetworkError(f"{owner}: weight {worst} is outside {low}..{high}; scale the weights")
         bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
         if not self.plastic and bits != 8:
-            raise NetworkError(f"{owner}: num_weight_bits {bits} is for plastic convolutions; others use weights as they are")
+            raise NetworkError(
+                f"{owner}: num_weight_bits {bits} is for plastic convolutions; others use weights as they are"
+            )
         step = 1 << lost_weight_bits(bits, "mixed")
         if self.plastic and np.any(weights % step):
             odd = int(weights[weights % step != 0][0])

@@ -56,7 +56,9 @@ class LearnPlan(NamedTuple):
     #: (P + 1, 7) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES (1: messages are multiplied with weights),
     #: SHARED (most links that share a weight); last row: totals
     plastic: npt.NDArray[np.int64]
-    group: npt.NDArray[np.int64]  # (G, 3) PERTURBED (by members), LEARNS (has plastic inputs), SIZE (`perturbation_size`)
+    group: npt.NDArray[
+        np.int64
+    ]  # (G, 3) PERTURBED (by members), LEARNS (has plastic inputs), SIZE (`perturbation_size`)
 
     @property
     def connections(self) -> npt.NDArray[np.int64]:
@@ -99,7 +101,9 @@ def make_plan(
     if factor.startswith("full") and rank != 1:
         raise ConfigError(f"rule: rank {rank} with factor {factor!r}, whose draws have full rank already; set rank 1")
     if form != "response" and pair_every != 1:
-        raise ConfigError(f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing")
+        raise ConfigError(
+            f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing"
+        )
     if form == "response" and factor != "trace":
         raise ConfigError(f"rule: form 'response' needs factor 'trace', found {factor!r}; or choose form 'scalar'")
     for name, value, low, high in (
@@ -179,7 +183,9 @@ def stored_weights(connection: IntegerConnection) -> npt.NDArray[np.int64]:
     """
     if isinstance(connection, Dense):
         return np.asarray(connection.weights, np.int64).T.ravel()
-    return np.asarray(connection.weights if isinstance(connection, Conv) else connection.as_sparse().data, np.int64).ravel()
+    return np.asarray(
+        connection.weights if isinstance(connection, Conv) else connection.as_sparse().data, np.int64
+    ).ravel()
 
 
 def described_weights(connection: IntegerConnection, stored: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -24,6 +24,7 @@ from neurosim.codes import (
     MODEL,
     MODEL_INPUT,
     MODEL_LIF,
+    N_CONV_COLUMNS,
     OFFSET,
     TARGET_BITS,
     TARGET_MASK,
@@ -65,7 +66,9 @@ def is_layered(program: Program) -> bool:
         return True
     plain = np.isin(program.arrays.group[:, MODEL], (MODEL_INPUT, MODEL_LIF)).all()
     link = program.models.link
-    return bool(plain and np.all((link[:, LINK_KIND] == LINK_CONV) & (link[:, LINK_VALUES] == 0) & (link[:, LINK_PORT] == 0)))
+    return bool(
+        plain and np.all((link[:, LINK_KIND] == LINK_CONV) & (link[:, LINK_VALUES] == 0) & (link[:, LINK_PORT] == 0))
+    )
 
 
 def copy_chip(program: Program, plan: LearnPlan) -> Chip:
@@ -100,18 +103,15 @@ def copy_chip(program: Program, plan: LearnPlan) -> Chip:
         arrays = arrays._replace(csr_word=arrays.csr_word.copy())
     if models is not None:
         models = models._replace(rows=models.rows.copy(), weight=models.weight.copy())
-    kernels = _lay_kernels(program, convs)
-    links = Links(
-        chip=chip,
-        row=row,
-        start=np.concatenate([np.zeros(0, np.int64), *starts]),
-        target=np.concatenate([np.zeros(0, np.int32), *targets]).astype(np.int32),
-        **kernels,
-    )
-    return Chip(arrays, models, links)
+    start = np.concatenate([np.zeros(0, np.int64), *starts])
+    target = np.concatenate([np.zeros(0, np.int32), *targets]).astype(np.int32)
+    return Chip(arrays, models, Links(chip, row, start, target, *_lay_kernels(program, convs)))
 
 
-def _lay_kernels(program: Program, convs: list[int]) -> dict[str, npt.NDArray[np.int64]]:
+def _lay_kernels(
+    program: Program, convs: list[int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.int64]]:
+    """Return `Links.conv_of`, `conv`, `kernels` and `place`."""
     conv_of = np.full(len(program.network.connections), -1, np.int64)
     tables, kernels, places, first = [], [], [], 0
     for i, index in enumerate(convs):
@@ -130,13 +130,8 @@ def _lay_kernels(program: Program, convs: list[int]) -> dict[str, npt.NDArray[np
         kernels.append(kernel)
         places.append(place)
         first += weights.size
-    none = np.zeros(0, np.int64)
-    return {
-        "conv_of": conv_of,
-        "conv": np.array(tables, np.int64).reshape(-1, program.models.conv.shape[1] if program.models else 16),
-        "kernels": np.concatenate([none, *kernels]).astype(np.int16),  # type: ignore[dict-item]
-        "place": np.concatenate([none, *places]),
-    }
+    none, table = np.zeros(0, np.int64), np.array(tables, np.int64).reshape(-1, N_CONV_COLUMNS)
+    return conv_of, table, np.concatenate([none, *kernels]).astype(np.int16), np.concatenate([none, *places])
 
 
 def kernel_places(shape: tuple[int, ...], groups: int) -> npt.NDArray[np.int64]:

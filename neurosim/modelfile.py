@@ -65,7 +65,7 @@ CONNECTIONS: Table = {
 #: Registers that may be one number or one per neuron, and fields that files of earlier versions do not have.
 SCALARS = ("du", "dv", "vth", "vth_hi", "vth_lo")
 LATER = ("delays", "num_message_bits", "port")
-LATER_OF = {Conv: ("plastic", "num_weight_bits")}
+LATER_OF: dict[type, tuple[str, ...]] = {Conv: ("plastic", "num_weight_bits")}
 #: Narrowest type that holds each array; int32 for those not named.
 TYPES: dict[str, type[np.signedinteger[Any]]] = {
     "bias_mant": np.int16,

@@ -247,9 +247,7 @@ def _quantize_group(group: CubaLIF, scale: float, du: int, dv: int, notes: list[
     return LIF(group.name, group.n, **common)
 
 
-def _quantize_weights(
-    connection: Connection, scale: float, headroom: float, notes: list[QuantNote]
-) -> Dense | Conv:
+def _quantize_weights(connection: Connection, scale: float, headroom: float, notes: list[QuantNote]) -> Dense | Conv:
     """Round the weights in units of ``2**weight_exp / scale``, ties to even multiples of the format's step."""
     weights = np.asarray(connection.weights)
     bits, mode, limit = connection.num_weight_bits, needed_sign_mode(connection), largest_weight(connection)

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_features, needed_features
+from neurosim.codes import KIND, KIND_ROWS
+from neurosim.errors import FeatureError
 from neurosim.events import Events
 from neurosim.learning.population import Outcome, TwinUpdates, check_batch
 from neurosim.learnplan import LearnPlan, Scales
@@ -38,6 +40,12 @@ class LavaLearner(TwinUpdates):
         patience: float = 1.0,
     ) -> None:  # fmt: skip
         check_features("lava, learning", FEATURES, needed_features(program))
+        for index, kind in zip(plan.connections, plan.plastic[:-1, KIND], strict=True):
+            if kind != KIND_ROWS:
+                raise FeatureError(
+                    f"lava, learning: connection {program.network.connections[index].name!r} is sparse, Lava's learning engine "
+                    "is driven for dense ones only; use the backend 'simulator'"
+                )
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self._inputs = events.to_dense()
         self._patience = patience

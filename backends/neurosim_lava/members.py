@@ -12,7 +12,7 @@ from neurosim.events import Events
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.network import LIF, Input, Network
 from neurosim.program import Program
-from neurosim.reference.learn import Learner
+from neurosim.reference.learn import Learner, Values
 from neurosim.reference.noise import fold
 from neurosim_lava import translate
 from neurosim_lava.lessons import Terms
@@ -103,7 +103,7 @@ class Members(Learner):
         readout = self._neurons.index(self.groups[self.plan.readout])  # type: ignore[arg-type]
         return sample, run, self._found[f"final_{readout}"][sample, run].astype(np.int64)
 
-    def _run_base(self, inputs: npt.NDArray[np.bool_]) -> tuple[Int64Array, Int64Array, npt.NDArray[np.bool_]]:
+    def _run_base(self, inputs: Values) -> tuple[Int64Array, Int64Array, npt.NDArray[np.bool_]]:
         sample, run, readout = self._take_run()
         assert run == 0
         trace = np.zeros((self.plan.rank, self.n_neurons), np.int64)
@@ -117,9 +117,7 @@ class Members(Learner):
         self._count_traces(trace, near)
         return readout, trace, near
 
-    def _run_member(
-        self, inputs: npt.NDArray[np.bool_], pre: list[Int64Array], post: Int64Array, sign: int
-    ) -> Int64Array:
+    def _run_member(self, inputs: Values, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
         _, run, readout = self._take_run()
         assert sign == (1 if run % 2 else -1)
         return readout

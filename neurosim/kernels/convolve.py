@@ -69,7 +69,12 @@ def first_and_last(x, pad, dilation, taps, stride, size):
 def spread_source(kernels, c, source, sums):
     """Add one source's rows of weights to the sums of all that it reaches; return their number."""
     height, channels, n_out = c[CONV_HEIGHT], c[CONV_CHANNELS], c[CONV_OUT_CHANNELS]
-    dilation_x, dilation_y, kernel_x, kernel_y = c[CONV_DILATION_X], c[CONV_DILATION_Y], c[CONV_KERNEL_X], c[CONV_KERNEL_Y]
+    dilation_x, dilation_y, kernel_x, kernel_y = (
+        c[CONV_DILATION_X],
+        c[CONV_DILATION_Y],
+        c[CONV_KERNEL_X],
+        c[CONV_KERNEL_Y],
+    )
     out_group = n_out // c[CONV_GROUPS]
     pixel, channel = np.int64(source) // channels, np.int64(source) % channels
     x, y = pixel // height, pixel % height
@@ -101,7 +106,12 @@ def spread_source(kernels, c, source, sums):
 def vote_source(votes, c, source, factor, local):
     """Add ``factor * local`` of all links of one source to the votes of their shared weights; return the number of links."""
     height, channels, n_out = c[CONV_HEIGHT], c[CONV_CHANNELS], c[CONV_OUT_CHANNELS]
-    dilation_x, dilation_y, kernel_x, kernel_y = c[CONV_DILATION_X], c[CONV_DILATION_Y], c[CONV_KERNEL_X], c[CONV_KERNEL_Y]
+    dilation_x, dilation_y, kernel_x, kernel_y = (
+        c[CONV_DILATION_X],
+        c[CONV_DILATION_Y],
+        c[CONV_KERNEL_X],
+        c[CONV_KERNEL_Y],
+    )
     out_group = n_out // c[CONV_GROUPS]
     pixel, channel = np.int64(source) // channels, np.int64(source) % channels
     x, y = pixel // height, pixel % height

@@ -8,6 +8,7 @@ second copy of a run would double the compile time.
 import numpy as np
 
 from neurosim.codes import (
+    CONNECTION,
     CORRECT,
     CREDIT_LIMIT,
     CREDIT_SHIFT,
@@ -16,7 +17,6 @@ from neurosim.codes import (
     FACTOR_TRACE,
     FIRST_FACTOR,
     FIRST_VOTE,
-    CONNECTION,
     FITNESS_LIMIT,
     FITNESS_SIZE,
     FORM_RESPONSE,
@@ -25,10 +25,7 @@ from neurosim.codes import (
     KIND_SYNAPSES,
     LEARNS,
     LIKELIHOOD,
-    MODEL,
-    MODEL_INPUT,
     PLUS,
-    SOURCE,
     SPREAD,
     START,
     STAT_NEAR,
@@ -116,7 +113,9 @@ def learn_samples(p, x, s, k, m, w, plan, scales, response, ids, labels, event_s
             elif m is None:
                 run_steps(p, x, s, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
             else:
-                run_model_steps(p, x, s, m, w, plan, scales, sign, event_start, n_event_steps, first_row, statistics, counts)
+                run_model_steps(
+                    p, x, s, m, w, plan, scales, sign, event_start, n_event_steps, first_row, statistics, counts
+                )
             for o in range(plan.n_classes):
                 w.z[o] = w.last_v[x.first[plan.readout] + o]
             fitness = np.int64(0)

@@ -40,10 +40,10 @@ from neurosim.codes import (
     STOP,
     TARGET,
     TRACE_LIMIT,
-    U,
-    V,
     VALUES,
     VTH,
+    U,
+    V,
 )
 from neurosim.counters import PERTURBATIONS
 from neurosim.kernels.arith import copy_into, shift_signed

@@ -25,7 +25,9 @@ BLOCK = 16  # rows whose votes are summed up together: they stay in the first ca
 
 
 @jit
-def update_rows(p, x, k, plan, pre, post, votes, shared, first_row, last_row, full, step, step_shift, key, totals, counts):
+def update_rows(
+    p, x, k, plan, pre, post, votes, shared, first_row, last_row, full, step, step_shift, key, totals, counts
+):
     """Sum up the votes of some rows of weights, and apply them; new mantissas go to ``p.dense8``.
 
     A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a

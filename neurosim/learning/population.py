@@ -30,8 +30,8 @@ from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.layerplan import lay_lanes
 from neurosim.learning.scratch import LearnModels, Terms, make_learn_scratch, make_terms
-from neurosim.linkplan import copy_chip, is_layered, store_weights
 from neurosim.learnplan import LearnPlan, Scales, described_weights
+from neurosim.linkplan import copy_chip, is_layered, store_weights
 from neurosim.logtables import log_tables
 from neurosim.network import Connection
 from neurosim.normaltable import normal_table
@@ -185,7 +185,10 @@ class SimulatorLearner:
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
             columns = slice(lane, lane + int(where[STOP] - where[START]))
             # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
-            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            pre, post = (
+                self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64),
+                self.terms.post[:, :, columns].astype(np.float64),
+            )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
         summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
         return np.asarray(np.concatenate(parts) + summed)

@@ -144,7 +144,9 @@ def _pack_connection(
             return FORMAT_CSR, *_pack_nonzero(weights, exponent, parts), EVERYONE
     else:
         sparse = connection.as_sparse()
-        if connection.plastic or not rows_pay(sparse.shape, len(sparse.word)):  # learning finds stored synapses in words
+        if connection.plastic or not rows_pay(
+            sparse.shape, len(sparse.word)
+        ):  # learning finds stored synapses in words
             packed = _pack_sparse(sparse, exponent, parts, arithmetic)
             return FORMAT_CSR, *packed, packed[-1]
         weights = np.zeros(sparse.shape, np.int64)

@@ -103,9 +103,9 @@ def came_near(group: Neurons, out: ModelStep, profile: Profile) -> npt.NDArray[n
     """
     sent = out.value != 0
     if isinstance(group, Sigma):
-        return np.ones_like(sent)
+        return np.ones(group.n, np.bool_)
     if isinstance(group, (ProdNeuron, GradedVec)):
-        return sent
+        return np.asarray(sent)
     if isinstance(group, TernaryLIF):
         high, low = (np.asarray(vth) << INPUT_SHIFT for vth in (group.vth_hi, group.vth_lo))
         close = (out.states[1] > high >> 1) | (out.states[1] < -(-low >> 1))
