@@ -75,7 +75,8 @@ def _check(name: str, value: Any, default: Any, key: Key) -> Any:
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or len(value) > key.max_length:
             limit = f"a list of at most {key.max_length} {'texts' if key.pattern else 'integers'}"
-            raise ConfigError(f"{name}: {value!r} is not {limit}; write it like {toml_value(default)}")
+            advice = key.text[0].lower() + key.text[1:] if key.pattern else f"write it like {toml_value(default)}"
+            raise ConfigError(f"{name}: {value!r} is not {limit}; {advice}")
         if key.pattern:
             for text in value:
                 if not isinstance(text, str) or not re.fullmatch(key.pattern, text):

@@ -97,8 +97,8 @@ def _delays(rng: np.random.Generator) -> Network:
 
 def _values(rng: np.random.Generator) -> Network:
     a, b, c = Input("in", 9), hidden("a", 7), Input("in2", 4)
-    heard = [sparse(rng, c, b, num_message_bits=8), dense(rng, c, READOUT)]
-    return Network([a, c, b, READOUT], [dense(rng, a, b, num_message_bits=8), *heard, dense(rng, b, READOUT)])
+    heard = [sparse(rng, c, b, num_message_bits=24), dense(rng, c, READOUT)]
+    return Network([a, c, b, READOUT], [dense(rng, a, b, num_message_bits=24), *heard, dense(rng, b, READOUT)])
 
 
 LINK_NETWORKS: dict[str, Callable[[np.random.Generator], Network]] = {

@@ -28,6 +28,7 @@ else:
 SETTABLE = {
     "task": "letters", "augment": False, "seed": 0, "epochs": 2, "batch": 1, "chip": "loihi2", "backend": "reference",
     "energy_table": "loihi2", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
+    "network.convolutions": ["4c3s2p1", "8c3"], "network.recurrent": True, "network.neuron": "atrlif",
     "network.n_steps": 7, "network.tau_mem": 0.5, "network.tau_syn": 0.25, "network.threshold": 2.5,
     "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,
@@ -124,6 +125,10 @@ def test_texts_may_be_quoted_or_not() -> None:
         ("network.dt='a'", "'a' is not a finite number"),
         ("epochs=3\nseed=4", "is not an integer"),
         ("augment=1", "1 is not a truth value; write true or false"),
+        ("network.convolutions=['16c']", "network.convolutions: '16c' cannot be read; layers of convolution"),
+        ("network.convolutions=[5]", "network.convolutions: 5 cannot be read"),
+        ("network.convolutions=16c5", "'16c5' is not a list of at most 16 texts"),
+        ("network.neuron=ternery", "did you mean 'ternary'"),
     ],
 )
 def test_wrong_assignments_are_refused(assignment: str, words: str) -> None:

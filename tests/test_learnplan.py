@@ -4,11 +4,23 @@ import numpy as np
 import pytest
 from random_networks import learning_case, learning_network
 
-from neurosim.codes import LEARNS, PERTURBED
+from neurosim.codes import (
+    FIRST_VOTE,
+    KIND,
+    KIND_KERNEL,
+    KIND_ROWS,
+    KIND_SYNAPSES,
+    LEARNS,
+    PERTURBED,
+    SHARED,
+    SIZE,
+    VALUES,
+)
 from neurosim.compile_network import compile
 from neurosim.errors import ConfigError
-from neurosim.learnplan import LearnPlan, initial_weights, make_plan
-from neurosim.network import LIF, Dense, Input, Network
+from neurosim.learnplan import LearnPlan, described_weights, initial_weights, make_plan, stored_weights
+from neurosim.network import LIF, Conv, Dense, Input, Network, OneToOne, Sparse
+from neurosim.neurons import Sigma, TernaryLIF
 
 GOOD = {"form": "scalar", "factor": "trace", "rank": 1, "n_pairs": 2, "n_steps": 8, "error_bits": 7, "residual_bits": 8}
 
@@ -19,7 +31,7 @@ def plan_of(layout: str, readout: str = "out", **changed: object) -> LearnPlan:
 
 def test_plastic_connections_are_laid_out_in_order() -> None:
     plan = plan_of("two inputs")
-    assert plan.plastic.tolist() == [[0, 0, 0, 8], [1, 36, 4, 8], [2, 81, 9, 8], [3, 108, 18, 8], [-1, 120, 22, 0]]
+    assert plan.plastic[:, :4].tolist() == [[0, 0, 0, 8], [1, 36, 4, 8], [2, 81, 9, 8], [3, 108, 18, 8], [-1, 120, 22, 0]]
     assert plan.connections.tolist() == [0, 1, 2, 3]
     assert plan.n_weights == 120
     assert [plan.votes_of(c) for c in range(4)] == [slice(0, 36), slice(36, 81), slice(81, 108), slice(108, 120)]
@@ -82,7 +94,27 @@ def test_a_network_that_cannot_learn_is_refused() -> None:
         make_plan(compile(network, "unlimited"), "out", **GOOD)
 
 
-def test_networks_with_other_models_are_refused():
-    network = Network([Input("in", 1), LIF("out", 1)], [Dense("in", "out", [[2]], plastic=True, delays=[[1]])])
-    with pytest.raises(ConfigError, match="learning knows plain LIF neurons"):
-        make_plan(compile(network), "out", **GOOD)
+def test_kinds_of_connections_and_sizes_of_groups_are_noted() -> None:
+    groups = [Input("in", 4), TernaryLIF("a", 4, vth_hi=30, vth_lo=-10), Sigma("b", 4), LIF("out", 2, vth=7)]
+    connections = [
+        Sparse("in", "a", (4, 4), [0, 2, 3], [1, 1, 0], [2, 4, 6], plastic=True),
+        Conv("a", "b", [[[[2]]]], (2, 2, 1), num_message_bits=1, plastic=True),
+        Dense("b", "out", [[2] * 4] * 2, num_message_bits=9, num_weight_bits=5, plastic=True),
+    ]
+    plan = make_plan(compile(Network(groups, connections), "unlimited"), "out", **GOOD)
+    assert plan.plastic[:, KIND].tolist() == [KIND_SYNAPSES, KIND_KERNEL, KIND_ROWS, 0]
+    assert plan.plastic[:, VALUES].tolist() == [0, 1, 1, 0]
+    assert plan.plastic[:-1, SHARED].tolist() == [1, 4, 1]
+    assert plan.plastic[:, FIRST_VOTE].tolist() == [0, 3, 4, 12]
+    assert plan.group[:, SIZE].tolist() == [0, 20 << 6, 64 << 6, 7 << 6]
+
+
+def test_weights_in_the_order_of_votes_go_back_into_their_shape() -> None:
+    for connection in (
+        Sparse("in", "a", (4, 4), [0, 2, 3], [1, 1, 0], [2, 4, 6]),
+        OneToOne("in", "a", 3, [5, 6, 7]),
+        Conv("in", "a", np.arange(24).reshape(2, 3, 2, 2), (4, 4, 2)),
+        Dense("in", "a", np.arange(6).reshape(2, 3)),
+    ):
+        given = connection.data if isinstance(connection, Sparse) else connection.weights
+        np.testing.assert_array_equal(described_weights(connection, stored_weights(connection)), given)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neurosim.errors import NetworkError
-from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network, Probe, Sparse
+from neurosim.network import LIF, Connection, Conv, ConvConnection, CubaLIF, Dense, Input, Network, Probe, Sparse
 
 
 def small() -> Network:
@@ -129,7 +129,14 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: Sparse("a", "b", (2, 2), [1, 1], [0, 0], [1, 2]), "synapse post 1, pre 0 is given twice"),
     (lambda: Sparse("a", "b", (2, 2), [0], [0], [1.5]), "chip weights are integers"),
     (lambda: Sparse("a", "b", (2, 2), [0], [0], [300]), "weight 300 is outside"),
-    (lambda: Sparse("a", "b", (2, 2), [0], [0], [1], plastic=True), "sparse weights cannot be learned"),  # type: ignore[arg-type]
+    (
+        lambda: Sparse("a", "b", (2, 2), [0], [0], [1], sign_mode="excitatory", plastic=True),
+        "plastic weights need sign_mode 'mixed', found 'excitatory'",
+    ),
+    (lambda: Conv("a", "b", [[[[3]]]], (1, 1, 1), plastic=True), "weight 3 is no multiple of 2, the step of plastic weights"),
+    (lambda: Conv("a", "b", [[[[8]]]], (1, 1, 1), num_weight_bits=5), "num_weight_bits 5 is for plastic convolutions"),
+    (lambda: ConvConnection("a", "b", [[1.0]], input_shape=(1, 1, 1)), "weights must be numbers of shape .out_channels, kernel_x"),
+    (lambda: CubaLIF("a", 1, model="ternery"), "unknown model 'ternery'; choose one of lif, refractory, ternary"),
     (lambda: Probe("a", "w"), "unknown quantity 'w'; choose one of spikes, u, v"),
     (lambda: Network([]), "no groups; give at least one"),
     (lambda: Network([LIF("a", 1)], dt=0.0), "dt 0.0 is not a positive finite number"),

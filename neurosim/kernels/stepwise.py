@@ -12,7 +12,6 @@ from neurosim.codes import (
     SOURCE,
     START,
     STOP,
-    TARGET,
     THRESHOLD,
 )
 from neurosim.counters import PERTURBATIONS

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
+from neurosim.backend import LearningBackend, check_features, check_threads, check_values, get_backend
 from neurosim.codes import (
     CONV_FIRST,
     FIRST_FACTOR,
@@ -356,6 +356,7 @@ def open_learner(
             f"backend {backend!r} has the feature 'learning' and no learner {module!r}: set its attribute to 'module:class'"
         )
     events = check_events(events, program.network.n_inputs)
+    check_values(program.network, events)
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):
         raise DataError(
