@@ -20,6 +20,7 @@ from neurosim.codes import (
     KIND_KERNEL,
     KIND_ROWS,
     KIND_SYNAPSES,
+    TRACE_LIMIT,
 )
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import INPUT_SHIFT, lost_weight_bits
@@ -53,8 +54,8 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
-    #: (P + 1, 7) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES (1: messages are multiplied with weights),
-    #: SHARED (most links that share a weight); last row: totals
+    #: (P + 1, 7) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES (where weights are multiplied with messages:
+    #: the limit of their sum in a trace; else 0), SHARED (most links that share a weight); last row: totals
     plastic: npt.NDArray[np.int64]
     group: npt.NDArray[
         np.int64
@@ -129,7 +130,7 @@ def make_plan(
     factors = np.cumsum([0] + [c.shape[1] for c in connections])
     bits = [c.num_weight_bits for c in connections]
     kinds = [kind_of(c) for c in connections]
-    values = [int(c.num_message_bits > 0) for c in connections]
+    values = [min(TRACE_LIMIT, n_steps * ((1 << c.num_message_bits) - 1)) for c in connections]
     shared = [c.output_shape[0] * c.output_shape[1] if isinstance(c, Conv) else 1 for c in connections]
     sizes = [0 if isinstance(g, (Input, CubaLIF)) else perturbation_size(g) for g in program.network.ordered_groups]
     return LearnPlan(

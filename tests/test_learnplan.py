@@ -103,7 +103,7 @@ def test_kinds_of_connections_and_sizes_of_groups_are_noted() -> None:
     ]
     plan = make_plan(compile(Network(groups, connections), "unlimited"), "out", **GOOD)
     assert plan.plastic[:, KIND].tolist() == [KIND_SYNAPSES, KIND_KERNEL, KIND_ROWS, 0]
-    assert plan.plastic[:, VALUES].tolist() == [0, 1, 1, 0]
+    assert plan.plastic[:, VALUES].tolist() == [0, 8 * 1, 8 * 511, 0]
     assert plan.plastic[:-1, SHARED].tolist() == [1, 4, 1]
     assert plan.plastic[:, FIRST_VOTE].tolist() == [0, 3, 4, 12]
     assert plan.group[:, SIZE].tolist() == [0, 20 << 6, 64 << 6, 7 << 6]

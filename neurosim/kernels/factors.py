@@ -17,7 +17,6 @@ from neurosim.codes import (
     START,
     STOP,
     TARGET,
-    TRACE_LIMIT,
     VALUES,
 )
 from neurosim.counters import NOISE_DRAWS
@@ -89,11 +88,9 @@ def draw_pre_factors(p, x, w, plan, pair_key, normal, counts):
             for rank in range(plan.rank):
                 factor, trace = w.factor_b[rank, first : first + n_pre], w.trace[rank, lane : lane + n_pre]
                 sums = w.sums[rank, lane : lane + n_pre]
+                limit = plan.plastic[c, VALUES]
                 for j in range(n_pre):
-                    if plan.plastic[c, VALUES]:
-                        factor[j] = np.int32(min(max(sums[j], -TRACE_LIMIT), TRACE_LIMIT))
-                    else:
-                        factor[j] = trace[j]
+                    factor[j] = np.int32(min(max(np.int64(sums[j]), -limit), limit)) if limit != 0 else trace[j]
             continue
         fired = w.fired_sources[first : first + n_pre]  # in any window
         for j in range(n_pre):

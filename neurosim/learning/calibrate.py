@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,7 @@ from neurosim.codes import (
     NOISE_EXP,
     PERTURBED,
     RESPONSE_SHIFT,
+    SHARED,
     SIZE,
     SPREAD,
     START,
@@ -121,5 +124,7 @@ def calibrate_steps(
         mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
         # in steps of an 8-bit weight, whatever the format: the same change moves the network as much
         wanted = (step_256 << plan.residual_bits) >> (16 - int(plan.plastic[c, WEIGHT_BITS]))
+        # The votes of many links agree more than those of one: what moves a shared weight is less noise.
+        wanted //= isqrt(int(plan.plastic[c, SHARED]))
         shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
     return scales._replace(step_shift=shifts)

@@ -18,7 +18,6 @@ from neurosim.codes import (
     SHARED,
     STAT_SPIKES,
     STAT_TOTALS,
-    TRACE_LIMIT,
     VALUES,
 )
 from neurosim.config import RuleConfig
@@ -47,12 +46,12 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
     """Refuse a batch whose votes could leave 32 bits.
 
     A vote is a sum over the samples, and over the links that share a weight, of a pre factor (at most the number of steps,
-    or 16 bits where spikes have values) times a local vote.
+    or as far as the values of spikes add up) times a local vote.
     """
     largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
     if plan.factor != FACTOR_TRACE:
         largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
-    trace = np.where(plan.plastic[:-1, VALUES] > 0, max(TRACE_LIMIT, plan.n_steps), plan.n_steps)
+    trace = np.maximum(plan.plastic[:-1, VALUES], plan.n_steps)
     factors = trace if plan.factor == FACTOR_TRACE else np.full_like(trace, plan.n_steps)
     limit = (2**31 - 1) // (int((factors * plan.plastic[:-1, SHARED]).max()) * largest)
     if batch > limit:

@@ -22,6 +22,7 @@ from neurosim.codes import (
     NOISE_EXP,
     PERTURBED,
     TRACE_LIMIT,
+    VALUES,
 )
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.network import Connection, Conv, Dense, IntegerConnection
@@ -229,8 +230,11 @@ class Learner:
         return log_softmax(z, label, self.scales.temperature, self.plan.error_bits)
 
     def _trace_factors(self, trace: Int64Array) -> list[Int64Array]:
-        saturated = np.clip(self.sums, -TRACE_LIMIT, TRACE_LIMIT)
-        return [(saturated if c.num_message_bits else trace)[:, self.slices[c.source]] for c in self.connections]
+        factors = []
+        for c, limit in zip(self.connections, self.plan.plastic[:-1, VALUES], strict=True):
+            where = self.slices[c.source]
+            factors.append(np.clip(self.sums[:, where], -limit, limit) if limit else trace[:, where])
+        return factors
 
     def _random_factors(self, pair_key: int, trace: Int64Array) -> list[Int64Array]:
         """Draw +1 or -1 per rank and source; 0 for sources that were silent in the unperturbed run."""
