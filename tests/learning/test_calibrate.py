@@ -156,7 +156,7 @@ def test_response_of_each_group_uses_seven_bits() -> None:
             accumulated[0, 0, start] = size if g % 2 else -size
         scales, response = quantize_response(case.scales, case.plan, case.program.arrays, accumulated)
         assert response.dtype == np.int32
-        for g, (perturbed, _) in enumerate(case.plan.group):
+        for g, (perturbed, *_) in enumerate(case.plan.group):
             part = slice(int(case.program.arrays.group[g, START]), int(case.program.arrays.group[g, STOP]))
             if not perturbed:
                 assert not response[:, :, part].any()
