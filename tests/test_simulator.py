@@ -16,7 +16,7 @@ from neurosim.compile_network import compile
 from neurosim.counters import COLUMN, OVERFLOWS
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, events_from_dense
-from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
+from neurosim.network import LIF, Conv, Dense, Input, Network, Probe, Sparse
 from neurosim.program import Program, State, rest_state
 from neurosim.simulator import FIRST_CAPACITY, ReferenceBackend, SimulatorBackend
 
@@ -401,12 +401,31 @@ def test_two_runners_of_one_program_do_not_share_weights(backend: Callable[[], o
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_sparse_weights_cannot_be_replaced(backend: Callable[[], object]) -> None:
+def test_new_weights_have_the_shape_of_the_description(backend: Callable[[], object]) -> None:
     with (
         backend().open(compile(weights_network(EIGHTS), "unlimited")) as runner,
-        pytest.raises(NetworkError, match="only dense weights"),
+        pytest.raises(NetworkError, match=r"weights have shape \(3, 3\), need \(1,\)"),
     ):
         runner.write_weights("out->out", np.zeros((3, 3), int))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sparse_and_shared_weights_can_be_replaced(backend: Callable[[], object]) -> None:
+    def network(kernel: int, synapses: list[int]) -> Network:
+        conv = Conv("in", "a", np.full((1, 2, 1, 1), kernel), (4, 1, 1))
+        sparse = Sparse("a", "b", (2, 3), [0, 1, 1], [0, 1, 2], synapses)
+        groups = [Input("in", 4), LIF("a", 3, du=4095, vth=9), LIF("b", 2, du=4095, vth=131071)]
+        return Network(groups, [conv, sparse], [Probe("b", "v")])
+
+    events = random_events(2, 2, 7, 4)
+    with backend().open(compile(network(6, [8, 16, 24]), "unlimited")) as runner:
+        before = runner.run(events)
+        runner.write_weights("in->a", np.full((1, 2, 1, 1), 20))
+        runner.write_weights("a->b", [-40, 2, 4])
+        found = runner.run(events)
+    with backend().open(compile(network(20, [-40, 2, 4]), "unlimited")) as runner:
+        assert_same(found, runner.run(events))
+    assert not np.array_equal(found.states["b", "v"], before.states["b", "v"])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -16,6 +16,7 @@ from neurosim.codes import (
     FORM_RESPONSE,
     LIKELIHOOD,
     SHARED,
+    SIZE,
     STAT_SPIKES,
     STAT_TOTALS,
     VALUES,
@@ -184,7 +185,7 @@ class Trainer:
     def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
         for i, group in enumerate(self.program.network.ordered_groups):
-            if self.plan.group[i].any() and i != self.plan.readout:
+            if self.plan.group[i, :SIZE].any() and i != self.plan.readout:
                 steps = group.n * self.plan.n_steps * self.batch
                 rates[group.name] = int(outcome.statistics[STAT_SPIKES, i]) / steps
         return Generation(
