@@ -111,7 +111,7 @@ class Runner(Protocol):
         ...
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
-        """Replace the integer weights (n_post, n_pre) of a dense connection, after the border check of `Dense`."""
+        """Replace the integer weights of a connection, in the shape of its description and after its border check."""
         ...
 
     def reset(self) -> None:

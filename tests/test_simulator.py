@@ -413,7 +413,7 @@ def test_new_weights_have_the_shape_of_the_description(backend: Callable[[], obj
 def test_sparse_and_shared_weights_can_be_replaced(backend: Callable[[], object]) -> None:
     def network(kernel: int, synapses: list[int]) -> Network:
         conv = Conv("in", "a", np.full((1, 2, 1, 1), kernel), (4, 1, 1))
-        sparse = Sparse("a", "b", (2, 3), [0, 1, 1], [0, 1, 2], synapses)
+        sparse = Sparse("a", "b", (2, 3), [0, 1, 1], [0, 1, 2], synapses, sign_mode="mixed")
         groups = [Input("in", 4), LIF("a", 3, du=4095, vth=9), LIF("b", 2, du=4095, vth=131071)]
         return Network(groups, [conv, sparse], [Probe("b", "v")])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from types import TracebackType
 
 import numpy.typing as npt
@@ -16,9 +15,9 @@ from neurosim.backend import (
     check_values,
     needed_features,
 )
-from neurosim.errors import BackendError, NetworkError
+from neurosim.errors import BackendError
 from neurosim.events import Events, check_events
-from neurosim.network import Dense, Input, Network
+from neurosim.network import Input, Network, replace_weights
 from neurosim.program import Program, State
 from neurosim_lava import place, schedule, translate
 from neurosim_lava.session import Session, Worker
@@ -172,19 +171,13 @@ class LavaRunner:
         return self._worker.session().request(header, arrays, self._limits(period * events.n_samples))
 
     def write_weights(self, connection: str, weights: npt.ArrayLike) -> None:
-        """Replace the weights of a dense connection.
+        """Replace the weights of a connection, in the shape of its description.
 
         The next run builds the network anew, which takes less time than one write of a large matrix through
         Lava's own interface, and gives new weights the same clipping and rounding as the first ones.
         """
-        old = self._network.connection(connection)
-        if not isinstance(old, Dense):
-            raise NetworkError(f"connection {connection!r}: only dense weights can be replaced; open a new program")
-        new = dataclasses.replace(old, weights=weights)
-        if new.shape != old.shape:
-            raise NetworkError(f"connection {connection!r}: weights have shape {new.shape}, need {old.shape}")
-        kept = tuple(new if c.name == connection else c for c in self._network.connections)
-        self._network = dataclasses.replace(self._network, connections=kept)
+        replace_weights(self._network.connection(connection), weights)  # an unknown connection is refused as well
+        self._network = self._network.with_weights({connection: weights})
 
     def reset(self) -> None:
         """Restore the weights of the program."""

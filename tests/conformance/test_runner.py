@@ -147,7 +147,7 @@ def test_written_weights_act_as_if_they_had_been_there(backend: Backend, program
         ("in->out", [[300, 0, 0], [0, 0, 0]], "outside -256..255"),
         ("in->out", [[1, 2], [3, 4]], "have shape"),
         ("in->out", [[1.5, 0, 0], [0, 0, 0]], "integers"),
-        ("out->out", [[1, 0], [0, 0]], "only dense weights"),
+        ("out->out", [[1, 0, 0]], "have shape"),
         ("in->nowhere", [[1]], "unknown connection"),
     ],
 )
