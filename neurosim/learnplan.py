@@ -200,10 +200,11 @@ def described_weights(connection: IntegerConnection, stored: npt.NDArray[np.int6
 def perturbation_size(group: Neurons) -> int:
     """Return what a perturbation of a group is measured in: its threshold in 1/64 weight units, the mean over neurons.
 
-    The smallest of messages for sigma-delta neurons; 64 weight units for models without a threshold on their input.
+    64 weight units stand for it where a model has no threshold, or none on its input.
     """
     if isinstance(group, TernaryLIF):
-        size = int(np.abs(np.subtract(group.vth_hi, group.vth_lo)).mean()) // 2
+        apart = np.abs(np.subtract(group.vth_hi, group.vth_lo))
+        size = int(apart.sum()) // (2 * apart.size)
     elif isinstance(group, SigmaDelta):
         size = group.vth << (group.spike_exp + group.state_exp)
     elif isinstance(group, ATRLIF):

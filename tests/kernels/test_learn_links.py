@@ -55,7 +55,7 @@ def assert_same(one: Ran, other: Ran) -> None:
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize(("form", "factor", "rank"), [RULES[0], RULES[2]])
 def test_learning_equals_twin(name: str, form: str, factor: str, rank: int) -> None:
-    case = link_case(name, form, factor, rank)
+    case = link_case(name, form, factor, rank, seed=3)
     kernel = Ran(case, "simulator")
     assert_same(kernel, Ran(case, "reference"))
     assert_same(kernel, Ran(case, "simulator", threads=2))
