@@ -156,8 +156,17 @@ ALWAYS M step_vector(V *u, V *v, V x, const int32_t *settings, int proven, int f
     return spike;
 }
 
-#define SPAN 2 /* vectors of neurons that are advanced together, twice (both members), to hide latencies */
-typedef uint8_t Bits[MAX_STEPS][MAX_HIDDEN / 8];
+#ifdef __AVX512VBMI2__
+#define EIGHT(i) (i), (i) + 1, (i) + 2, (i) + 3, (i) + 4, (i) + 5, (i) + 6, (i) + 7
+static const uint8_t counting[64] = {EIGHT(0), EIGHT(8), EIGHT(16), EIGHT(24), EIGHT(32), EIGHT(40), EIGHT(48), EIGHT(56)};
+#define COUNTING _mm512_loadu_si512(counting)
+#endif
+
+#if LANES == 16 /* vectors of neurons that are advanced together, twice (both members), to hide latencies */
+#define SPAN 4
+#else
+#define SPAN 2
+#endif
 
 ALWAYS void span_steps(int64_t n_steps, int64_t first, const int32_t *drive, const uint8_t *signs,
                        const int32_t *settings, Work *w, int proven, int filter) {
@@ -182,25 +191,40 @@ ALWAYS void span_steps(int64_t n_steps, int64_t first, const int32_t *drive, con
     }
 }
 
-/* Rows that spiked, listed; then their sums in one register (two for AVX2) */
+/* Add the rows of the neurons in a mask to 16-bit sums; 256 rows of int8 at most. */
+ALWAYS __m256i add_rows(__m256i sum, const uint64_t *fired, int64_t n_words, const int8_t *rows) {
+#ifdef __AVX512VBMI2__ /* list them first: one loop whose end is guessed wrong, and not one for each word */
+    uint8_t list[256 + 64];
+    int64_t n = 0;
+    __m512i index = COUNTING;
+    for (int64_t b = 0; b < n_words; b++) {
+        _mm512_storeu_si512(list + n, _mm512_maskz_compress_epi8(fired[b], index));
+        n += __builtin_popcountll(fired[b]);
+        index = _mm512_add_epi8(index, _mm512_set1_epi8(64));
+    }
+    for (int64_t i = 0; i < n; i++)
+        sum = _mm256_add_epi16(sum, _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(rows + list[i] * N_OUT))));
+#else
+    for (int64_t b = 0; b < n_words; b++)
+        for (uint64_t bits = fired[b]; bits; bits &= bits - 1) {
+            const int8_t *row = rows + (64 * b + __builtin_ctzll(bits)) * N_OUT;
+            sum = _mm256_add_epi16(sum, _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)row)));
+        }
+#endif
+    return sum;
+}
+
 ALWAYS void readout_vector(int64_t n_steps, int64_t n_hidden, const int8_t *rows, int32_t shift, const int32_t *settings,
                            uint64_t (*fired)[MAX_HIDDEN / 64], int32_t *out, int filter) {
     V u[N_OUT / LANES], v[N_OUT / LANES];
     for (int i = 0; i < N_OUT / LANES; i++) u[i] = v[i] = v_set(0);
     for (int64_t t = 0; t < n_steps; t++) {
-        __m256i sum = _mm256_setzero_si256(); /* 16 bits: at most 1,024 rows of int8 in a sum are split by 256 */
         int32_t total[N_OUT] = {0};
-        for (int64_t b = 0; b < n_hidden / 64; b++) {
-            const int8_t *part = rows + 64 * b * N_OUT;
-            for (uint64_t bits = fired[t][b]; bits; bits &= bits - 1)
-                sum = _mm256_add_epi16(
-                    sum, _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(part + __builtin_ctzll(bits) * N_OUT))));
-            if (b % 4 == 3 || b + 1 == n_hidden / 64) {
-                int16_t parts[N_OUT];
-                memcpy(parts, &sum, sizeof parts);
-                for (int k = 0; k < N_OUT; k++) total[k] += parts[k];
-                sum = _mm256_setzero_si256();
-            }
+        for (int64_t b = 0; b < n_hidden / 64; b += 4) {
+            int16_t parts[N_OUT];
+            __m256i sum = add_rows(_mm256_setzero_si256(), fired[t] + b, 4, rows + 64 * b * N_OUT);
+            memcpy(parts, &sum, sizeof parts);
+            for (int k = 0; k < N_OUT; k++) total[k] += parts[k];
         }
         for (int i = 0; i < N_OUT / LANES; i++)
             step_vector(&u[i], &v[i], v_sll(v_load(total + i * LANES), shift), settings, 0, filter);
@@ -272,6 +296,7 @@ void evaluate_pairs(int64_t times, int64_t n_samples, const int64_t *sizes, cons
     const int64_t n_steps = sizes[0], n_hidden = sizes[1], n_dirs = sizes[2], program = sizes[3];
     const int32_t shift1 = (int32_t)sizes[4], shift2 = (int32_t)sizes[5];
     const int32_t *settings2 = settings + N_SETTINGS;
+    (void)program; /* without vectors PLAIN is all there is */
     static __thread Work work;
     Work *w = &work;
     for (int64_t r = 0; r < times * n_samples; r++) {

@@ -35,7 +35,9 @@ def surrogate_of(kind: str, steep: float, x: torch.Tensor) -> torch.Tensor:
     raise SystemExit(f"surrogate: {kind!r} is not one of fast sigmoid, arctan, rectangular")
 
 
-def forward(drive: torch.Tensor, keep: float, kind: str, steep: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def forward(
+    drive: torch.Tensor, keep: float, kind: str, steep: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return spikes and surrogate slopes of all steps (batch, steps, neurons), and spikes added up; the threshold is 1."""
     v = torch.zeros_like(drive[:, 0])
     fired, slopes = [], []

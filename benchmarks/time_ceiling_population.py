@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from math import log2
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +12,14 @@ import numpy.typing as npt
 from benchmarks.ceiling import POPULATION, Ceiling, load_ceiling
 from benchmarks.measure import Cell, Options, Table, Work, calls, time_together
 from benchmarks.time_population import Problem, large_problem
+from neurosim.codes import NOISE_EXP
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import NetworkConfig, RuleConfig
 from neurosim.events import Events
 from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.trainer import Trainer
-from neurosim.network import LIF
+from neurosim.network import LIF, Dense
 from neurosim.program import Program
 from neurosim.reference.deliver import connection_matrices
 from neurosim.reference.run import Chip
@@ -27,7 +27,6 @@ from neurosim.reference.run import Chip
 BATCH = 64  # samples of a generation
 N_DIRS, N_DIRS_QUICK = 64, 4  # antithetic pairs of a sample
 N_OUT = 16  # readout neurons of the C programs, filled up with weights of 0
-PERTURBATION = 0.25  # of the threshold in a typical step, as learning has it
 HIDDEN = "hidden"
 TAU_SYN = 5e-3  # of the network with a current filter, in s
 #: Programs of `ceiling_population.c`.
@@ -73,8 +72,12 @@ def tables(options: Options) -> list[Table]:
     )
     if ceiling is None:
         note += " There is no C compiler here."
+    elif not lanes(ceiling):
+        note += " Neither AVX-512 nor AVX2 is here, so only the plain program ran."
+    else:
+        note += f" Vectors here: {lanes(ceiling)} neurons."
     columns = (
-        "current filter", "C program", "lanes", "threads", "C, 1/s", "median", "hidden activity, %", "neurons proven, %",
+        "current filter", "C program", "threads", "C, 1/s", "median", "hidden activity, %", "neurons proven, %",
         "neurosim, 1/s", "neurosim / C",
     )  # fmt: skip
     return [Table("Ceiling of a population", columns, rows, note)]
@@ -88,16 +91,17 @@ def filtered_problem(seed: int, tau_syn: float) -> Problem:
     return problem._replace(program=compile_network(network), n_steps=run_steps(config))
 
 
-def make_pairs(program: Program, events: Events, n_dirs: int, seed: int) -> Pairs:
+def make_pairs(program: Program, events: Events, noise_exp: int, n_dirs: int, seed: int) -> Pairs:
     """Return a population on input, one hidden group and a readout, with random signs.
 
-    The drive of a step is what traces bring, ``sum of the spike counts of the inputs that fire``, scaled by a power of two
-    to about a quarter of the threshold.
+    The drive of a step is what traces bring: the sum of the spike counts of the inputs that fire, times ``2**noise_exp``.
     """
     first, second = program.network.connections
     hidden, readout = (program.network.group(name) for name in (HIDDEN, READOUT))
     assert isinstance(hidden, LIF) and isinstance(readout, LIF), "only LIF groups have a C program"
+    assert isinstance(first, Dense) and isinstance(second, Dense), "only dense rows have a C program"
     assert not np.any(hidden.bias) and not np.any(readout.bias), "the C programs know no bias"
+    assert hidden.n % 256 == 0, "the C programs take 256 hidden neurons at a time"
     packed = []
     for connection in (first, second):
         weights = connection_matrices(connection).weights.T
@@ -107,9 +111,7 @@ def make_pairs(program: Program, events: Events, n_dirs: int, seed: int) -> Pair
     rows2[:, : readout.n] = packed[1]
     x = events.to_dense().astype(np.int64)
     drive = np.einsum("stj,sj->st", x, x.sum(axis=1))
-    wanted = PERTURBATION * (int(hidden.vth) << INPUT_SHIFT)
-    exponent = round(log2(wanted / max(1.0, float(drive.mean()))))
-    drive = drive << exponent if exponent >= 0 else drive >> -exponent
+    drive = drive << noise_exp if noise_exp >= 0 else drive >> -noise_exp
     rng = np.random.default_rng(seed)
     settings = [
         number
@@ -143,7 +145,9 @@ def c_work(ceiling: Ceiling, pairs: Pairs, program: int, samples: range, count: 
     return work, Evaluated(out, int(counts[0]), int(counts[1]))
 
 
-def reference_voltages(program: Program, pairs: Pairs, events: Events, sample: int, direction: int) -> npt.NDArray[np.int64]:
+def reference_voltages(
+    program: Program, pairs: Pairs, events: Events, sample: int, direction: int
+) -> npt.NDArray[np.int64]:
     """Return the readout voltages (2, n_classes) of both members of a direction, run by the reference."""
     x, voltages = events.take([sample]).to_dense()[0], []
     minus = np.unpackbits(pairs.signs[sample, direction].astype("<u8").view(np.uint8), bitorder="little")
@@ -159,7 +163,9 @@ def reference_voltages(program: Program, pairs: Pairs, events: Events, sample: i
     return np.array(voltages)
 
 
-def check(ceiling: Ceiling, problem: Problem, pairs: Pairs, samples: Sequence[int], n_dirs: int) -> dict[int, Evaluated]:
+def check(
+    ceiling: Ceiling, problem: Problem, pairs: Pairs, samples: Sequence[int], n_dirs: int
+) -> dict[int, Evaluated]:
     """Raise AssertionError unless every C program gives the reference's voltages; return what each gave."""
     found = {code: _evaluate(ceiling, pairs, code, problem.events.n_samples) for code in available(ceiling).values()}
     for sample in samples:
@@ -194,42 +200,46 @@ def _evaluate(ceiling: Ceiling, pairs: Pairs, program: int, n_samples: int) -> E
 def _rows(problem: Problem, filtered: bool, ceiling: Ceiling | None, options: Options) -> list[list[Cell]]:
     n_dirs = N_DIRS_QUICK if options.quick else N_DIRS
     problem = problem._replace(events=problem.events.take(np.arange(BATCH)), labels=problem.labels[:BATCH])
-    pairs = make_pairs(problem.program, problem.events, n_dirs, options.seed)
-    found: dict[int, Evaluated] = {}
     works: dict[str, list[Work]] = {}
-    if ceiling is not None:
-        found = check(ceiling, problem, pairs, [0], 2)
-        for code in found:
-            for threads in options.threads:
-                edges = np.linspace(0, BATCH, threads + 1).astype(int).tolist()
-                works[f"{code} {threads}"] = [
-                    c_work(ceiling, pairs, code, range(a, b), count=False)[0]
-                    for a, b in zip(edges[:-1], edges[1:], strict=True)
-                ]
     with ExitStack() as stack:
         for threads in options.threads:
-            trainer = stack.enter_context(
-                Trainer(
-                    problem.program, READOUT, RuleConfig(pairs=n_dirs, warmup=1), problem.events, problem.labels,
-                    n_steps=problem.n_steps, n_generations=1 << 20, batch=BATCH, seed=options.seed, threads=threads,
-                )
-            )  # fmt: skip
+            trainer = stack.enter_context(_trainer(problem, n_dirs, threads, options.seed))
+            trainer.step()
             works[f"neurosim {threads}"] = [calls(trainer.step)]
+        noise_exp = int(trainer.scales.group[problem.program.group_names.index(HIDDEN), NOISE_EXP])
+        pairs = make_pairs(problem.program, problem.events, noise_exp, n_dirs, options.seed)
+        found = {} if ceiling is None else check(ceiling, problem, pairs, [0], 2)
+        for code in found:
+            for threads in options.threads:
+                works[f"{code} {threads}"] = _shared(ceiling, pairs, code, threads)
         timings = time_together(works, options)
     members, rows = BATCH * n_dirs * 2, []
     for threads in options.threads:
         ours = members / timings[f"neurosim {threads}"].best_s
         for name, code in PROGRAMS.items():
-            if code not in found:
-                continue
-            timing = timings[f"{code} {threads}"]
-            activity = found[code].n_fired / (members * pairs.n_steps * pairs.n_hidden)
-            proven = found[code].n_proven / (BATCH * pairs.n_hidden) if code == PROVEN else None
-            speed = members / timing.best_s
-            rows.append([
-                "yes" if filtered else "no", name, lanes(ceiling) if code and ceiling else None, threads, speed,
-                members / timing.median_s, 100 * activity, None if proven is None else 100 * proven, ours, ours / speed,
-            ])  # fmt: skip
+            if code in found:
+                timing = timings[f"{code} {threads}"]
+                speed = members / timing.best_s
+                activity = 100 * found[code].n_fired / (members * pairs.n_steps * pairs.n_hidden)
+                proven = 100 * found[code].n_proven / (BATCH * pairs.n_hidden) if code == PROVEN else None
+                rows.append([
+                    "yes" if filtered else "no", name, threads, speed, members / timing.median_s, activity, proven,
+                    ours, ours / speed,
+                ])  # fmt: skip
         if not found:
-            rows.append(["yes" if filtered else "no", "-", None, threads, None, None, None, None, ours, None])
+            rows.append(["yes" if filtered else "no", "-", threads, None, None, None, None, ours, None])
     return rows
+
+
+def _trainer(problem: Problem, n_pairs: int, threads: int, seed: int) -> Trainer:
+    return Trainer(
+        problem.program, READOUT, RuleConfig(pairs=n_pairs, warmup=1), problem.events, problem.labels,
+        n_steps=problem.n_steps, n_generations=1 << 20, batch=BATCH, seed=seed, threads=threads,
+    )  # fmt: skip
+
+
+def _shared(ceiling: Ceiling | None, pairs: Pairs, program: int, threads: int) -> list[Work]:
+    """Return the work of each thread, which has a part of the samples."""
+    assert ceiling is not None
+    edges = np.linspace(0, BATCH, threads + 1).astype(int).tolist()
+    return [c_work(ceiling, pairs, program, range(a, b), False)[0] for a, b in zip(edges[:-1], edges[1:], strict=True)]

@@ -10,8 +10,17 @@ from time import sleep
 import numpy as np
 import pytest
 
-from benchmarks import measure, peakmem, peers, time_formats, time_kernels, time_network, time_peers
-from benchmarks.ceiling import Ceiling, find_compiler, load_ceiling
+from benchmarks import (
+    measure,
+    peakmem,
+    peers,
+    time_ceiling_population,
+    time_formats,
+    time_kernels,
+    time_network,
+    time_peers,
+)
+from benchmarks.ceiling import POPULATION, Ceiling, find_compiler, load_ceiling
 from benchmarks.networks import layered, recurrent
 from benchmarks.plain_numpy import NumpyNetwork
 from benchmarks.run import BENCHMARKS, DOCUMENT, main
@@ -72,6 +81,48 @@ def test_c_sums_more_rows_than_16_bits_hold(ceiling: Ceiling) -> None:
 def test_c_delivers_sparse_synapses_as_the_kernel_does(ceiling: Ceiling) -> None:
     case = time_kernels.csr_case(ceiling, 200, 2_000, seed=3)
     time_kernels.check(case, case.make(1)[0])
+
+
+@pytest.fixture(scope="module")
+def population_ceiling() -> Ceiling:
+    if find_compiler() is None:
+        pytest.skip("no C compiler on this machine")
+    loaded = load_ceiling(POPULATION)
+    assert loaded is not None
+    return loaded
+
+
+@pytest.mark.parametrize(("tau_syn", "noise_exp"), [(0.0, 3), (0.0, 14), (5e-3, 4)])
+def test_c_evaluates_members_as_the_reference_does(population_ceiling: Ceiling, tau_syn: float, noise_exp: int) -> None:
+    problem = time_ceiling_population.filtered_problem(seed=3, tau_syn=tau_syn)
+    problem = problem._replace(events=problem.events.take(np.arange(2)))
+    pairs = time_ceiling_population.make_pairs(problem.program, problem.events, noise_exp, n_dirs=3, seed=3)
+    found = time_ceiling_population.check(population_ceiling, problem, pairs, [0, 1], 2)
+    assert set(found) >= {time_ceiling_population.PLAIN}
+    assert found[time_ceiling_population.PLAIN].n_fired > 0
+    if time_ceiling_population.PROVEN in found:  # small perturbations need no wide products, strong or filtered ones do
+        assert (found[time_ceiling_population.PROVEN].n_proven > 0) == (tau_syn == 0 and noise_exp == 3)
+
+
+def test_a_member_that_differs_from_the_reference_ends_the_benchmark(population_ceiling: Ceiling) -> None:
+    problem = time_ceiling_population.filtered_problem(seed=3, tau_syn=0.0)
+    problem = problem._replace(events=problem.events.take(np.arange(1)))
+    pairs = time_ceiling_population.make_pairs(problem.program, problem.events, 3, n_dirs=1, seed=3)
+    pairs.rows2[:] += 1
+    with pytest.raises(AssertionError, match="program 0"):
+        time_ceiling_population.check(population_ceiling, problem, pairs, [0], 1)
+
+
+def test_threads_share_the_samples_of_a_population(population_ceiling: Ceiling) -> None:
+    problem = time_ceiling_population.filtered_problem(seed=3, tau_syn=0.0)
+    problem = problem._replace(events=problem.events.take(np.arange(3)))
+    pairs = time_ceiling_population.make_pairs(problem.program, problem.events, 3, n_dirs=2, seed=3)
+    whole, last = (
+        time_ceiling_population.c_work(population_ceiling, pairs, 0, samples, count=True)[1]
+        for samples in (range(3), range(1, 3))
+    )
+    np.testing.assert_array_equal(whole.voltages[1:], last.voltages)
+    assert 0 < last.n_fired < whole.n_fired
 
 
 def test_check_finds_a_difference(ceiling: Ceiling) -> None:
