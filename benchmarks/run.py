@@ -26,6 +26,7 @@ BENCHMARKS = (
     "time_startup",
     "peakmem",
     "track_digits",
+    "track_mnist_time",
     "track_lava_learning",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
