@@ -7,6 +7,11 @@ what it receives. Backpropagation through time is written out and compiled, for 
 all steps of a batch are one product of matrices forward and one backward, with one fused loop over neurons between
 them; the readout adds up spikes of all steps, so their error is the same in each. The clock runs while it trains. It
 stops while it tests, and compiling comes before.
+
+Settings: threads, and runs, each with seed, hidden (neurons), bfloat16 (products of matrices in it, or in float32),
+surrogate and steep (`surrogate_of`), gain (initial weights are uniform within gain / sqrt(inputs)), batch, epochs, rate,
+beta1, beta2 (Adam), warm (share of the run in which the rate rises), test_from (share of the run), test_every (updates),
+stop_at (accuracy).
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ TARGETS = (0.95, 0.97, 0.98)
 #: Settings of neurosim for each form and target: how fast a target is reached depends on how soon steps become small.
 FORMS: dict[str, dict[float, list[str]]] = {
     "response": {
-        0.95: ["epochs=2", "batch=64", "rule.step=1.0"],
-        0.97: ["epochs=6", "batch=64", "rule.step=1.0"],
-        0.98: ["epochs=20", "batch=64", "rule.step=1.0"],
+        0.95: ["epochs=1", "batch=32", "rule.step=1.0"],
+        0.97: ["epochs=3", "batch=32", "rule.step=0.5"],
+        0.98: ["epochs=20", "batch=32", "rule.step=0.25"],
     },
     "scalar": {
         0.95: ["epochs=3", "batch=256", "rule.pairs=32", "rule.step=1.0"],
@@ -45,11 +45,14 @@ FORMS: dict[str, dict[float, list[str]]] = {
 }
 #: Settings of torch for each target, found by random search (`peer_torch.py` says what they mean).
 TORCH: dict[float, dict[str, Any]] = {
-    0.95: {"epochs": 0.3, "batch": 128, "rate": 0.006, "steep": 2.0, "gain": 1.28, "beta2": 0.95},
-    0.97: {"epochs": 1.0, "batch": 128, "rate": 0.006, "steep": 2.0, "gain": 1.28, "beta2": 0.95},
-    0.98: {"epochs": 4.0, "batch": 128, "rate": 0.006, "steep": 2.0, "gain": 1.28, "beta2": 0.95},
+    0.95: {"epochs": 0.35, "batch": 128, "rate": 0.01},
+    0.97: {"epochs": 1.1, "batch": 128, "rate": 0.01},
+    0.98: {"epochs": 4.0, "batch": 128, "rate": 0.01},
 }
-TORCH_COMMON = {"hidden": 256, "bfloat16": True, "beta1": 0.8, "surrogate": "fast sigmoid", "warm": 0.2}
+TORCH_COMMON: dict[str, Any] = {
+    "hidden": 256, "bfloat16": True, "surrogate": "arctan", "steep": 2.0, "gain": 3.0, "beta1": 0.8, "beta2": 0.99,
+    "warm": 0.3,
+}  # fmt: skip
 TEST_FROM = 0.5  # share of a run after which accuracy is measured
 TEST_EVERY = 1024  # samples
 N_QUICK = 512  # samples that a quick run learns from, once
