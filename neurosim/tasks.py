@@ -76,6 +76,10 @@ TASKS: dict[str, TaskEntry] = {
         "neurosim.data.emg:emg_task", "wrist gestures from eight muscle sensors, tested on another session",
         ("augment=false", "network.n_steps=50"),
     ),
+    "ecg": TaskEntry(
+        "neurosim.data.ecg:ecg_task", "bands of the heartbeat from two leads, one at each step",
+        ("augment=false",), {"split": Option(1, 1, 5, "which fifth of the recordings is tested with")},
+    ),
     "yinyang": TaskEntry(
         "neurosim.data.yinyang:yinyang_task", "points of the plane in three classes, rates of tuned neurons",
         ("augment=false", "network.n_steps=16"),

@@ -21,7 +21,7 @@ RUNS = Path("runs")
 INTERRUPTED = 130
 #: Written out, as the table of tasks would load numpy; a test compares.
 TASK_HELP = (
-    "What to learn: digits, digits-ordered, mnist, nmnist, nmnist-saccades, fsdd, emg, yinyang, yinyang-latency, with "
+    "What to learn: digits, digits-ordered, mnist, nmnist, nmnist-saccades, fsdd, emg, ecg, yinyang, yinyang-latency, with "
     "options as in nmnist:split=3 (docs/tasks.md); or a configuration file."
 )
 
