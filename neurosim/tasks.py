@@ -78,7 +78,8 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "ecg": TaskEntry(
         "neurosim.data.ecg:ecg_task", "bands of the heartbeat from two leads, one at each step",
-        ("augment=false",), {"split": Option(1, 1, 5, "which fifth of the recordings is tested with")},
+        ("augment=false", "network.n_steps=8", "epochs=2"),
+        {"split": Option(1, 1, 5, "which fifth of the recordings is tested with")},
     ),
     "yinyang": TaskEntry(
         "neurosim.data.yinyang:yinyang_task", "points of the plane in three classes, rates of tuned neurons",

@@ -19,8 +19,8 @@ from neurosim.events import Events
 N_LINES = 4  # two leads, up and down each
 BANDS = ("P", "PQ", "QR", "RS", "ST", "TP")
 NO_LABEL = -1
-N_STEPS = 16
-N_TAPS = 16  # delayed copies of each line, so that every step knows what came before
+N_STEPS = 8
+N_TAPS = 24  # delayed copies of each line, so that every step knows what came before
 TAP = 8  # steps between them: 32 ms
 STRIDE = 16  # steps between training windows
 TEST_STRIDE = 13  # between test windows; no divisor of the length of a beat's parts, so that all steps are seen alike
@@ -93,7 +93,8 @@ def window_ends(labels: npt.NDArray[np.int64], n_steps: int, stride: int) -> npt
 def tapped_events(spikes: npt.NDArray[np.bool_], ends: npt.NDArray[np.int64], n_steps: int) -> Events:
     """Encode windows: input ``4 k + c`` fires in step t where line c fired ``8 k`` steps before t.
 
-    So every step sees the last 128 steps (512 ms); before a sequence there is silence.
+    So a window of 8 steps holds every event of the last 192 steps (768 ms, about a beat) once, and knows in which order they
+    came; before a sequence there is silence.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def split_sequences(n: int, split: int) -> tuple[npt.NDArray[np.int64], npt.NDAr
 
 
 def ecg_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
-    """Return windows of `n_steps` (16) steps of 4 ms; the label of a window is the band at its last step.
+    """Return windows of `n_steps` (8) steps of 4 ms; the label of a window is the band at its last step.
 
     Every step's band is in the step labels. A sequence has about six beats in 1,300 steps.
     """
