@@ -75,9 +75,7 @@ def parse_sequences(content: bytes, where: str) -> Sequences:
             f"(n, steps, {len(BANDS)}) and (n, 1); get it anew"
         )
     if not (np.isin(x, (END_MARK, 0, 1)).all() and np.isin(y, (0, 1)).all() and y.sum(axis=2).max(initial=0) <= 1):
-        raise DataError(
-            f"file {where!r}: x must hold -1, 0 or 1 and y at most one 1 a step; get it anew"
-        )
+        raise DataError(f"file {where!r}: x must hold -1, 0 or 1 and y at most one 1 a step; get it anew")
     labels = np.where(y.any(axis=2), y.argmax(axis=2), NO_LABEL)
     labels[np.arange(length) >= used.astype(np.int64) - 1] = NO_LABEL
     return Sequences(x == 1, labels.astype(np.int64))

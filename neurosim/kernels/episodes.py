@@ -109,7 +109,7 @@ def play(p, s, w, plan, world, scales, sign):
                 n_firing = cartpole.list_firing(w.drives, t, world.n_input_steps, w.firing)
             load_inputs(p, s, w.firing, 0, n_firing)
             update_all(p, s, w.counts)
-            if sign == 0 and t + 1 < plan.n_steps:  # spikes of the last step are never delivered
+            if sign == 0 and plan.n_pairs and t + 1 < plan.n_steps:  # spikes of the last step are never delivered
                 trace_spikes(p, s, w)
         if sign == 0:
             w.statistics[TOTALS, MARGIN] += abs(np.int64(z[1]) - np.int64(z[0]))

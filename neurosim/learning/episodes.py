@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from neurosim.backend import check_threads
 from neurosim.codes import OFFSET, PERTURBED, THRESHOLD, WEIGHT_BITS
-from neurosim.config import RuleConfig, TrainConfig
+from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
 from neurosim.episodeplan import (
     DIFFERENCE,
@@ -29,7 +29,6 @@ from neurosim.episodeplan import (
     make_episode_scratch,
 )
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
-from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.calibrate import floor_log2_ratio
 from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, stream_key
 from neurosim.learning.population import learned_weights
@@ -223,9 +222,7 @@ class EpisodeTrainer:
                 "set rule.form=scalar and rule.rank=1"
             )
         if backend not in PLAYERS:
-            raise FeatureError(
-                f"backend {backend!r}: plays no episodes; choose one of {', '.join(PLAYERS)}"
-            )
+            raise FeatureError(f"backend {backend!r}: plays no episodes; choose one of {', '.join(PLAYERS)}")
         if program.network.n_inputs % N_STATE or program.network.n_inputs < 2 * N_STATE:
             raise ConfigError(
                 f"network {program.network.name!r}: {program.network.n_inputs} inputs cannot code {N_STATE} numbers alike; "
@@ -238,7 +235,9 @@ class EpisodeTrainer:
             error_bits=rule.error_bits, residual_bits=rule.residual_bits,
         )  # fmt: skip
         if self.plan.n_classes != N_ACTIONS:
-            raise ConfigError(f"group {readout!r}: {self.plan.n_classes} neurons cannot choose one of two sides; give it 2")
+            raise ConfigError(
+                f"group {readout!r}: {self.plan.n_classes} neurons cannot choose one of two sides; give it 2"
+            )
         self.world = World(np.array(RANGES, np.int64), n_input_steps, MAX_PERIODS)
         self.player: Player = PLAYERS[backend](program, self.plan, self.world, check_threads(threads))
         self.generation, self.episodes = 0, 0
@@ -258,7 +257,9 @@ class EpisodeTrainer:
         for c in range(len(shifts)):
             part = np.abs(votes[self.plan.votes_of(c)])
             mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
-            wanted = (int(self.rule.step * 256) << self.plan.residual_bits) >> (16 - int(self.plan.plastic[c, WEIGHT_BITS]))
+            wanted = (int(self.rule.step * 256) << self.plan.residual_bits) >> (
+                16 - int(self.plan.plastic[c, WEIGHT_BITS])
+            )
             shifts[c] = floor_log2_ratio(mean * FULL_STEP, max(1, wanted))
         self.scales = self.scales._replace(step_shift=shifts)
 
@@ -285,24 +286,22 @@ class EpisodeTrainer:
             moved=int(update_counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_weights,
         )
 
-    def test(self, n_episodes: int, first: int = 0) -> npt.NDArray[np.int64]:
-        """Return the lengths of unperturbed episodes from start states that are never learned from, (n_episodes,).
+    def test(self, n_episodes: int, which: int) -> Played:
+        """Play unperturbed episodes from start states that are never learned from.
 
         Parameters
         ----------
         n_episodes : int
-        first : int
+        which : int
             Names the set of start states.
         """
-        plan = self.plan._replace(n_pairs=0)
-        key = stream_key(self.seed, STREAM_TEST, first)
-        return self.player.play(plan, self.scales, key, 0, n_episodes).lengths[:, 0]
+        return self.player.play(
+            self.plan._replace(n_pairs=0), self.scales, stream_key(self.seed, STREAM_TEST, which), 0, n_episodes
+        )
 
     def _play(self, stream: int, generation: int) -> Played:
         starts = stream_key(self.seed, STREAM_STARTS, stream, generation)
-        played = self.player.play(
-            self.plan, self.scales, starts, stream_key(self.seed, stream, generation), self.batch
-        )
+        played = self.player.play(self.plan, self.scales, starts, stream_key(self.seed, stream, generation), self.batch)
         self.episodes += played.lengths.size
         return played
 

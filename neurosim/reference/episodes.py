@@ -99,7 +99,11 @@ class EpisodePlayer:
 
         if sign == 0:
             self.trace[:] = 0
-        totals, ranges, n_input_steps = self.statistics[TOTALS], tuple(self.world.ranges.tolist()), self.world.n_input_steps
+        totals, ranges, n_input_steps = (
+            self.statistics[TOTALS],
+            tuple(self.world.ranges.tolist()),
+            self.world.n_input_steps,
+        )
         period = 0
         while period < self.world.max_periods and not cartpole.has_failed(state):
             drives = cartpole.drive(state, self.n_tuned, ranges)
@@ -107,7 +111,7 @@ class EpisodePlayer:
             for t in range(self.plan.n_steps):
                 firing = [t < n_input_steps and cartpole.fires(each, t, n_input_steps) for each in drives]
                 self.chip.step(np.array(firing, np.bool_), noise)
-                if sign == 0 and t + 1 < self.plan.n_steps:
+                if sign == 0 and self.plan.n_pairs and t + 1 < self.plan.n_steps:
                     self._trace_spikes()
             left, right = (int(z) for z in self.chip.v[self.readout])
             totals[MARGIN] += abs(right - left) if sign == 0 else 0

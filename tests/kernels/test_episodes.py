@@ -15,7 +15,9 @@ from neurosim.program import Program
 from neurosim.reference.noise import fold, signs
 
 
-def small(factor: str, hidden: tuple[int, ...] = (8,), n_pairs: int = 2, shift: int = 0) -> tuple[Program, LearnPlan, EpisodeScales]:
+def small(
+    factor: str, hidden: tuple[int, ...] = (8,), n_pairs: int = 2, shift: int = 0
+) -> tuple[Program, LearnPlan, EpisodeScales]:
     """A network of a few neurons, its plan, and perturbations that change what it does."""
     config = NetworkConfig(hidden=hidden, n_steps=3, tau_mem=0.05)
     program = compile_network(build_network(config, 16, 2, 3, "small"))
