@@ -13,13 +13,12 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, assignments
 from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
+from neurosim.episodeplan import N_ACTIONS, N_STATE
 from neurosim.errors import DataError, ModelFileError
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.episodes import (
     EPOCH,
     MAX_PERIODS,
-    N_ACTIONS,
-    N_STATE,
     N_TUNED,
     EpisodeGeneration,
     EpisodeTrainer,

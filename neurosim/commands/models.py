@@ -46,9 +46,6 @@ def run(
     check_one_source(source, task)
     get_backend(backend)
     loaded = load(model)
-    if task_of(loaded, task) in EPISODE_TASKS:
-        _evaluate_controller(loaded, backend, limit, usable_threads(threads), as_json)
-        return
     events, labels = events_of(loaded, source, task, None if source else sample, None)
     result = run_model(
         replace(loaded, network=_probed(loaded.network)), events,
