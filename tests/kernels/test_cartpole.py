@@ -63,7 +63,8 @@ def test_advance_equals_twin() -> None:
 @pytest.mark.parametrize("key", [0, 1, 2**64 - 1])
 def test_start_and_whole_episodes_equal_twin(key: int) -> None:
     moved, state = np.zeros(4, np.int64), twin.start(key)
-    kernel.start(np.uint64(key), moved)
+    with np.errstate(over="ignore"):  # hashes wrap, and say so where kernels run as plain Python
+        kernel.start(np.uint64(key), moved)
     t = 0
     while t < 300 and not twin.has_failed(state):
         assert tuple(moved.tolist()) == state
