@@ -9,7 +9,8 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.config import NetworkConfig
 from neurosim.episodeplan import DIFFERENCE, LENGTH, PERIODS, SOLVED, TIES, TOTALS, EpisodeScales, World
 from neurosim.learning.build import READOUT, build_network, run_steps
-from neurosim.learning.episodes import RANGES, KernelPlayer, Played, TwinPlayer
+from neurosim.learning.episodes import RANGES
+from neurosim.learning.players import KernelPlayer, Played, TwinPlayer
 from neurosim.learnplan import LearnPlan, initial_weights, make_plan
 from neurosim.program import Program
 from neurosim.reference.noise import fold, signs

@@ -14,7 +14,8 @@ from neurosim.episodeplan import DIFFERENCE, DRIVE, DRIVE_STEPS, TOTALS
 from neurosim.episoderun import open_trainer, prepare_controller
 from neurosim.errors import BackendError, ConfigError, FeatureError, ModelFileError
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.episodes import PLAYERS, EpisodeTrainer
+from neurosim.learning.episodes import EpisodeTrainer
+from neurosim.learning.players import PLAYERS
 from neurosim.learning.population import learned_weights
 from neurosim.tasks import task_settings
 
