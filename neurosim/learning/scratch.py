@@ -54,7 +54,6 @@ class LearnScratch(NamedTuple):
     measured: npt.NDArray[np.int64]  # (R, C, N)
     classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
     z: npt.NDArray[np.int64]  # (C,)
-    total: npt.NDArray[np.int32]  # (64 * largest group, rounded up to 64) votes of a block of rows
 
 
 class UpdateScratch(NamedTuple):
@@ -65,9 +64,13 @@ class UpdateScratch(NamedTuple):
     factors: npt.NDArray[np.int32]  # (64, 64)
 
 
-def make_update_scratch() -> UpdateScratch:
-    """Allocate it."""
-    return UpdateScratch(np.zeros(ROWS, np.int64), np.zeros((ROWS, CHUNK), np.int64), np.zeros((ROWS, CHUNK), np.int32))
+def make_update_work(program: Program) -> tuple[npt.NDArray[np.int32], UpdateScratch]:
+    """Allocate the votes of a block of rows of weights, and what is listed while they are summed up."""
+    largest = int((program.arrays.group[:, STOP] - program.arrays.group[:, START]).max())
+    lists = UpdateScratch(
+        np.zeros(ROWS, np.int64), np.zeros((ROWS, CHUNK), np.int64), np.zeros((ROWS, CHUNK), np.int32)
+    )
+    return _aligned(ROWS * -(-largest // WORD) * WORD), lists
 
 
 def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> LearnScratch:
@@ -114,7 +117,6 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
         classes=np.zeros((3, plan.n_classes), np.int64),
         z=np.zeros(plan.n_classes, np.int64),
-        total=_aligned(ROWS * padded),
     )
 
 
