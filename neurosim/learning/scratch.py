@@ -54,6 +54,7 @@ class LearnScratch(NamedTuple):
     measured: npt.NDArray[np.int64]  # (R, C, N)
     classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
     z: npt.NDArray[np.int64]  # (C,)
+    total: npt.NDArray[np.int32]  # (largest group,) sums before their exponent
 
 
 class UpdateScratch(NamedTuple):
@@ -117,6 +118,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
         classes=np.zeros((3, plan.n_classes), np.int64),
         z=np.zeros(plan.n_classes, np.int64),
+        total=np.zeros(largest, np.int32),
     )
 
 
