@@ -42,7 +42,7 @@ from neurosim.kernels.factors import choose_groups, draw_post_factors, draw_pre_
 from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, spread
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
-from neurosim.kernels.layerwise import load_events, run_layers
+from neurosim.kernels.layerwise import load_events, run_layers, share_inputs
 from neurosim.kernels.noise import fold
 from neurosim.kernels.stepwise import run_steps
 
@@ -91,8 +91,10 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
         fitness_plus = np.int64(0)
         w.trace[:] = 0
         w.near[:] = 0
-        load_events(p, x, w, plan, 1 + 2 * n_pairs, event_start, event_neuron, n_event_steps, first_row)
-        for member in range(1 + 2 * n_pairs):  # unperturbed, then plus and minus of each pair
+        load_events(p, x, w, plan, event_start, event_neuron, n_event_steps, first_row)
+        for member in range(1 + 2 * plan.n_pairs):  # unperturbed, then plus and minus of each pair
+            if member > 2 * n_pairs:
+                break
             sign = 0 if member == 0 else 1 - 2 * ((member + 1) % 2)
             if sign == 1:
                 pair_key = fold(fold(key, i), (member - 1) // 2)
@@ -102,9 +104,9 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
                     draw_pre_factors(p, x, w, plan, pair_key, normal, counts)
                     share_drive(p, x, w, plan)
             if s is None:
-                run_layers(p, x, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+                run_layers(p, x, w, plan, scales, sign, statistics, counts)
             else:
-                run_steps(p, x, s, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+                run_steps(p, x, s, w, plan, scales, sign, statistics, counts)
             for o in range(plan.n_classes):
                 w.z[o] = w.last_v[x.first[plan.readout] + o]
             fitness = np.int64(0)
@@ -118,6 +120,9 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
                 statistics[STAT_TOTALS, SPREAD] += spread(w.z)
                 finish_traces(p, x, w, plan, statistics, counts)
                 start_credit(p, x, w, plan, scales, response, counts)
+                if fitness > plan.skip:
+                    n_pairs = 0
+                share_inputs(p, x, w, plan, 2 * n_pairs, counts)
             elif sign == 1:
                 fitness_plus = fitness
                 for o in range(plan.n_classes):
@@ -132,6 +137,8 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
             if n_pairs == 0:
                 draw_pre_factors(p, x, w, plan, key, normal, counts)
             hand_in(p, x, w, plan, i, pre, post, counts)
+        elif plan.factor < FACTOR_FULL and n_pairs == 0:
+            pre[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
     count_spikes(p, w, counts)
 
 

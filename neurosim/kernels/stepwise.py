@@ -31,7 +31,7 @@ from neurosim.kernels.layerwise import (
 
 
 @jit
-def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
+def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
     """Run the network from rest; as `neurosim.kernels.layerwise.run_layers`, for any network.
 
     s : Scratch
@@ -52,7 +52,7 @@ def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
-                    deliver_steps(p, x, w, connection, t, t + 1, target, runs if phase == 0 else 1, counts)
+                    deliver_steps(p, x, w, connection, t, t + 1, target, counts)
         for group in range(len(p.group)):
             if p.group[group, MODEL] == MODEL_INPUT:
                 continue

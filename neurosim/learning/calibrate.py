@@ -101,6 +101,26 @@ def quantize_response(
     return scales._replace(group=group), response
 
 
+def row_steps(plan: LearnPlan, scales: Scales, step_256: int, full_step: int) -> Scales:
+    """Set each connection's step shift for rows whose votes are measured against their own root mean square.
+
+    A vote of that size then changes a weight by `step_256` / 256 of an 8-bit weight step, up to a factor below 2, which
+    `row_step_size` makes up for.
+    """
+    shifts = scales.step_shift.copy()
+    for c in range(len(plan.connections)):
+        exponent = floor_log2_ratio(step_256, 256) + plan.residual_bits - (8 - int(plan.plastic[c, WEIGHT_BITS]))
+        shifts[c] = full_step.bit_length() - 1 - exponent
+    return scales._replace(step_shift=shifts)
+
+
+def row_step_size(remaining: int, step_256: int) -> int:
+    """Return the step of a generation: what is left of the full step, times the part of the wanted size beyond a power of two."""
+    exponent = floor_log2_ratio(step_256, 256)
+    part = (step_256 << 8) >> (8 + exponent) if exponent > -8 else 256  # 256..511
+    return max(1, remaining * part >> 8)
+
+
 def calibrate_steps(
     scales: Scales, plan: LearnPlan, votes: npt.NDArray[np.int64], step_256: int, full_step: int
 ) -> Scales:

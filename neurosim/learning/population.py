@@ -43,6 +43,9 @@ class Step(NamedTuple):
     size: int  # an integer that decays over the run
     shift: npt.NDArray[np.int64]  # (P,) weight change = vote * size >> shift
     key: int  # names the rounding noise
+    power: npt.NDArray[np.int64] = np.zeros(0, np.int64)  # (F,) by row, changed in place; (0,): one step for all rows
+    memory: int = 0  # the power forgets 2**-memory in each generation
+    age: int = 1  # generations that it holds, this one included
 
 
 class Updated(NamedTuple):
@@ -195,7 +198,7 @@ class SimulatorLearner:
         def block(number: int) -> None:
             saturated[number] = update_rows(
                 self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
-                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key),
+                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key), step.power, step.memory, step.age,
                 *self.update_work[number], counts[number],
             )  # fmt: skip
 
@@ -234,7 +237,10 @@ class TwinUpdates:
         """Apply votes; see `Learner.update`."""
         from neurosim.reference.weights import update_weights
 
-        new = update_weights(self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key)
+        power = step.power if len(step.power) else None
+        new = update_weights(
+            self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key, power, step.memory, step.age
+        )
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
         for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
             counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
     FACTOR_TRACE,
+    FIRST_FACTOR,
     FITNESS_LIMIT,
     FORM_RESPONSE,
     LIKELIHOOD,
@@ -29,6 +32,8 @@ from neurosim.learning.calibrate import (
     calibrate_temperature,
     initial_scales,
     quantize_response,
+    row_step_size,
+    row_steps,
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
@@ -37,7 +42,8 @@ from neurosim.program import Program
 
 FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
-STATE_VERSION = 1  # of what a checkpoint holds
+POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
+STATE_VERSION = 2  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
@@ -54,6 +60,11 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
             f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
             "lower batch, rule.pairs or network.n_steps"
         )
+
+
+def skip_level(probability: float) -> int:
+    """Return the binary logarithm of a probability in 1/256, rounded down: a setting, read before any noise is drawn."""
+    return math.floor(256 * math.log2(probability)) if probability < 1 else 0
 
 
 class Generation(NamedTuple):
@@ -98,7 +109,8 @@ class Trainer:
         self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
         self.plan: LearnPlan = make_plan(
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
-            error_bits=rule.error_bits, residual_bits=rule.residual_bits,
+            error_bits=rule.error_bits, residual_bits=rule.residual_bits, pair_every=rule.pair_every,
+            one_group=rule.one_group, gate=rule.gate, skip=skip_level(rule.skip),
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
@@ -106,6 +118,8 @@ class Trainer:
         self.full = initial_weights(program, self.plan)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
         self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
+        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if rule.row_step else 0, np.int64)
+        self.row_memory = max(0, POWER_SAMPLES.bit_length() - batch.bit_length())
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -122,6 +136,9 @@ class Trainer:
                 self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
             self._accumulate(outcome)
         outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
+        if self.rule.row_step:
+            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
+            return
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
 
     def step(self) -> Generation:
@@ -130,7 +147,12 @@ class Trainer:
             self.prepare()
         g = self.generation
         remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        step = Step(max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g))
+        key = stream_key(self.seed, STREAM_ROUNDING, g)
+        if self.rule.row_step:
+            size = row_step_size(max(1, remaining), int(self.rule.step * 256))
+            step = Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
+        else:
+            step = Step(max(1, remaining), self.scales.step_shift, key)
         outcome, updated = self.learner.learn(
             self.full, self._samples(g * self.batch), self.response, self.scales,
             stream_key(self.seed, STREAM_PAIRS, g), step,
@@ -218,6 +240,7 @@ class Trainer:
         arrays: dict[str, npt.NDArray[Any]] = {
             "full": self.full.copy(),
             "accumulated": self.accumulated.copy(),
+            "power": self.power.copy(),
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
@@ -247,6 +270,7 @@ class Trainer:
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
+        self.power = arrays["power"].astype(np.int64)
         self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(

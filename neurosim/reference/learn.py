@@ -96,7 +96,8 @@ class Learner:
         pre = self._trace_factors(trace)
         self._gate(near)
         sample_key = fold(key, position)
-        for pair in range(plan.n_pairs if position % plan.pair_every == 0 else 0):
+        has_pairs = position % plan.pair_every == 0 and likelihood <= plan.skip
+        for pair in range(plan.n_pairs if has_pairs else 0):
             pair_key = fold(sample_key, pair)
             self._choose_groups(position * plan.n_pairs + pair)
             post = self._post_factors(pair_key)
