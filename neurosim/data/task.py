@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,10 @@ class Task:
     description, source, licence, attribution : str
     images : (n_test, rows, columns) uint8 or None
         The test samples as pictures, for reports.
+    copies : function of int to Events, or None
+        Called with the number of an epoch (from 0): the training samples as that epoch sees them, changed anew for
+        each, in the order of `train_labels`, so that one epoch's events are in memory at a time; `train_events` are
+        those of epoch 0. None: every epoch sees `train_events`.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Task:
     licence: str
     attribution: str
     images: npt.NDArray[np.uint8] | None = None
+    copies: Callable[[int], Events] | None = None
 
 
 def refuse_copies(name: str, augment: bool) -> None:
