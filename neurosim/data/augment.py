@@ -66,8 +66,8 @@ def warped(images: npt.NDArray[np.uint8], limits: Warp, key: int, first: int = 0
     --------
     >>> picture = np.zeros((1, 3, 3), np.uint8)
     >>> picture[0, 1, 1] = 200
-    >>> warped(picture, Warp(shift=256), key=1).sum() <= 200
-    np.True_
+    >>> int(warped(picture, Warp(), key=1).sum())
+    200
     """
     from neurosim.kernels.warp import CELLS, warp
 
