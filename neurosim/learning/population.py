@@ -86,6 +86,10 @@ class Learner(Protocol):
         """Put weights (with residual bits) on the chip."""
         ...
 
+    def show(self, events: Events) -> None:
+        """Take other input spikes for the same training samples."""
+        ...
+
     def close(self) -> None:
         """Free threads and memory."""
         ...
@@ -221,6 +225,10 @@ class SimulatorLearner:
             start = int(self.arrays.conn[connection, OFFSET])
             self.arrays.dense8[start : start + len(mantissa)] = mantissa
 
+    def show(self, events: Events) -> None:
+        """Take other input spikes; see `Learner.show`."""
+        self.events = check_events(events, self.program.network.n_inputs)
+
     def close(self) -> None:
         """End the worker threads."""
         self.pool.shutdown()
@@ -295,6 +303,11 @@ class ReferenceLearner(TwinUpdates):
         check_batch(ids, response, self.plan, self.program, self.events)
         twin = Twin(self.program, self.plan, scales, self.weights)
         return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
+
+    def show(self, events: Events) -> None:
+        """Take other input spikes; see `Learner.show`."""
+        self.events = check_events(events, self.program.network.n_inputs)
+        self.inputs = self.events.to_dense()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -99,11 +99,14 @@ class Trainer:
     backend : str
     threads : int
         Does not change any result.
+    copies : function of int to Events, optional
+        The training samples as an epoch sees them, by the epoch's number; `events` are those of epoch 0.
     """
 
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.NDArray[np.int64], *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
+        copies: Callable[[int], Events] | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
@@ -114,6 +117,7 @@ class Trainer:
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
+        self.copies, self._shown = copies, 0
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
@@ -153,6 +157,7 @@ class Trainer:
             step = Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
         else:
             step = Step(max(1, remaining), self.scales.step_shift, key)
+        self._show(g)
         outcome, updated = self.learner.learn(
             self.full, self._samples(g * self.batch), self.response, self.scales,
             stream_key(self.seed, STREAM_PAIRS, g), step,
@@ -168,7 +173,15 @@ class Trainer:
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
+        self._show(position)
         return self.learner.evaluate(self._samples(position * self.batch), self.response, self.scales, key)
+
+    def _show(self, position: int) -> None:
+        """Show the copies of the epoch that a batch begins in."""
+        epoch = position * self.batch // self.n_samples
+        if self.copies is not None and epoch != self._shown:
+            self.learner.show(self.copies(epoch))
+            self._shown = epoch
 
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
