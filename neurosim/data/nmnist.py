@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from neurosim.events import Events
 
 N_CLASSES = 10
 N_STEPS = 9
+BLOCK = 32  # recordings encoded together
 NUMBER_BITS = 16  # of a recording's name; above it stands the number of its copy
 EVENT_BYTES = 5
 DURATION_US = 315_000  # three saccades of 105 ms; what comes later joins the last step
@@ -112,8 +114,9 @@ def encode_recordings(recordings: Iterable[Recording], code: EventCode) -> Event
 
 def add_recordings(collected: EventCollector, recordings: Iterable[Recording], code: EventCode) -> None:
     """Add recordings as `encode_recordings` does."""
-    for recording in recordings:
-        collected.add(code.spikes(count_events(recording, code.n_steps)[None]))
+    stream = iter(recordings)
+    while block := list(islice(stream, BLOCK)):
+        collected.add(code.spikes(np.array([count_events(recording, code.n_steps) for recording in block])))
 
 
 def warped_copies(recordings: list[Recording], numbers: npt.NDArray[np.int64], n_copies: int) -> Iterator[Recording]:
