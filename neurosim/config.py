@@ -46,6 +46,15 @@ class NetworkConfig:
     threshold: float = with_key(
         1.0, Key("Firing threshold, in units of the weights before quantising.", 0, 1e6, positive=True)
     )
+    gain: float = with_key(
+        1.28,
+        Key(
+            "Initial weights are uniform within gain * threshold / sqrt(inputs); larger where few inputs fire.",
+            0,
+            100.0,
+            positive=True,
+        ),
+    )
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
     dt: float = with_key(
         1e-3,
