@@ -151,7 +151,7 @@ def share_drive(p, x, w, plan):
     for c in range(len(plan.plastic) - 1):
         connection = plan.plastic[c, CONNECTION]
         source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
-        if p.group[source, MODEL] != MODEL_INPUT or not w.active[group]:
+        if p.group[source, MODEL] != MODEL_INPUT or not plan.group[group, PERTURBED]:
             continue
         lane, n_pre = x.first[source], p.group[source, STOP] - p.group[source, START]
         n_post = p.group[group, STOP] - p.group[group, START]

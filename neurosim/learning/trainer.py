@@ -36,7 +36,7 @@ from neurosim.learning.calibrate import (
     row_steps,
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
-from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
+from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
 from neurosim.program import Program
 
@@ -147,29 +147,47 @@ class Trainer:
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
+        return self.advance(1)[0]
+
+    def advance(self, most: int) -> list[Generation]:
+        """Run up to so many generations, at least one: no further than the next calibration or the end of the epoch.
+
+        The generations are the same in any portions.
+        """
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        key = stream_key(self.seed, STREAM_ROUNDING, g)
-        if self.rule.row_step:
-            size = row_step_size(max(1, remaining), int(self.rule.step * 256))
-            step = Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
-        else:
-            step = Step(max(1, remaining), self.scales.step_shift, key)
+        until = min(g + most, self.n_generations, (g // RECALIBRATE_EVERY + 1) * RECALIBRATE_EVERY)
+        if self.copies is not None:  # the first generation that begins in the next epoch sees other copies
+            epoch = g * self.batch // self.n_samples
+            until = min(until, -(-(epoch + 1) * self.n_samples // self.batch))
         self._show(g)
-        outcome, updated = self.learner.learn(
-            self.full, self._samples(g * self.batch), self.response, self.scales,
-            stream_key(self.seed, STREAM_PAIRS, g), step,
-        )  # fmt: skip
-        self._accumulate(outcome)
-        update_counts, n_saturated = updated
-        if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
-            self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
-        if (g + 1) % RECALIBRATE_EVERY == 0:
-            self._calibrate_noise(outcome)
-        self.generation = g + 1
-        return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
+        numbers = range(g, max(g + 1, until))
+        found = self.learner.learn(
+            self.full,
+            Memory(self.accumulated, self.response, self.rule.memory),
+            np.stack([self._samples(i * self.batch) for i in numbers]),
+            self.scales,
+            [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
+            [self._step(i) for i in numbers],
+        )
+        shown = []
+        for outcome, updated in found:
+            if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
+                self.counts = None if outcome.counts is None else self.counts + outcome.counts + updated.counts
+            self.generation += 1
+            shown.append(self._summary(outcome, updated))
+        if self.generation % RECALIBRATE_EVERY == 0:
+            self._calibrate_noise(found[-1][0])
+        return shown
+
+    def _step(self, g: int) -> Step:
+        remaining = max(1, (self.n_generations - g) * FULL_STEP // self.n_generations)
+        key = stream_key(self.seed, STREAM_ROUNDING, g)
+        if not self.rule.row_step:
+            return Step(remaining, self.scales.step_shift, key)
+        size = row_step_size(remaining, int(self.rule.step * 256))
+        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
@@ -186,7 +204,7 @@ class Trainer:
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
         if self.plan.form == FORM_RESPONSE:
-            self.learner.remember(outcome.measured, self.accumulated, self.response, self.rule.memory)
+            self.learner.remember(outcome.measured, Memory(self.accumulated, self.response, self.rule.memory))
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
@@ -208,7 +226,7 @@ class Trainer:
             self._order = (epoch, permutation(stream_key(self.seed, STREAM_ORDER, epoch), self.n_samples))
         return self._order[1]
 
-    def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
+    def _summary(self, outcome: Outcome, updated: Updated) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
         for i, group in enumerate(self.program.network.ordered_groups):
             if self.plan.group[i].any() and i != self.plan.readout:
@@ -220,8 +238,8 @@ class Trainer:
             n_samples=self.batch,
             likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
             rates=rates,
-            moved=n_moved / self.plan.n_weights,
-            saturated=n_saturated / self.plan.n_weights,
+            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_weights,
+            saturated=updated.n_saturated / self.plan.n_weights,
         )
 
     @property
