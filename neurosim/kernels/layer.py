@@ -209,10 +209,10 @@ def _typed(mode: int) -> Any:
     arrays = [types.int32, types.int32, types.uint16, types.int64, *(6 * [types.int32]), types.uint16, types.uint16,
               types.int32, types.int64]  # fmt: skip
 
-    def typed(typing, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted):  # fmt: skip
-        given = [n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold, half,
-                 bias, fired, near, last_v, counted]  # fmt: skip
+    def typed(typing, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
+              threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
+        given = [n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+                 half, bias, fired, near, last_v, counted]  # fmt: skip
         return call(name, types.void, numbers + arrays, given, _write(mode))
 
     return intrinsic(typed)

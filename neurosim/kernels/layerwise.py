@@ -100,8 +100,8 @@ def note_spikes(p, w, group, listed, n_spikes, runs):
 def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
     """Run the network from rest, unperturbed (sign 0) or as a member of a pair (+1, -1).
 
-    The unperturbed run sums up what inputs send, counts the spikes of neurons into the traces and notes who came near its
-    threshold; `runs` is how many runs share the inputs' sums.
+    The unperturbed run sums up what inputs send, counts the spikes of neurons into the traces and notes who came near
+    its threshold; `runs` is how many runs share the inputs' sums.
     """
     n_lanes = len(x.valid)
     for place in range(len(x.order)):
@@ -131,18 +131,18 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
                 set_noise(p, x, w, plan, scales, group, 0, plan.n_steps, sign, in_lanes(plan), statistics)
             if not in_lanes(plan):
                 run_signs(
-                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u,
+                    x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
-                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u,
+                    x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
         else:
             run_quiet(
-                n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u,
+                x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
             )  # fmt: skip
         count_updates(group, plan.n_steps * n, w.counted, counts)
         n_words = (n + WORD - 1) // WORD
@@ -254,7 +254,7 @@ def set_noise(p, x, w, plan, scales, group, first_step, last_step, sign, spread,
 
 @jit
 def set_full_noise(p, x, w, plan, scales, group, first_step, last_step, sign, statistics):
-    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over the sources that fired."""
+    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over who fired."""
     lane, n_lanes = x.first[group], len(x.valid)
     n = p.group[group, STOP] - p.group[group, START]
     exponent = scales.group[group, NOISE_EXP]

@@ -14,8 +14,8 @@ BLOCK = 16  # rows whose votes are summed up together: they stay in the first ca
 def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, totals, counts):
     """Sum up the votes of some rows of weights, and apply them.
 
-    A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a
-    row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
+    A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of
+    a row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
 
     Parameters
     ----------

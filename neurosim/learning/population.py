@@ -154,7 +154,10 @@ class SimulatorLearner:
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
             columns = slice(lane, lane + int(where[STOP] - where[START]))
             # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
-            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            pre, post = (
+                self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64),
+                self.terms.post[:, :, columns].astype(np.float64),
+            )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
         summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
         return np.asarray(np.concatenate(parts) + summed)
