@@ -12,7 +12,7 @@ from neurosim.config import TrainConfig, override
 from neurosim.counters import COLUMN
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Outcome, open_learner
+from neurosim.learning.population import Outcome, Step, open_learner
 from neurosim.learning.trainer import Trainer
 from neurosim.learnplan import initial_weights
 from neurosim.modelfile import Model, pack_model
@@ -47,7 +47,8 @@ def test_two_generations_with_an_update_between(
         full = initial_weights(case.program, case.plan)
         learner.load(full)
         first = learner.evaluate(case.ids, case.response, case.scales, KEY)
-        counts, n_saturated = learner.update(full, first.votes, 200, np.full(len(case.plan.connections), 2), KEY + 1)
+        step = Step(200, np.full(len(case.plan.connections), 2), KEY + 1)
+        counts, n_saturated = learner.update(full, first.votes, step)
         second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
         learner.close()
         results.append((first, second, full, counts[:, COLUMN["weight_updates"]], n_saturated))

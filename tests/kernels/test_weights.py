@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from random_networks import LearningCase, learning_case
+from random_networks import LAYOUTS, LearningCase, learning_case
 
-from neurosim.codes import OFFSET
+from neurosim.codes import FIRST_FACTOR, OFFSET, START, STOP, TARGET
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.kernels.weights import update_weights
+from neurosim.kernels.weights import BLOCK, update_rows
+from neurosim.layerplan import lay_lanes
 from neurosim.learning.population import learned_weights
+from neurosim.learning.scratch import ROWS
 from neurosim.learnplan import initial_weights
 from neurosim.reference.weights import update_weights as twin
 
@@ -17,7 +19,10 @@ KEY = 4242
 class Updated:
     """The kernel run on copies."""
 
-    def __init__(self, case: LearningCase, full, votes, step=1, shift=0, key=KEY) -> None:
+    def __init__(
+        self, case: LearningCase, full, votes, step=1, shift=0, key=KEY, parts=None, terms=None, cuts=()
+    ) -> None:
+        """`votes` (W,) in all; the kernel gets `parts` (n, W) of them, and `terms` pre and post, where these are given."""
         self.arrays = case.program.arrays._replace(dense8=case.program.arrays.dense8.copy())
         self.plan, self.full = case.plan, np.array(full, np.int32)
         for c in range(len(self.plan.connections)):  # what the chip holds before
@@ -26,10 +31,18 @@ class Updated:
         self.shift = np.broadcast_to(shift, len(self.plan.connections)).astype(np.int64)
         self.before, self.votes = self.full.astype(np.int64), np.asarray(votes, np.int64)
         self.step, self.key = step, key
-        with np.errstate(over="ignore"):
-            self.n_saturated = update_weights(
-                self.arrays, self.plan, self.full, self.votes, step, self.shift, np.uint64(key), self.counts
-            )
+        n_rows = int(self.plan.plastic[-1, FIRST_FACTOR])
+        largest = max(stop - start for start, stop in case.program.arrays.group[:, [START, STOP]].tolist())
+        lanes, totals = lay_lanes(case.program), np.zeros(ROWS * largest, np.int32)
+        pre, post = terms or (np.zeros((1, 0, n_rows), np.int16), np.zeros((1, 0, lanes.n), np.int32))
+        given = np.array(self.votes[None] if parts is None else parts, np.int32)
+        bounds, self.n_saturated = [0, *cuts, n_rows], 0
+        for first, last in zip(bounds, bounds[1:], strict=False):
+            with np.errstate(over="ignore"):
+                self.n_saturated += update_rows(
+                    self.arrays, lanes, self.plan, pre, post, given, first, last, self.full, step, self.shift,
+                    np.uint64(key), totals, self.counts,
+                )  # fmt: skip
         first = len(case.program.group_names)
         self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]
 
@@ -70,6 +83,43 @@ def test_kernel_equals_twin_and_stays_in_range(bits: int, residual_bits: int) ->
             updated = Updated(case, full, votes, int(rng.integers(1, 300)), shift, int(rng.integers(2**62)))
             updated.assert_equals_twin()
             assert low <= updated.full.min() and updated.full.max() <= high
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("rank", "n_terms", "n_parts"), [(1, 1, 0), (2, 5, 1), (3, 40, 2), (1, 0, 3)])
+def test_votes_are_the_sum_of_all_terms_and_parts(layout: str, rank: int, n_terms: int, n_parts: int) -> None:
+    """A synapse's vote is the sum over ranks and terms of pre times post, and of what each thread has summed already."""
+    case, rng = case_with(layout=layout), np.random.default_rng(rank + n_terms)
+    plan, lanes = case.plan, lay_lanes(case.program)
+    pre = rng.integers(-50, 51, (rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR]))).astype(np.int16)
+    pre *= rng.random(pre.shape) < 0.4  # many sources are silent
+    post = rng.integers(-4095, 4096, (rank, n_terms, lanes.n)).astype(np.int32)
+    parts = rng.integers(-(10**6), 10**6, (n_parts, plan.n_weights))
+    votes = parts.sum(axis=0)
+    for c, index in enumerate(plan.connections):
+        connection = case.program.network.connections[index]
+        first, lane = int(plan.plastic[c, FIRST_FACTOR]), int(lanes.first[case.program.arrays.conn[index, TARGET]])
+        n_post, n_pre = connection.shape
+        local = post[:, :, lane : lane + n_post].astype(np.int64)
+        votes[plan.votes_of(c)] += np.einsum(
+            "rsj,rsk->jk", pre[:, :, first : first + n_pre].astype(np.int64), local
+        ).ravel()
+    full = rng.integers(*full_range(case, 0), plan.n_weights)
+    updated = Updated(case, full, votes, 3, 12, parts=parts.reshape(-1, plan.n_weights), terms=(pre, post))
+    assert n_terms + n_parts == 0 or np.any(updated.full != full)
+    updated.assert_equals_twin()
+    n_rows = int(plan.plastic[-1, FIRST_FACTOR])
+    for cuts in ((1,), (n_rows // 3, n_rows // 3, n_rows - 1), tuple(range(0, n_rows, BLOCK // 2 + 1))):
+        split = Updated(case, full, votes, 3, 12, parts=parts.reshape(-1, plan.n_weights), terms=(pre, post), cuts=cuts)
+        np.testing.assert_array_equal(split.full, updated.full)
+        np.testing.assert_array_equal(split.counts, updated.counts)
+        assert split.n_saturated == updated.n_saturated
+        for c in range(len(plan.connections)):
+            np.testing.assert_array_equal(split.rows(c), updated.rows(c))
+
+
+def test_rows_of_one_block_fit_the_scratch() -> None:
+    assert BLOCK == ROWS
 
 
 @pytest.mark.parametrize("bits", range(1, 9))

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from dense_rule import DenseRule
-from random_networks import LAYOUTS, RULES, LearningCase, learning_case
+from random_networks import LAYOUTS, RULES, VARIANTS, LearningCase, learning_case
 
 from neurosim.backend import BUILT_IN
 from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
@@ -15,9 +15,12 @@ from neurosim.compile_network import compile
 from neurosim.counters import COLUMN
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
-from neurosim.learning.population import Outcome, learned_weights, make_learn_scratch, open_learner
+from neurosim.layerplan import lay_lanes
+from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
+from neurosim.learning.scratch import make_learn_scratch, make_terms
 from neurosim.learnplan import Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe
+from neurosim.normaltable import normal_table
 from neurosim.reference.learn import Learner
 from neurosim.reference.noise import fold, signs
 from neurosim.simulator import SimulatorBackend
@@ -47,10 +50,12 @@ def rows_by_pre(matrices: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
-def test_votes_are_the_dense_formula(layout: str, form: str, factor: str, rank: int) -> None:
+@pytest.mark.parametrize(("form", "factor", "rank", "more"), [*((*rule, {}) for rule in RULES), *VARIANTS])
+def test_votes_are_the_dense_formula(
+    layout: str, form: str, factor: str, rank: int, more: dict[str, int | bool]
+) -> None:
     """Perturbing with shared scalars equals perturbing every weight, and local votes equal products of matrices."""
-    case = learning_case(layout, form, factor, rank, seed=3)
+    case = learning_case(layout, form, factor, rank, seed=3, **more)
     outcome, dense = evaluate(case), DenseRule(case).evaluate(KEY)
     np.testing.assert_array_equal(outcome.votes, rows_by_pre(dense.votes))
     assert outcome.predictions.tolist() == dense.predictions
@@ -80,7 +85,8 @@ def test_two_generations_with_updates_equal_the_reference(form: str, factor: str
         learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
         full = initial_weights(case.program, case.plan)
         first = learner.evaluate(case.ids, case.response, case.scales, KEY)
-        counts, n_saturated = learner.update(full, first.votes, 9, np.full(len(case.plan.connections), 2), KEY + 1)
+        step = Step(9, np.full(len(case.plan.connections), 2), KEY + 1)
+        counts, n_saturated = learner.update(full, first.votes, step)
         second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
         learner.close()
         assert counts[:, COLUMN["weight_updates"]].sum() > 0
@@ -237,11 +243,11 @@ def test_expected_scalar_vote_is_the_smoothed_finite_difference() -> None:
 
     rule = DenseRule(case)
     traces = rule.traces(rule.trial(0))
-    pre = {c.name: traces[c.source] for c in rule.plastic}
 
     def fitness(pattern: tuple[int, ...]) -> int:
         post = {"hidden": np.array([pattern[:n_hidden]]), "out": np.array([pattern[n_hidden:]])}
-        return rule.likelihood(rule.trial(0, rule.change(post, pre, 1)).z, 1)
+        directions = {c.name: post[c.target][:, :, None] * traces[c.source][:, None, :] for c in rule.plastic}
+        return rule.likelihood(rule.trial(0, rule.change(directions, 1)).z, 1)
 
     f = {pattern: fitness(pattern) for pattern in product((1, -1), repeat=n_hidden + n_out)}
     assert max(abs(value - f[tuple(-s for s in pattern)]) for pattern, value in f.items()) <= 127  # never clipped
@@ -290,18 +296,26 @@ def test_members_of_a_pair_are_exact_opposites(noise_exp: int) -> None:
 
 def test_everything_in_learning_is_integer() -> None:
     case = learning_case("two hidden", "response", "trace", 2)
-    arrays = [*case.plan[-2:], *case.scales[:2], *case.program.arrays, *make_learn_scratch(case.program, case.plan)]
+    lanes = lay_lanes(case.program)
+    arrays = [
+        *case.plan[-2:],
+        *case.scales[:2],
+        *case.program.arrays,
+        *make_learn_scratch(case.program, case.plan, lanes),
+    ]
+    arrays += [*lanes, *make_terms(case.plan, lanes, 2)[1:], normal_table()]
     for backend in BUILT_IN:
         learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 2)
         outcome = learner.evaluate(case.ids, case.response, case.scales, KEY)
         full = initial_weights(case.program, case.plan)
-        counts, n_saturated = learner.update(full, outcome.votes, 3, case.scales.step_shift, KEY)
+        counts, n_saturated = learner.update(full, outcome.votes, Step(3, case.scales.step_shift, KEY))
         learner.close()
         assert isinstance(n_saturated, int)
         assert {part.dtype for part in outcome} == {np.dtype(np.int64)}
         arrays += [*outcome, full, counts]
         if backend == "simulator":
-            arrays += [part for work in learner.work for bundle in work for part in bundle]
+            arrays += [part for work in learner.work for part in work]
+            arrays += [part for scratch in learner.scratch if scratch for part in scratch]
     assert {array.dtype.kind for array in arrays} <= {"i", "u"}
     scalars = [*case.plan[:-2], *case.scales[2:]]
     assert all(isinstance(value, (int, np.integer)) for value in scalars)

@@ -17,7 +17,7 @@ from neurosim.config import RuleConfig, TrainConfig, override
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Outcome
+from neurosim.learning.population import Outcome, Step, Updated
 from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
 from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program
@@ -116,13 +116,18 @@ class Witness:
         self.outcomes.append(self.inner.evaluate(ids, response, scales, key))
         return self.outcomes[-1]
 
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
-        key: int,
-    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
-        self.steps.append(step)
-        self.keys.append(key)
-        return self.inner.update(full, votes, step, step_shift, key)
+    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+        self.steps.append(step.size)
+        self.keys.append(step.key)
+        return self.inner.update(full, votes, step)
+
+    def learn(
+        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
+        key: int, step: Step,
+    ) -> tuple[Outcome, Updated]:  # fmt: skip
+        """Note the votes too; that the learners' own `learn` does the same has tests of its own."""
+        outcome = self.evaluate(ids, response, scales, key)
+        return outcome, self.update(full, outcome.votes, step)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         self.inner.load(full)
