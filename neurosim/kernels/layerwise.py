@@ -165,17 +165,19 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
 def reach(x, plan, acc, lane, n):
     """Return how far from zero synaptic sums and biases could bring v within a run, if all had one sign."""
     n_lanes = len(x.valid)
-    largest = np.int32(0)
-    for k in range(n):
-        largest = max(largest, abs(x.bias[lane + k]))
-    total = np.int64(largest) * plan.n_steps
+    total = largest_size(x.bias[lane : lane + n]) * plan.n_steps
     for t in range(plan.n_steps):
-        row = acc[t * n_lanes + lane : t * n_lanes + lane + n]
-        largest = np.int32(0)
-        for k in range(n):
-            largest = max(largest, abs(row[k]))
-        total += np.int64(largest) << INPUT_SHIFT
+        total += largest_size(acc[t * n_lanes + lane : t * n_lanes + lane + n]) << INPUT_SHIFT
     return total
+
+
+@jit
+def largest_size(values):
+    """Return the largest magnitude; that of ``-2**31`` has no place in 32 bits."""
+    low, high = np.int32(0), np.int32(0)
+    for k in range(len(values)):
+        low, high = min(low, values[k]), max(high, values[k])
+    return max(np.int64(high), -np.int64(low))
 
 
 @jit
