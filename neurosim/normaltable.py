@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 N_ENTRIES = 256
-COINS = 1024  # tosses whose heads, less half of them, have a standard deviation of 16
+SIGMA_BITS = 4  # a standard deviation of 16
+COINS = 4 << 2 * SIGMA_BITS  # tosses whose heads, less half of them, have it: half the square root of their number
 
 
 @cache

@@ -24,7 +24,7 @@ from neurosim.program import Program
 from neurosim.simulator import ReferenceBackend
 from neurosim.tasks import Task, load_task
 
-RULES = [(form, factor) for form in FORMS for factor in FACTORS if (form, factor) != ("response", "random")]
+RULES = [(form, factor) for form in FORMS for factor in FACTORS if form == "scalar" or factor == "trace"]
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
@@ -149,6 +149,8 @@ VARIANTS: list[tuple[str, ...]] = [
 def test_simulator_equals_reference_in_state_statistics_and_counts(
     rule: tuple[str, str], extra: tuple[str, ...]
 ) -> None:
+    if rule[1].startswith("full"):  # which has no other rank
+        extra = tuple(line for line in extra if not line.startswith("rule.rank"))
     config = small(rule, *extra)
     with open_trainer(config) as fast, open_trainer(config, backend="reference") as plain:
         seen, expected = Witness(fast), Witness(plain)
@@ -314,7 +316,7 @@ def test_the_step_falls_linearly_and_stays_positive() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids="/".join)
 def test_operations_are_those_of_every_member_as_a_run_of_its_own(rule: tuple[str, str]) -> None:
-    n, rank, pairs = 5, 2, 3
+    n, rank, pairs = 5, 1 if rule[1].startswith("full") else 2, 3
     config = small(rule, f"rule.rank={rank}", f"rule.pairs={pairs}")
     program, n_steps = program_of(config), run_steps(config.network)
     with open_trainer(config) as trainer:
@@ -343,14 +345,16 @@ def test_operations_are_those_of_every_member_as_a_run_of_its_own(rule: tuple[st
     assert counts.of("input->hidden", "synaptic_operations") == spikes * (1 + 2 * pairs) * sizes["hidden"]
     perturbed = ["hidden"] if rule[0] == "response" else ["hidden", READOUT]
     for name, size in sizes.items():
-        assert counts.of(name, "noise_draws") == (samples * pairs * rank * size if name in perturbed else 0)
+        draws = name in perturbed and not rule[1].startswith("full")  # these are drawn for synapses
+        assert counts.of(name, "noise_draws") == (samples * pairs * rank * size if draws else 0)
         assert (counts.of(name, "perturbations") > 0) == (name in perturbed)
         measures = rule[0] == "response" and name == "hidden"
         assert counts.of(name, "response_updates") == (samples * pairs * rank * 10 * size if measures else 0)
         scalars = 10 * (1 + pairs * measures) if rule[0] == "response" else pairs
         assert counts.of(name, "reward_broadcasts") == samples * scalars
     for c in program.network.connections:
-        drawn = samples * pairs * rank * c.shape[1] if rule[1] == "random" else 0
+        each = {"trace": 0, "random": rank * c.shape[1], "gaussian": rank * c.shape[1]}
+        drawn = samples * pairs * each.get(rule[1], c.shape[0] * c.shape[1])
         assert counts.of(c.name, "noise_draws") == drawn
         assert counts.of(c.name, "votes") % c.shape[0] == 0 and counts.of(c.name, "votes") > 0
     assert counts.total("weight_updates") == changed > 0
@@ -471,3 +475,26 @@ def test_batches_whose_votes_could_leave_32_bits_are_refused() -> None:
     check_votes(plan_of(form=1, factor=1, rank=2), 7_000_000)
     with pytest.raises(ConfigError, match="lower batch, rule.pairs"):
         check_votes(plan_of(form=1, factor=1, rank=2), 8_500_000)
+
+
+@pytest.mark.parametrize(
+    ("factor", "rank", "largest"),
+    [
+        ("trace", 1, 127 * 3 * 18),
+        ("trace", 4, 127 * 3 * 18),  # windows share the steps
+        ("random", 1, 127 * 3),
+        ("random", 4, 127 * 3 * 4),
+        ("gaussian", 1, 127 * 3 * 46 * 46),
+        ("gaussian", 4, 127 * 3 * 46 * 46 * 4),
+        ("full", 1, 127 * 3),
+        ("full-gaussian", 1, 127 * 3 * 46),
+    ],
+)
+def test_the_limit_of_a_batch_is_what_the_factors_can_reach(factor: str, rank: int, largest: int) -> None:
+    """A vote of one sample is at most: clipped fitness x pairs x the largest post factor x the largest pre factor."""
+    plan = plan_of(form=FORMS["scalar"], factor=FACTORS[factor], rank=rank)
+    plan.n_pairs = 3
+    limit = (2**31 - 1) // largest
+    check_votes(plan, limit)
+    with pytest.raises(ConfigError, match=f"the limit is {limit}, lower batch"):
+        check_votes(plan, limit + 1)
