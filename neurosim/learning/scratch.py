@@ -12,7 +12,8 @@ from neurosim.layerplan import WORD, Lanes
 from neurosim.learnplan import LearnPlan
 from neurosim.program import Program, aligned_copy
 
-ROWS = 16  # of weights that are updated together (`kernels.weights.BLOCK`)
+ROWS = 64  # of weights that are updated together (`kernels.weights.BLOCK`)
+CHUNK = 64  # terms that are listed together (`kernels.weights.CHUNK`)
 
 
 class LearnScratch(NamedTuple):
@@ -53,7 +54,20 @@ class LearnScratch(NamedTuple):
     measured: npt.NDArray[np.int64]  # (R, C, N)
     classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
     z: npt.NDArray[np.int64]  # (C,)
-    total: npt.NDArray[np.int32]  # (16 * largest group,)
+    total: npt.NDArray[np.int32]  # (64 * largest group, rounded up to 64) votes of a block of rows
+
+
+class UpdateScratch(NamedTuple):
+    """Working memory of one thread while it updates a block of rows: the terms that each has."""
+
+    found: npt.NDArray[np.int64]  # (64,)
+    starts: npt.NDArray[np.int64]  # (64, 64)
+    factors: npt.NDArray[np.int32]  # (64, 64)
+
+
+def make_update_scratch() -> UpdateScratch:
+    """Allocate it."""
+    return UpdateScratch(np.zeros(ROWS, np.int64), np.zeros((ROWS, CHUNK), np.int64), np.zeros((ROWS, CHUNK), np.int32))
 
 
 def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> LearnScratch:
@@ -100,7 +114,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
         classes=np.zeros((3, plan.n_classes), np.int64),
         z=np.zeros(plan.n_classes, np.int64),
-        total=np.zeros(ROWS * largest, np.int32),
+        total=_aligned(ROWS * padded),
     )
 
 
@@ -120,7 +134,7 @@ class Terms(NamedTuple):
     """
 
     n_samples: int
-    pre: npt.NDArray[np.int16]  # (R, n_terms, F)
+    pre: npt.NDArray[np.int16]  # (R, n_terms, F and some more zeros)
     post: npt.NDArray[np.int32]  # (R, n_terms, L)
 
 
@@ -130,6 +144,6 @@ def make_terms(plan: LearnPlan, lanes: Lanes, n_samples: int) -> Terms:
     n_terms = n_samples * per_sample
     return Terms(
         n_samples=n_samples,
-        pre=np.zeros((plan.rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR])), np.int16),
+        pre=np.zeros((plan.rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR]) + ROWS), np.int16),
         post=np.zeros((plan.rank, n_terms, lanes.n), np.int32),
     )
