@@ -39,7 +39,7 @@ from neurosim.counters import (
     SATURATION_V,
     SYNAPTIC_OPERATIONS,
 )
-from neurosim.kernels.arith import copy_into, shift_signed
+from neurosim.kernels.arith import copy_into, largest_size, shift_signed
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
@@ -169,15 +169,6 @@ def reach(x, plan, acc, lane, n):
     for t in range(plan.n_steps):
         total += largest_size(acc[t * n_lanes + lane : t * n_lanes + lane + n]) << INPUT_SHIFT
     return total
-
-
-@jit
-def largest_size(values):
-    """Return the largest magnitude; that of ``-2**31`` has no place in 32 bits."""
-    low, high = np.int32(0), np.int32(0)
-    for k in range(len(values)):
-        low, high = min(low, values[k]), max(high, values[k])
-    return max(np.int64(high), -np.int64(low))
 
 
 @jit

@@ -6,10 +6,11 @@ from random_networks import LAYOUTS, LearningCase, learning_case
 
 from neurosim.codes import FIRST_FACTOR, OFFSET, START, STOP, TARGET
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.kernels.weights import BLOCK, update_rows
-from neurosim.layerplan import lay_lanes
+from neurosim.kernels.weights import BLOCK, CHUNK, update_rows
+from neurosim.layerplan import WORD, lay_lanes
+from neurosim.learning import scratch
 from neurosim.learning.population import learned_weights
-from neurosim.learning.scratch import ROWS
+from neurosim.learning.scratch import ROWS, make_terms, make_update_scratch
 from neurosim.learnplan import initial_weights
 from neurosim.reference.weights import update_weights as twin
 
@@ -33,15 +34,16 @@ class Updated:
         self.step, self.key = step, key
         n_rows = int(self.plan.plastic[-1, FIRST_FACTOR])
         largest = max(stop - start for start, stop in case.program.arrays.group[:, [START, STOP]].tolist())
-        lanes, totals = lay_lanes(case.program), np.zeros(ROWS * largest, np.int32)
-        pre, post = terms or (np.zeros((1, 0, n_rows), np.int16), np.zeros((1, 0, lanes.n), np.int32))
+        lanes, work = lay_lanes(case.program), make_update_scratch()
+        totals = np.zeros(ROWS * -(-largest // WORD) * WORD, np.int32)
+        pre, post = terms or make_terms(case.plan, lanes, 0)[1:]
         given = np.array(self.votes[None] if parts is None else parts, np.int32)
         bounds, self.n_saturated = [0, *cuts, n_rows], 0
         for first, last in zip(bounds, bounds[1:], strict=False):
             with np.errstate(over="ignore"):
                 self.n_saturated += update_rows(
                     self.arrays, lanes, self.plan, pre, post, given, first, last, self.full, step, self.shift,
-                    np.uint64(key), totals, self.counts,
+                    np.uint64(key), totals, work, self.counts,
                 )  # fmt: skip
         first = len(case.program.group_names)
         self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]
@@ -86,13 +88,14 @@ def test_kernel_equals_twin_and_stays_in_range(bits: int, residual_bits: int) ->
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("rank", "n_terms", "n_parts"), [(1, 1, 0), (2, 5, 1), (3, 40, 2), (1, 0, 3)])
+@pytest.mark.parametrize(("rank", "n_terms", "n_parts"), [(1, 1, 0), (2, 5, 1), (3, 150, 2), (1, 0, 3)])
 def test_votes_are_the_sum_of_all_terms_and_parts(layout: str, rank: int, n_terms: int, n_parts: int) -> None:
     """A synapse's vote is the sum over ranks and terms of pre times post, and of what each thread has summed already."""
     case, rng = case_with(layout=layout), np.random.default_rng(rank + n_terms)
     plan, lanes = case.plan, lay_lanes(case.program)
-    pre = rng.integers(-50, 51, (rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR]))).astype(np.int16)
-    pre *= rng.random(pre.shape) < 0.4  # many sources are silent
+    n_rows = int(plan.plastic[-1, FIRST_FACTOR])
+    pre = np.zeros((rank, n_terms, n_rows + ROWS), np.int16)  # as `make_terms` makes it
+    pre[:, :, :n_rows] = rng.integers(-50, 51, (rank, n_terms, n_rows)) * (rng.random((rank, n_terms, n_rows)) < 0.4)
     post = rng.integers(-4095, 4096, (rank, n_terms, lanes.n)).astype(np.int32)
     parts = rng.integers(-(10**6), 10**6, (n_parts, plan.n_weights))
     votes = parts.sum(axis=0)
@@ -108,7 +111,6 @@ def test_votes_are_the_sum_of_all_terms_and_parts(layout: str, rank: int, n_term
     updated = Updated(case, full, votes, 3, 12, parts=parts.reshape(-1, plan.n_weights), terms=(pre, post))
     assert n_terms + n_parts == 0 or np.any(updated.full != full)
     updated.assert_equals_twin()
-    n_rows = int(plan.plastic[-1, FIRST_FACTOR])
     for cuts in ((1,), (n_rows // 3, n_rows // 3, n_rows - 1), tuple(range(0, n_rows, BLOCK // 2 + 1))):
         split = Updated(case, full, votes, 3, 12, parts=parts.reshape(-1, plan.n_weights), terms=(pre, post), cuts=cuts)
         np.testing.assert_array_equal(split.full, updated.full)
@@ -118,8 +120,8 @@ def test_votes_are_the_sum_of_all_terms_and_parts(layout: str, rank: int, n_term
             np.testing.assert_array_equal(split.rows(c), updated.rows(c))
 
 
-def test_rows_of_one_block_fit_the_scratch() -> None:
-    assert BLOCK == ROWS
+def test_a_block_of_rows_and_a_chunk_of_terms_fit_the_scratch() -> None:
+    assert (BLOCK, CHUNK) == (ROWS, scratch.CHUNK)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -129,6 +131,24 @@ def test_learned_weights_stay_in_their_format(bits: int) -> None:
         updated = Updated(case, initial_weights(case.program, case.plan), np.full(case.plan.n_weights, sign * 10**9))
         for weights in learned_weights(case.program, case.plan, updated.full).values():
             assert np.unique(weights).tolist() == [edge]
+
+
+LARGEST = (1 << 31) - 1
+EDGES = [0, 1, -1, 7, -7, LARGEST, -LARGEST, -LARGEST - 1, LARGEST - 1, 1 << 30, -(1 << 30), (1 << 23) + 5, -(1 << 23)]
+
+
+@pytest.mark.parametrize("shift", [-8, -1, 0, 1, 8, 22, 29, 30, 31, 32, 33, 39])
+@pytest.mark.parametrize("step", [1, 2, 256])
+def test_the_largest_votes_equal_twin(shift: int, step: int) -> None:
+    """Whether a row is handled in 32 bits or in 64 shows in nothing, however close to the ends votes and weights are."""
+    case = case_with(residual_bits=16)
+    low, high = full_range(case, 0)
+    rng = np.random.default_rng(100 * step + shift + 8)
+    edges = [[e] for e in EDGES] + [[LARGEST - d, d - LARGEST] for d in (2, 255, 1 << 20, 1 << 23, (1 << 23) + 1)]
+    for choices in [*edges, [e // step for e in EDGES], EDGES]:
+        votes = rng.choice(choices, case.plan.n_weights) * rng.integers(0, 2, case.plan.n_weights)
+        full = rng.choice([low, low + 1, -1, 0, 1, high - 1, high], case.plan.n_weights)
+        Updated(case, full, votes, step, shift, int(rng.integers(2**62))).assert_equals_twin()
 
 
 def test_saturation_is_counted_at_both_ends() -> None:
