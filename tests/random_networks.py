@@ -120,6 +120,7 @@ VARIANTS: list[tuple[str, str, int, dict[str, int | bool]]] = [
     ("response", "trace", 2, {"one_group": True, "pair_every": 3}),
     ("scalar", "trace", 2, {"gate": True}),
     ("scalar", "trace", 1, {"one_group": True}),
+    ("scalar", "random", 1, {"gate": True}),
     ("scalar", "random", 2, {"gate": True, "one_group": True}),
     ("scalar", "gaussian", 2, {"gate": True}),
     ("scalar", "gaussian", 1, {"one_group": True}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -208,7 +209,7 @@ class SimulatorLearner:
         self.pool.shutdown()
 
 
-class TwinUpdates:
+class TwinUpdates(ABC):
     """Weights kept on the host and changed by the numpy twin: what learners share whose backend only runs members."""
 
     program: Program
@@ -227,11 +228,11 @@ class TwinUpdates:
         self.load(full)
         return Updated(counts, new.n_saturated)
 
+    @abstractmethod
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        raise NotImplementedError
 
     def learn(
         self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
