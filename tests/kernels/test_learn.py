@@ -1,5 +1,7 @@
 """One generation of learning: compiled kernel equals twin, and single samples add up."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from random_networks import LAYOUTS, RULES, VARIANTS, LearningCase, learning_case
@@ -10,6 +12,7 @@ from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.learn import learn_samples
 from neurosim.learning.population import Outcome, SimulatorLearner, open_learner
 from neurosim.learning.scratch import make_terms
+from neurosim.learnplan import FACTORS
 from neurosim.logtables import log_tables
 from neurosim.normaltable import normal_table
 
@@ -99,9 +102,11 @@ def test_fewer_or_more_steps_than_events_equal_twin(n_steps: int) -> None:
 
 @pytest.mark.parametrize("exponent", [-60, -3, 0, 20, 31])
 def test_any_size_of_perturbation_equals_twin(exponent: int) -> None:
-    case = learning_case("recurrent", "scalar", "trace", 2)
-    case.scales.group[:, 0] = exponent
-    assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
+    for layout, factor, rank in product(("recurrent", "two hidden"), FACTORS, (1, 2)):
+        if rank == 1 or not factor.startswith("full"):
+            case = learning_case(layout, "scalar", factor, rank, n_samples=2)
+            case.scales.group[:, 0] = exponent
+            assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
 
 
 def evaluate_block(case: LearningCase, first: int, last: int) -> Outcome:

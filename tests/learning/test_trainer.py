@@ -257,6 +257,10 @@ class Uncounted:
     def evaluate(self, *given: Any) -> Outcome:
         return self.inner.evaluate(*given)._replace(counts=None)
 
+    def learn(self, *given: Any) -> tuple[Outcome, Updated]:
+        outcome, updated = self.inner.learn(*given)
+        return outcome._replace(counts=None), updated
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
