@@ -202,7 +202,7 @@ def test_the_noise_that_was_run_is_the_noise_that_is_learned(form: str, factor: 
     dense = rng.random((1, 6, n_in)) < 0.3
     learner = open_learner("simulator", program, plan, events_from_dense(dense), np.array([2]), 1)
     n_spikes, response, seen = dense[0].sum(axis=0), np.zeros((rank, n_out, n_in + n_out), np.int32), 0
-    for key in range(12):
+    for key in range(24):
         votes = learner.evaluate(np.array([0]), response, scales, key).votes.reshape(n_in, n_out)
         work = learner.work[0]
         plus, minus = work.classes[PLUS], work.z
