@@ -67,7 +67,7 @@ def test_two_generations_with_an_update_between(
         full = initial_weights(case.program, case.plan)
         learner.load(full)
         first = learner.evaluate(case.ids, case.response, case.scales, KEY)
-        step = Step(200, np.full(len(case.plan.connections), 2), KEY + 1)
+        step = Step(200, np.full(len(case.plan.connections), 4), KEY + 1)
         counts, n_saturated = learner.update(full, first.votes, step)
         second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
         learner.close()
