@@ -91,7 +91,8 @@ class RuleConfig:
         1, Key("Form response: only one of so many samples has pairs; the others use what is known.", 1, 65536)
     )
     skip: float = with_key(
-        1.0, Key("No pairs for samples whose label already has a higher probability than this; 1: for all.", 1 / 1024, 1.0)
+        1.0,
+        Key("No pairs for samples whose label already has a higher probability than this; 1: for all.", 1 / 1024, 1.0),
     )
     one_group: bool = with_key(False, Key("A pair perturbs one group of neurons, the next pair the next one."))
     gate: bool = with_key(
@@ -102,9 +103,7 @@ class RuleConfig:
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
     step: float = with_key(
         0.5,
-        Key(
-            "Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0
-        ),
+        Key("Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0),
     )
     row_step: bool = with_key(
         True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -13,7 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
-from neurosim.codes import FACTOR_FULL, FIRST_FACTOR, FORM_RESPONSE, N_STATISTICS, N_TOTALS, OFFSET, START, STOP, TARGET, WEIGHT_BITS
+from neurosim.codes import (
+    FACTOR_FULL,
+    FIRST_FACTOR,
+    FORM_RESPONSE,
+    N_STATISTICS,
+    N_TOTALS,
+    OFFSET,
+    START,
+    STOP,
+    TARGET,
+    WEIGHT_BITS,
+)
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
@@ -26,7 +38,6 @@ from neurosim.logtables import log_tables
 from neurosim.normaltable import normal_table
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
-
 
 EVALUATE, UPDATE = 1, 2  # phases of a generation
 WAITS = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"  # compiled threads can wait for each other inside a kernel
@@ -138,7 +149,7 @@ class SimulatorLearner:
         """Run the population; see `Learner.evaluate`."""
         memory = Memory(np.zeros(response.shape, np.int64), response, 0)
         none = np.zeros(0, np.int32)
-        (outcome, _), = self._run(EVALUATE, none, memory, ids[None], scales, [key], [self._no_step()])
+        ((outcome, _),) = self._run(EVALUATE, none, memory, ids[None], scales, [key], [self._no_step()])
         return outcome._replace(votes=self._votes())
 
     def learn(
@@ -150,8 +161,8 @@ class SimulatorLearner:
             return self._run(EVALUATE | UPDATE, full, memory, ids, scales, keys, steps)
         found = []
         for g, step in enumerate(steps):  # threads cannot wait for each other: one phase at a time
-            (outcome, _), = self._run(EVALUATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
-            (_, updated), = self._run(UPDATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
+            ((outcome, _),) = self._run(EVALUATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
+            ((_, updated),) = self._run(UPDATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
             found.append((outcome, updated))
         return found
 
@@ -218,9 +229,14 @@ class SimulatorLearner:
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
             columns = slice(lane, lane + int(where[STOP] - where[START]))
             # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
-            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            pre, post = (
+                self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64),
+                self.terms.post[:, :, columns].astype(np.float64),
+            )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
-        return np.asarray(np.concatenate(parts) + self.votes.sum(axis=0, dtype=np.int64) if len(self.votes) else np.concatenate(parts))
+        return np.asarray(
+            np.concatenate(parts) + self.votes.sum(axis=0, dtype=np.int64) if len(self.votes) else np.concatenate(parts)
+        )
 
     def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
         """Apply votes; see `Learner.update`."""
@@ -268,7 +284,7 @@ class SimulatorLearner:
         self.pool.shutdown()
 
 
-class TwinUpdates:
+class TwinUpdates(ABC):
     """Weights kept on the host and changed by the numpy twin: what learners share whose backend only runs members."""
 
     program: Program
@@ -290,11 +306,11 @@ class TwinUpdates:
         self.load(full)
         return Updated(counts, new.n_saturated)
 
+    @abstractmethod
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        raise NotImplementedError
 
     def learn(
         self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],

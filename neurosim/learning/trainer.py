@@ -13,6 +13,10 @@ import numpy.typing as npt
 from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
+    FACTOR_FULL,
+    FACTOR_FULL_GAUSSIAN,
+    FACTOR_GAUSSIAN,
+    FACTOR_RANDOM,
     FACTOR_TRACE,
     FIRST_FACTOR,
     FITNESS_LIMIT,
@@ -38,6 +42,7 @@ from neurosim.learning.calibrate import (
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.normaltable import normal_table
 from neurosim.program import Program
 
 FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
@@ -47,14 +52,8 @@ STATE_VERSION = 2  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
-    """Refuse a batch whose votes could leave 32 bits.
-
-    A vote is a sum over the samples of a pre factor (at most the number of steps) times a local vote.
-    """
-    largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
-    if plan.factor != FACTOR_TRACE:
-        largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
-    limit = (2**31 - 1) // (plan.n_steps * largest)
+    """Refuse a batch whose votes could leave 32 bits: a vote is a sum over the samples."""
+    limit = (2**31 - 1) // largest_vote(plan)
     if batch > limit:
         raise ConfigError(
             f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
@@ -65,6 +64,21 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
 def skip_level(probability: float) -> int:
     """Return the binary logarithm of a probability in 1/256, rounded down: a setting, read before any noise is drawn."""
     return math.floor(256 * math.log2(probability)) if probability < 1 else 0
+
+
+def largest_vote(plan: LearnPlan) -> int:
+    """Return the largest vote that a sample can give: a pre factor times a local vote, summed over ranks and pairs."""
+    if plan.form == FORM_RESPONSE:
+        return plan.n_steps * max(CREDIT_LIMIT, 1 << plan.error_bits)
+    normal = int(normal_table()[-1])
+    product = {  # largest pre factor times largest post factor
+        FACTOR_TRACE: plan.n_steps,  # over all windows together
+        FACTOR_RANDOM: plan.rank,
+        FACTOR_GAUSSIAN: plan.rank * normal * normal,
+        FACTOR_FULL: 1,
+        FACTOR_FULL_GAUSSIAN: normal,
+    }[plan.factor]
+    return FITNESS_LIMIT * plan.n_pairs * product
 
 
 class Generation(NamedTuple):
