@@ -101,6 +101,9 @@ class RuleConfig:
     error_bits: int = with_key(7, Key("Bits of the readout's error, which is broadcast.", 2, 12))
     residual_bits: int = with_key(8, Key("Bits kept below a weight, where small votes add up.", 0, 16))
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
+    readout_perturbation: float = with_key(
+        0.03125, Key("Form scalar: size of a readout's perturbation per step, in octaves of probability.", 1 / 256, 64.0)
+    )
     step: float = with_key(
         0.5,
         Key("Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0),

@@ -29,7 +29,6 @@ from neurosim.program import ProgramArrays
 RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
-READOUT_NOISE_DIVISOR = 8  # a readout is perturbed by an eighth of an octave per step
 FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
 
 
@@ -61,15 +60,17 @@ def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_s
 
 
 def calibrate_noise(
-    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int
+    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int,
+    readout_256: int,
 ) -> Scales:
     """Set each group's noise exponent so that a step with drive moves it by the wanted part of its threshold.
 
     Parameters
     ----------
     perturbation_256 : int
-        Wanted size in 1/256 of the threshold; for the readout, which has none, it is relative to an octave of
-        probability instead.
+        Wanted size in 1/256 of the threshold.
+    readout_256 : int
+        Wanted size for the readout, which has no threshold, in 1/256 octave of probability.
     """
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
@@ -78,7 +79,7 @@ def calibrate_noise(
             drive <<= SIGMA_BITS
         wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
         if g == plan.readout:
-            wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
+            wanted = readout_256 << scales.temperature
         # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest
         group[g, NOISE_EXP] = floor_log2_ratio(wanted * 362 >> 8, drive)
     return scales._replace(group=group)

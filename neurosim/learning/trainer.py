@@ -222,7 +222,8 @@ class Trainer:
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
-            self.scales, self.plan, self.program.arrays, outcome.statistics, int(self.rule.perturbation * 256)
+            self.scales, self.plan, self.program.arrays, outcome.statistics, int(self.rule.perturbation * 256),
+            int(self.rule.readout_perturbation * 256),
         )
 
     def _samples(self, first: int) -> npt.NDArray[np.int64]:
