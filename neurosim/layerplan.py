@@ -41,7 +41,9 @@ def lay_lanes(program: Program) -> Lanes:
     sizes = arrays.group[:, STOP] - arrays.group[:, START]
     widths = -(-sizes // WORD) * WORD
     first = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
-    lanes = {name: np.zeros(int(first[-1]), np.int32) for name in ("keep_u", "keep_v", "threshold", "half", "bias", "valid")}
+    lanes = {
+        name: np.zeros(int(first[-1]), np.int32) for name in ("keep_u", "keep_v", "threshold", "half", "bias", "valid")
+    }
     lanes["threshold"][:] = lanes["half"][:] = np.iinfo(np.int32).max
     for g, row in enumerate(arrays.group):
         here = slice(int(first[g]), int(first[g] + sizes[g]))

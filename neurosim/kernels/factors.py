@@ -22,6 +22,7 @@ from neurosim.counters import NOISE_DRAWS
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import window
+from neurosim.kernels.neuron_params import draw_always, share_always
 from neurosim.kernels.noise import bits, fold
 from neurosim.kernels.rows import add_rows8
 
@@ -114,6 +115,7 @@ def draw_pre_factors(p, x, w, plan, pair_key, normal, counts):
             for j in range(n_pre):
                 factor[j] = np.int32(drawn[j]) * np.int32(fired[j])
         counts[n_groups + connection, NOISE_DRAWS] += plan.rank * n_pre
+    draw_always(p, x, w, plan, pair_key, normal, counts)
 
 
 @jit
@@ -151,15 +153,24 @@ def share_drive(p, x, w, plan):
     for c in range(len(plan.plastic) - 1):
         connection = plan.plastic[c, CONNECTION]
         source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
-        if p.group[source, MODEL] != MODEL_INPUT or not w.active[group]:
-            continue
+        if p.group[source, MODEL] != MODEL_INPUT or (plan.factor != FACTOR_TRACE and not w.active[group]):
+            continue  # traces are shared by all pairs, which may perturb other groups
         lane, n_pre = x.first[source], p.group[source, STOP] - p.group[source, START]
         n_post = p.group[group, STOP] - p.group[group, START]
         for t in range(1, plan.n_steps):
             listed, n_spikes = w.spikes[t - 1, lane : lane + n_pre], w.n_spikes[t - 1, source]
             if plan.factor >= FACTOR_FULL:
                 here = t * n_lanes + x.first[group]
-                add_rows8(w.full, plan.plastic[c, FIRST_VOTE], n_post, listed, n_spikes, 0, 0, w.full_base[here : here + n_post])
+                add_rows8(
+                    w.full,
+                    plan.plastic[c, FIRST_VOTE],
+                    n_post,
+                    listed,
+                    n_spikes,
+                    0,
+                    0,
+                    w.full_base[here : here + n_post],
+                )
                 continue
             first_rank = window(t, plan) if plan.factor == FACTOR_TRACE else 0
             last_rank = first_rank + 1 if plan.factor == FACTOR_TRACE else plan.rank
@@ -169,3 +180,4 @@ def share_drive(p, x, w, plan):
                 for i in range(n_spikes):
                     drive += factor[np.uint32(listed[i])]
                 w.drive[rank, t, group] += drive
+    share_always(p, x, w, plan)

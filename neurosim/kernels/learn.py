@@ -8,6 +8,7 @@ second copy of a run would double the compile time.
 import numpy as np
 
 from neurosim.codes import (
+    CONNECTION,
     CORRECT,
     CREDIT_LIMIT,
     CREDIT_SHIFT,
@@ -16,16 +17,12 @@ from neurosim.codes import (
     FACTOR_TRACE,
     FIRST_FACTOR,
     FIRST_VOTE,
-    CONNECTION,
     FITNESS_LIMIT,
     FITNESS_SIZE,
     FORM_RESPONSE,
     LEARNS,
     LIKELIHOOD,
-    MODEL,
-    MODEL_INPUT,
     PLUS,
-    SOURCE,
     SPREAD,
     START,
     STAT_NEAR,
@@ -43,6 +40,7 @@ from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, sp
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import load_events, run_layers
+from neurosim.kernels.neuron_params import vote_neurons
 from neurosim.kernels.noise import fold
 from neurosim.kernels.stepwise import run_steps
 
@@ -58,7 +56,8 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
     Parameters
     ----------
     p, x, w : ProgramArrays, Lanes, LearnScratch
-        ``w.measured`` is added to, and ``w.votes`` where each synapse has a draw of its own.
+        ``w.measured`` is added to, ``w.neuron_votes`` and ``w.neuron_squares`` too, and ``w.votes`` where each synapse has
+        a draw of its own.
     s : Scratch or None
         None where the network has no circles and runs layer by layer.
     plan, scales : LearnPlan, Scales
@@ -283,4 +282,5 @@ def hand_in(p, x, w, plan, term, pre, post, counts):
                     credit, out = w.credit[rank, lane : lane + n], post[rank, term, lane : lane + n]
                     for k in range(n):
                         out[k] = credit[k]
+    vote_neurons(p, x, w, plan, counts)
     w.credit[:] = 0

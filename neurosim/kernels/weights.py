@@ -4,14 +4,17 @@ import numpy as np
 
 from neurosim.codes import CONNECTION, FIRST_FACTOR, FIRST_VOTE, OFFSET, TARGET, WEIGHT_BITS
 from neurosim.counters import WEIGHT_UPDATES
+from neurosim.kernels.directions import choose_directions, moves_by_sign
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits, fold
 
+SIGN_SHIFT = 24  # of steps of equal size, less the bits of a weight and its residual
 BLOCK = 16  # rows whose votes are summed up together: they stay in the first cache
 
 
 @jit
-def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, totals, counts):
+def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, chance, average,
+                totals, counts):  # fmt: skip
     """Sum up the votes of some rows of weights, and apply them.
 
     A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a
@@ -26,10 +29,15 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
         Added to them: votes that are summed up already, by n threads; n may be 0.
     first_row, last_row : int
         0..F
-    full : (W,) int32
+    full : (n_learned,) int32
         Weights with residual bits; written.
     step, step_shift, key
-        See `apply_row`.
+        See `apply_row`. Where weights move by signs, the shift follows from the format: size x step in 1/65536 of a step of
+        8-bit weights.
+    chance : Chance
+        How large votes are by chance, for updates by significance.
+    average : (n_learned,) int16
+        Written, with momentum.
     totals : (16 * n_post,) int32
         Scratch for the largest n_post.
     counts : (rows, N_COUNTERS) int64
@@ -47,6 +55,10 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
         lane = x.first[p.conn[connection, TARGET]]
         limit = 1 << (plan.plastic[c, WEIGHT_BITS] - 1 + plan.residual_bits)
         stream = fold(key, connection)
+        by_sign = moves_by_sign(plan)
+        shift = step_shift[c]
+        if by_sign:
+            shift = SIGN_SHIFT - plan.plastic[c, WEIGHT_BITS] - plan.residual_bits
         n_changed = np.int64(0)
         for first in range(max(first_row, first_factor), min(last_row, last_factor), BLOCK):
             last = min(first + BLOCK, last_row, last_factor)
@@ -77,9 +89,11 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
                 here = start + j * n_post
                 chip = p.dense8[p.conn[connection, OFFSET] + here : p.conn[connection, OFFSET] + here + n_post]
                 weights = full[place + j * n_post : place + (j + 1) * n_post]
-                n_new, n_full = apply_row(
-                    row, weights, chip, here, plan.residual_bits, limit, step, step_shift[c], stream
-                )  # fmt: skip
+                if by_sign:
+                    choose_directions(
+                        plan, c, lane, first + j - first_factor, place + j * n_post, row, chance, average, step_shift[c], here, stream
+                    )  # fmt: skip
+                n_new, n_full = apply_row(row, weights, chip, here, plan.residual_bits, limit, step, shift, stream)
                 n_changed += n_new
                 n_saturated += n_full
         counts[len(p.group) + connection, WEIGHT_UPDATES] += n_changed

@@ -11,15 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
-from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, START, STOP, TARGET, WEIGHT_BITS
+from neurosim.codes import (
+    FIRST_FACTOR,
+    KIND_BIAS,
+    N_STATISTICS,
+    N_TOTALS,
+    NEURON_GROUP,
+    NEURON_KIND,
+    NEURON_RESIDUAL,
+    OFFSET,
+    START,
+    STOP,
+    TARGET,
+    UPDATE_SIGNIFICANCE,
+    WEIGHT_BITS,
+)
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
-from neurosim.fixedpoint import lost_weight_bits
+from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT, lost_weight_bits
 from neurosim.layerplan import lay_lanes
 from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms
-from neurosim.learnplan import LearnPlan, Scales
+from neurosim.learnplan import LearnPlan, Scales, Squares, learned_neurons
 from neurosim.logtables import log_tables
+from neurosim.network import LIF
 from neurosim.normaltable import normal_table
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
@@ -28,19 +43,30 @@ from neurosim.scratch import make_scratch
 class Outcome(NamedTuple):
     """What the samples of one generation give."""
 
-    votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs; (0,) where they were applied at once
+    votes: npt.NDArray[np.int64]  # (n_learned,) sum over samples and pairs; (0,) where they were applied at once
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
     predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
     statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
+    squares: Squares | None = None  # what updates by significance need; None where votes were applied at once
 
 
 class Step(NamedTuple):
     """How votes become weights in one generation."""
 
-    size: int  # an integer that decays over the run
-    shift: npt.NDArray[np.int64]  # (P,) weight change = vote * size >> shift
+    size: int  # an integer that decays over the run; where weights move by signs, times the step in 1/256
+    shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * size >> shift; with momentum vote >> shift is averaged
     key: int  # names the rounding noise
+    z: int = 0  # standard deviations in 1/256 beyond which a vote is significant
+    average: npt.NDArray[np.int16] = np.zeros(0, np.int16)  # (n_learned,) with momentum: the averages; written
+
+
+class Chance(NamedTuple):
+    """As `Squares`, in roots: what `neurosim.kernels.directions.keep_significant` compares votes with."""
+
+    z: int
+    rows: npt.NDArray[np.int64]  # (F,) root of the mean square, in 1/256
+    columns: npt.NDArray[np.int64]  # (L,) root of the sum of squares, in 1/16
 
 
 class Updated(NamedTuple):
@@ -59,8 +85,10 @@ class Learner(Protocol):
         """Run the population on the samples `ids` with the present weights."""
         ...
 
-    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
-        """Apply votes to `full` (in place) and to the chip."""
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
+    ) -> Updated:
+        """Apply votes to `full` (in place) and to the chip; by significance, with the votes' squares."""
         ...
 
     def learn(
@@ -100,7 +128,28 @@ class SimulatorLearner:
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        return self._run(ids, response, scales, key)._replace(votes=self._votes())
+        return self._evaluated(self._run(ids, response, scales, key))
+
+    def _evaluated(self, outcome: Outcome) -> Outcome:
+        """Sum up what the threads left."""
+        neurons = np.sum([work.neuron_squares for work in self.work], axis=0)
+        rows, columns = self._squares()
+        lanes = np.concatenate(
+            [
+                np.arange(first, first + row[STOP] - row[START])
+                for first, row in zip(self.lanes.first, self.arrays.group, strict=True)
+            ]
+        )
+        n_terms = self.terms.pre.shape[0] * self.terms.pre.shape[1]
+        return outcome._replace(votes=self._votes(), squares=Squares(rows, columns[lanes], n_terms, neurons))
+
+    def _squares(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the sums of squares of the terms, by source and by lane."""
+        from neurosim.kernels.directions import sum_squares
+
+        rows, columns = np.zeros(self.terms.pre.shape[2], np.int64), np.zeros(self.lanes.n, np.int64)
+        sum_squares(self.terms.pre, self.terms.post, rows, columns)
+        return rows, columns
 
     def _run(self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int) -> Outcome:
         """Run the population; the votes stay in terms."""
@@ -119,8 +168,8 @@ class SimulatorLearner:
 
         def block(number: int) -> None:
             work = self.work[number]
-            work.votes[:] = 0
-            work.measured[:] = 0
+            for summed in (work.votes, work.measured, work.neuron_votes, work.neuron_squares):
+                summed[:] = 0
             learn_samples(
                 self.arrays, self.lanes, self.scratch[number], work, self.plan, scales, response, ids, self.labels,
                 self.events.start, self.events.neuron, self.events.n_steps, bounds[number], bounds[number + 1],
@@ -154,17 +203,34 @@ class SimulatorLearner:
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
             columns = slice(lane, lane + int(where[STOP] - where[START]))
             # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
-            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            pre, post = (
+                self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64),
+                self.terms.post[:, :, columns].astype(np.float64),
+            )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
         summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
-        return np.asarray(np.concatenate(parts) + summed)
+        return np.concatenate([np.concatenate(parts) + summed, self._neuron_votes()])
 
-    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+    def _neuron_votes(self) -> npt.NDArray[np.int64]:
+        return np.asarray(np.sum([work.neuron_votes for work in self.work], axis=0), dtype=np.int64)
+
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
+    ) -> Updated:
         """Apply votes; see `Learner.update`."""
+        check_squares(self.plan, squares)
         limit = np.iinfo(np.int32)
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
-        return self._update(full, make_terms(self.plan, self.lanes, 0), votes.astype(np.int32)[None], step)
+        terms, n_weights = make_terms(self.plan, self.lanes, 0), self.plan.n_weights
+        chance = self._no_chance()
+        if squares is not None:
+            columns = np.zeros(self.lanes.n, np.int64)
+            for first, row in zip(self.lanes.first, self.arrays.group, strict=True):
+                columns[first : first + row[STOP] - row[START]] = squares.columns[row[START] : row[STOP]]
+            chance = self._chance(step.z, squares.rows.copy(), columns, squares.n_terms)
+        neurons = votes[n_weights:], self._no_votes() if squares is None else squares.neurons
+        return self._update(full, terms, votes[:n_weights].astype(np.int32)[None], neurons, chance, step)
 
     def learn(
         self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
@@ -173,9 +239,32 @@ class SimulatorLearner:
         """Evaluate and update; see `Learner.learn`."""
         outcome = self._run(ids, response, scales, key)
         summed = np.stack([work.votes for work in self.work]) if len(self.work[0].votes) else np.zeros((0, 0), np.int32)
-        return outcome, self._update(full, self.terms, summed, step)
+        chance, squares = self._no_chance(), self._no_votes()
+        if self.plan.update == UPDATE_SIGNIFICANCE:
+            chance = self._chance(step.z, *self._squares(), self.terms.pre.shape[0] * self.terms.pre.shape[1])
+            squares = np.sum([work.neuron_squares for work in self.work], axis=0)
+        return outcome, self._update(full, self.terms, summed, (self._neuron_votes(), squares), chance, step)
 
-    def _update(self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], step: Step) -> Updated:
+    def _no_votes(self) -> npt.NDArray[np.int64]:
+        return np.zeros(self.plan.n_learned - self.plan.n_weights, np.int64)
+
+    @staticmethod
+    def _no_chance() -> Chance:
+        return Chance(0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @staticmethod
+    def _chance(z: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], n_terms: int) -> Chance:
+        from neurosim.kernels.directions import take_roots
+
+        take_roots(n_terms, rows, columns)
+        return Chance(z, rows, columns)
+
+    def _update(
+        self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32],
+        neurons: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], chance: Chance, step: Step,
+    ) -> Updated:  # fmt: skip
+        """Apply the votes of terms and those summed up already; those of neurons with their squares."""
+        from neurosim.kernels.neuron_params import update_neurons
         from neurosim.kernels.weights import update_rows
 
         n_threads, n_rows = len(self.work), int(self.plan.plastic[-1, FIRST_FACTOR])
@@ -185,11 +274,18 @@ class SimulatorLearner:
         def block(number: int) -> None:
             saturated[number] = update_rows(
                 self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
-                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key),
+                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key), chance, step.average,
                 self.work[number].total, counts[number],
             )  # fmt: skip
 
         self._in_threads(block)
+        if self.plan.n_learned > self.plan.n_weights:
+            with np.errstate(over="ignore"):
+                saturated[0] += update_neurons(
+                    self.arrays, self.lanes, self.plan, *neurons, full, step.size, step.shift, np.uint64(step.key), step.z,
+                    step.average, counts[0],
+                )  # fmt: skip
+            self._load_neurons(full)
         return Updated(counts.sum(axis=0), int(saturated.sum()))
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
@@ -198,6 +294,20 @@ class SimulatorLearner:
             mantissa = full[self.plan.votes_of(c)] >> self.plan.residual_bits
             start = int(self.arrays.conn[connection, OFFSET])
             self.arrays.dense8[start : start + len(mantissa)] = mantissa
+        self._load_neurons(full)
+
+    def _load_neurons(self, full: npt.NDArray[np.int32]) -> None:
+        """Write learned biases and thresholds to the lanes."""
+        below = int(ARITHMETICS[self.program.arithmetic].fires_at_threshold)
+        for q, row in enumerate(self.plan.neuron[:-1]):
+            lane = int(self.lanes.first[row[NEURON_GROUP]])
+            register = full[self.plan.votes_of_neurons(q)] >> int(row[NEURON_RESIDUAL]) << INPUT_SHIFT
+            here = slice(lane, lane + len(register))
+            if row[NEURON_KIND] == KIND_BIAS:
+                self.lanes.bias[here] = register
+            else:
+                self.lanes.threshold[here] = register - below
+                self.lanes.half[here] = (register - below) // 2
 
     def close(self) -> None:
         """End the worker threads."""
@@ -210,16 +320,33 @@ class TwinUpdates:
     program: Program
     plan: LearnPlan
     weights: dict[str, npt.NDArray[np.int64]]
+    neurons: dict[str, LIF]
 
-    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
+    ) -> Updated:
         """Apply votes; see `Learner.update`."""
         from neurosim.reference.weights import update_weights
 
-        new = update_weights(self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key)
+        check_squares(self.plan, squares)
+        new = update_weights(
+            self.plan,
+            full.astype(np.int64),
+            votes,
+            step.size,
+            step.shift,
+            step.key,
+            step.z,
+            step.average,
+            squares,
+            self.program,
+        )
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
-        for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
-            counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
+        places = [*(len(self.program.group_names) + self.plan.connections), *self.plan.neuron[:-1, NEURON_GROUP]]
+        for place, n in zip(places, new.n_changed, strict=True):
+            counts[place, COLUMN["weight_updates"]] += n
         full[:] = new.full
+        step.average[:] = new.average
         self.load(full)
         return Updated(counts, new.n_saturated)
 
@@ -235,11 +362,12 @@ class TwinUpdates:
     ) -> tuple[Outcome, Updated]:  # fmt: skip
         """Evaluate, then update; see `Learner.learn`."""
         outcome = self.evaluate(ids, response, scales, key)
-        return outcome, self.update(full, outcome.votes, step)
+        return outcome, self.update(full, outcome.votes, step, outcome.squares)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
         self.weights = learned_weights(self.program, self.plan, full)
+        self.neurons = learned_neurons(self.program, self.plan, full)
 
 
 class ReferenceLearner(TwinUpdates):
@@ -251,6 +379,7 @@ class ReferenceLearner(TwinUpdates):
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self.inputs = events.to_dense()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
+        self.neurons: dict[str, LIF] = {}
 
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
@@ -259,8 +388,9 @@ class ReferenceLearner(TwinUpdates):
         from neurosim.reference.learn import Learner as Twin
 
         check_batch(ids, response, self.plan, self.program, self.events)
-        twin = Twin(self.program, self.plan, scales, self.weights)
-        return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
+        twin = Twin(self.program, self.plan, scales, self.weights, self.neurons)
+        found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key)
+        return Outcome(*found)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -324,6 +454,14 @@ def check_batch(
     shape = (plan.rank, plan.n_classes, program.network.n_neurons)
     if response.shape != shape or response.dtype != np.int32:
         raise DataError(f"response: {response.dtype} of shape {response.shape}, need int32 of shape {shape}")
+
+
+def check_squares(plan: LearnPlan, squares: Squares | None) -> None:
+    """Refuse votes of which nobody knows how large they are by chance."""
+    if plan.update == UPDATE_SIGNIFICANCE and squares is None:
+        raise DataError(
+            "votes: update 'significance' needs the squares of what they are made of; give those of the outcome"
+        )
 
 
 def learned_weights(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from neurosim.codes import (
     LIKELIHOOD,
     STAT_SPIKES,
     STAT_TOTALS,
+    TIES,
 )
 from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
@@ -32,10 +34,11 @@ from neurosim.learning.calibrate import (
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
-from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
+from neurosim.network import Network
 from neurosim.program import Program
+from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance, step_size
 
-FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
 STATE_VERSION = 1  # of what a checkpoint holds
 
@@ -64,8 +67,9 @@ class Generation(NamedTuple):
     n_samples: int
     likelihood: float  # mean log2 probability of the label
     rates: dict[str, float]  # spikes per neuron and step, per group that learns
-    moved: float  # share of the plastic weights whose value changed
-    saturated: float  # share of the plastic weights that met the end of their range
+    moved: float  # share of what learns whose value on the chip changed
+    saturated: float  # share of what learns that met the end of its range
+    ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
 class Trainer:
@@ -98,12 +102,14 @@ class Trainer:
         self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
         self.plan: LearnPlan = make_plan(
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
-            error_bits=rule.error_bits, residual_bits=rule.residual_bits,
+            error_bits=rule.error_bits, residual_bits=rule.residual_bits, update=rule.update, momentum=rule.momentum,
+            biases=rule.biases, thresholds=rule.thresholds,
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
         self.generation = 0
         self.full = initial_weights(program, self.plan)
+        self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
         self.accumulated = np.zeros(shape, np.int64)
         self.scales: Scales = initial_scales(self.plan)
@@ -129,11 +135,9 @@ class Trainer:
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        step = Step(max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g))
         outcome, updated = self.learner.learn(
             self.full, self._samples(g * self.batch), self._response(), self.scales,
-            stream_key(self.seed, STREAM_PAIRS, g), step,
+            stream_key(self.seed, STREAM_PAIRS, g), self._step(g),
         )  # fmt: skip
         self._accumulate(outcome)
         update_counts, n_saturated = updated
@@ -143,6 +147,15 @@ class Trainer:
             self._calibrate_noise(outcome)
         self.generation = g + 1
         return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
+
+    def _step(self, g: int) -> Step:
+        """Return how votes become weights in a generation."""
+        size = step_size(self.rule.schedule, g, self.n_generations, self.rule.halvings)
+        if self.plan.moves_by_sign:
+            size *= int(self.rule.step * 256)
+        share = moving_share(int(self.rule.chance * 2**SHARE_BITS), g)
+        z = significance(share) if self.rule.update == "significance" else 0
+        return Step(size, self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g), z, self.average)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
@@ -188,14 +201,26 @@ class Trainer:
             n_samples=self.batch,
             likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
             rates=rates,
-            moved=n_moved / self.plan.n_weights,
-            saturated=n_saturated / self.plan.n_weights,
+            moved=n_moved / self.plan.n_learned,
+            saturated=n_saturated / self.plan.n_learned,
+            ties=int(totals[TIES]) / (self.batch * self.plan.n_pairs),
         )
 
     @property
     def weights(self) -> dict[str, npt.NDArray[np.int64]]:
         """The learned chip weights (n_post, n_pre) by connection."""
         return learned_weights(self.program, self.plan, self.full)
+
+    @property
+    def network(self) -> Network:
+        """The network with all that it learned."""
+        network, learned = (
+            self.program.network.with_weights(self.weights),
+            learned_neurons(self.program, self.plan, self.full),
+        )
+        if not learned:
+            return network
+        return replace(network, groups=tuple(learned.get(group.name, group) for group in network.groups))
 
     @property
     def op_counts(self) -> OpCounts | None:
@@ -224,6 +249,8 @@ class Trainer:
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
+        if self.rule.momentum:
+            arrays["average"] = self.average.copy()
         if self.counts is not None:
             arrays["counts"] = self.counts.copy()
         return header, arrays
@@ -250,6 +277,7 @@ class Trainer:
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
+        self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),
