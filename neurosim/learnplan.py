@@ -201,12 +201,33 @@ def _neuron_rows(
 ) -> npt.NDArray[np.int64]:  # fmt: skip
     """Lay out the biases and thresholds of the groups that learn; a readout that only integrates has no threshold."""
     rows, bits = [], min(residual_bits, NEURON_RESIDUAL_BITS)
+    if thresholds:
+        _check_threshold_configs(
+            program, [g.name for i, g in enumerate(program.network.ordered_groups) if learns[i]], readout
+        )
     for i, group in enumerate(program.network.ordered_groups):
         for kind, wanted in ((KIND_BIAS, biases), (KIND_THRESHOLD, thresholds and group.name != readout)):
             if wanted and learns[i]:
                 rows.append((i, kind, first, bits))
                 first += group.n
     return np.array([*rows, (-1, 0, first, 0)], np.int64)
+
+
+def _check_threshold_configs(program: Program, learning: list[str], readout: str) -> None:
+    """Refuse thresholds of their own for more neurons than a core has thresholds for: training would end in a network that fits no chip."""
+    limit, network = program.chip.threshold_configs_per_core, program.network
+    for use in program.mapping.cores if limit is not None else ():
+        names = [name for name in use.groups if name in learning and name != readout]
+        n = sum(
+            int((program.mapping.core[network.offsets[name] :][: network.group(name).n] == use.core).sum())
+            for name in names
+        )
+        others = len(use.groups) - len(names)
+        if n + others > (limit or 0):
+            raise ConfigError(
+                f"rule: thresholds of {n} neurons of {', '.join(names)} on core {use.core}, where chip {program.chip.name!r} holds "
+                f"{limit} different ones; turn rule.thresholds off, or choose a chip without that limit, such as 'unlimited'"
+            )
 
 
 def neuron_range(kind: int) -> tuple[int, int]:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_features, needed_features
+from neurosim.codes import UPDATE_SIGNIFICANCE
+from neurosim.errors import FeatureError
 from neurosim.events import Events
 from neurosim.learning.population import Outcome, TwinUpdates, check_batch
 from neurosim.learnplan import LearnPlan, Scales
@@ -20,6 +22,20 @@ from neurosim_lava.wire import Arrays, Header
 
 #: What a program that learns may need; the members' neurons are LIF.
 FEATURES = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state"})
+
+
+def check_rule(plan: LearnPlan) -> None:
+    """Refuse what Lava's learning engine, which sums the votes of synapses only, does not give."""
+    if plan.n_learned > plan.n_weights:
+        raise FeatureError(
+            "backend 'lava': learns weights, not biases or thresholds; set rule.biases and rule.thresholds to false, or use "
+            "backend 'simulator'"
+        )
+    if plan.update == UPDATE_SIGNIFICANCE:
+        raise FeatureError(
+            "backend 'lava': sums votes but not their squares, which rule.update 'significance' needs; use update 'rounding', or "
+            "backend 'simulator'"
+        )
 
 
 class LavaLearner(TwinUpdates):
@@ -38,6 +54,7 @@ class LavaLearner(TwinUpdates):
         patience: float = 1.0,
     ) -> None:  # fmt: skip
         check_features("lava, learning", FEATURES, needed_features(program))
+        check_rule(plan)
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self._inputs = events.to_dense()
         self._patience = patience
