@@ -28,7 +28,7 @@ from neurosim.learnplan import (
     make_plan,
     neuron_range,
 )
-from neurosim.network import LIF, Probe
+from neurosim.network import LIF, Dense, Input, Network, Probe
 from neurosim.reference.weights import update_weights as twin
 from neurosim.stepsize import significance
 
@@ -450,3 +450,27 @@ def test_lava_refuses_what_its_learning_engine_cannot_do(rule: dict[str, Any], w
     case = ruled(**rule)
     with pytest.raises(FeatureError, match=words):
         LavaLearner(case.program, case.plan, case.events, case.labels, 1)
+
+
+def test_thresholds_that_the_chip_cannot_tell_apart_are_refused() -> None:
+    """Loihi's cores hold 16 different thresholds; one is kept for the readout."""
+    for n, fits in ((15, True), (16, False)):
+        program = compile(thresholds_network(n), "loihi1")
+        settings: dict[str, Any] = {"form": "scalar", "factor": "trace", "rank": 1, "n_pairs": 1, "n_steps": 8, "error_bits": 7,
+                                    "residual_bits": 8, "thresholds": True}  # fmt: skip
+        if fits:
+            assert len(make_plan(program, "out", **settings).neuron) == 2
+            continue
+        with pytest.raises(
+            ConfigError, match="thresholds of 16 neurons of hidden on core 0, where chip 'loihi1' holds 16"
+        ):
+            make_plan(program, "out", **settings)
+
+
+def thresholds_network(n: int) -> Network:
+    groups = (Input("in", 3), LIF("hidden", n, du=4095, dv=100, vth=100), LIF("out", 2, du=4095, vth=131071))
+    weights = [np.zeros((n, 3), np.int64), np.zeros((2, n), np.int64)]
+    pairs = (("in", "hidden"), ("hidden", "out"))
+    return Network(
+        groups, tuple(Dense(*pair, w, sign_mode="mixed", plastic=True) for pair, w in zip(pairs, weights, strict=True))
+    )
