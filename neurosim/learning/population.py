@@ -48,7 +48,17 @@ class Outcome(NamedTuple):
     predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
     statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
-    squares: Squares | None = None  # what updates by significance need; None where votes were applied at once
+    row_squares: npt.NDArray[np.int64] | None = None  # see `Squares`; None where votes were applied at once
+    column_squares: npt.NDArray[np.int64] | None = None
+    neuron_squares: npt.NDArray[np.int64] | None = None
+    n_terms: int = 0
+
+    @property
+    def squares(self) -> Squares | None:
+        """What updates by significance need to know beside the votes."""
+        if self.row_squares is None or self.column_squares is None or self.neuron_squares is None:
+            return None
+        return Squares(self.row_squares, self.column_squares, self.n_terms, self.neuron_squares)
 
 
 class Step(NamedTuple):
@@ -141,7 +151,9 @@ class SimulatorLearner:
             ]
         )
         n_terms = self.terms.pre.shape[0] * self.terms.pre.shape[1]
-        return outcome._replace(votes=self._votes(), squares=Squares(rows, columns[lanes], n_terms, neurons))
+        return outcome._replace(
+            votes=self._votes(), row_squares=rows, column_squares=columns[lanes], neuron_squares=neurons, n_terms=n_terms
+        )  # fmt: skip
 
     def _squares(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the sums of squares of the terms, by source and by lane."""
@@ -390,7 +402,8 @@ class ReferenceLearner(TwinUpdates):
         check_batch(ids, response, self.plan, self.program, self.events)
         twin = Twin(self.program, self.plan, scales, self.weights, self.neurons)
         found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key)
-        return Outcome(*found)
+        rows, columns, n_terms, neurons = found.squares
+        return Outcome(*found[:-1], rows, columns, neurons, n_terms)
 
     def close(self) -> None:
         """Nothing is held."""
