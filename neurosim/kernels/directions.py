@@ -5,8 +5,9 @@ import numpy as np
 from neurosim.codes import AVERAGE_LIMIT, FIRST_FACTOR, UPDATE_SIGNIFICANCE
 from neurosim.kernels.arith import shift_signed
 from neurosim.kernels.jit import jit
-from neurosim.kernels.noise import bits, fold
+from neurosim.kernels.noise import bits32, fold
 
+LOW_32 = np.uint64((1 << 32) - 1)
 ROOT_BITS = 31  # of the root of a number below 2**62
 
 
@@ -56,7 +57,7 @@ def take_roots(n_terms, rows, columns):
 
 
 @jit
-def choose_directions(plan, c, lane, row_of_weights, place, votes, chance, average, step_shift, first, stream):
+def choose_directions(plan, c, lane, row_of_weights, place, votes, chance, average, step_shift, stream):
     """Replace the votes of a row by -1, 0 or +1: their significant signs, or the signs of their averages.
 
     Parameters
@@ -75,14 +76,14 @@ def choose_directions(plan, c, lane, row_of_weights, place, votes, chance, avera
     chance : Chance
     average : (n_learned,) int16
         Written where votes are not 0, with momentum.
-    step_shift, first, stream
+    step_shift, stream
         As in `neurosim.kernels.weights.apply_row`.
     """
     if plan.update == UPDATE_SIGNIFICANCE:
         row = chance.rows[plan.plastic[c, FIRST_FACTOR] + row_of_weights]
         keep_significant(votes, chance.z * row, chance.columns[lane : lane + len(votes)])
     else:
-        follow_average(votes, average[place : place + len(votes)], step_shift, plan.momentum, first, fold(stream, 0))
+        follow_average(votes, average[place : place + len(votes)], step_shift, plan.momentum, fold(stream, 0))
 
 
 @jit
@@ -96,22 +97,29 @@ def keep_significant(votes, row, columns):
 
 
 @jit
-def follow_average(votes, average, vote_shift, momentum, first, stream):
+def follow_average(votes, average, vote_shift, momentum, stream):
     """Move averages toward votes and replace votes by the signs of the averages; nothing moves where a vote is 0.
 
     ``M += floor(((vote >> vote_shift) - M + r) / 2**momentum)``, r uniform in 0..2**momentum - 1: rounding toward zero
     would leave M where it is once it is within 2**momentum of what comes, and its sign would outlive its reasons.
     """
+    low, high = halves(stream)
     for k in range(len(votes)):
         if votes[k] != 0:
-            votes[k] = np.int32(follow(votes[k], average, k, vote_shift, momentum, first + k, stream))
+            votes[k] = np.int32(follow(votes[k], average, k, vote_shift, momentum, low, high))
 
 
 @jit
-def follow(vote, average, k, vote_shift, momentum, index, stream):
-    """Move the k-th average toward a vote and return its sign; see `follow_average`."""
+def halves(stream):
+    """Return the lower and upper 32 bits of a key, which `bits32` takes."""
+    return np.uint32(stream & LOW_32), np.uint32(stream >> np.uint64(32))
+
+
+@jit
+def follow(vote, average, k, vote_shift, momentum, low, high):
+    """Move the k-th average toward a vote and return its sign; see `follow_average`. `low` and `high` are the key's halves."""
     scaled = min(max(shift_signed(vote, -vote_shift), -AVERAGE_LIMIT), AVERAGE_LIMIT)
-    chance = np.int64(bits(stream, index) & np.uint64((1 << momentum) - 1))
+    chance = np.int64(bits32(low, high, k)) & ((1 << momentum) - 1)
     moved = np.int64(average[k]) + ((scaled - np.int64(average[k]) + chance) >> momentum)
     average[k] = np.int16(moved)
     return np.int64(moved > 0) - np.int64(moved < 0)

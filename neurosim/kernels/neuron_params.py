@@ -21,11 +21,11 @@ from neurosim.codes import (
     UPDATE_SIGNIFICANCE,
 )
 from neurosim.counters import NOISE_DRAWS, VOTES, WEIGHT_UPDATES
-from neurosim.kernels.directions import follow, integer_root, moves_by_sign
+from neurosim.kernels.directions import follow, halves, integer_root, moves_by_sign
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import window
-from neurosim.kernels.noise import bits, fold
+from neurosim.kernels.noise import bits, bits32, fold
 
 WORD = 64
 BIAS_LOW, BIAS_HIGH = -4096, 4095  # mantissas, as in `neurosim.learnplan.neuron_range`
@@ -162,10 +162,13 @@ def update_neurons(p, x, plan, votes, squares, full, step, step_shift, key, z, a
         low = (BIAS_LOW if is_bias else THRESHOLD_LOW) << residual_bits
         high = (((BIAS_HIGH if is_bias else THRESHOLD_HIGH) + 1) << residual_bits) - 1
         stream = fold(key, len(p.conn) + 2 * group + np.int64(plan.neuron[q, NEURON_KIND] == KIND_THRESHOLD))
+        stream = fold(stream, 0)  # as of the first row of weights
+        low_bits, high_bits = halves(stream)
+        low_average, high_average = halves(fold(stream, 0))
         vote_shift = step_shift[len(plan.plastic) - 1 + q]
         total_shift = NEURON_SIGN_SHIFT - residual_bits if moves_by_sign(plan) else vote_shift
         shift, left = max(0, total_shift), max(0, -total_shift)
-        mask, n_changed = np.uint64((1 << shift) - 1), np.int64(0)
+        mask, n_changed = np.int64((1 << min(shift, 32)) - 1), np.int64(0)
         for k in range(plan.neuron[q + 1, NEURON_FIRST] - start):
             i = start + k
             vote = votes[i - first]
@@ -175,10 +178,11 @@ def update_neurons(p, x, plan, votes, squares, full, step, step_shift, key, z, a
                 significant = abs(vote) << 20 > (z * integer_root(squares[i - first])) << 12
                 vote = (np.int64(vote > 0) - np.int64(vote < 0)) * np.int64(significant)
             elif plan.momentum:
-                vote = follow(vote, average, i, vote_shift, plan.momentum, k, fold(stream, 0))
+                vote = follow(vote, average[start:], k, vote_shift, plan.momentum, low_average, high_average)
             if vote == 0:
                 continue
-            new = np.int64(full[i]) + ((((vote * step) << left) + np.int64(bits(stream, k) & mask)) >> shift)
+            noise = (np.int64(bits32(low_bits, high_bits, k)) & mask) << max(0, shift - 32)
+            new = np.int64(full[i]) + ((((vote * step) << left) + noise) >> shift)
             n_saturated += np.int64(new < low) + np.int64(new > high)
             new = min(max(new, low), high)
             n_changed += np.int64(new >> residual_bits != np.int64(full[i]) >> residual_bits)

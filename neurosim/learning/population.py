@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -31,7 +32,8 @@ from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT, lost_weight_bits
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms
+from neurosim.learning.calibrate import RESPONSE_BITS
+from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms, make_update_work
 from neurosim.learnplan import LearnPlan, Scales, Squares, learned_neurons
 from neurosim.logtables import log_tables
 from neurosim.network import LIF
@@ -79,6 +81,11 @@ class Chance(NamedTuple):
     columns: npt.NDArray[np.int64]  # (L,) root of the sum of squares, in 1/16
 
 
+def no_chance() -> Chance:
+    """Return what updates that do not ask for significance get."""
+    return Chance(0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
 class Updated(NamedTuple):
     """What an update did."""
 
@@ -108,6 +115,13 @@ class Learner(Protocol):
         """Evaluate and update in one, as `evaluate` and `update` would; the votes need not be kept."""
         ...
 
+    def remember(
+        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+        memory: int,
+    ) -> None:  # fmt: skip
+        """Add what was measured to `accumulated`, which forgets, and write its upper bits to `response`, both in place."""
+        ...
+
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights (with residual bits) on the chip."""
         ...
@@ -131,6 +145,7 @@ class SimulatorLearner:
         # A network without circles runs layer by layer and needs no state between steps.
         circles = len(self.lanes.order) == 0
         self.scratch = [make_scratch(self.arrays) if circles else None for _ in range(threads)]
+        self.update_work = [make_update_work(program) for _ in range(threads)]
         self.terms = make_terms(plan, self.lanes, 0)
         self.pool = ThreadPoolExecutor(threads)
 
@@ -192,7 +207,7 @@ class SimulatorLearner:
         self._in_threads(block)
         return Outcome(
             votes=np.zeros(0, np.int64),
-            measured=np.sum([work.measured for work in self.work], axis=0, dtype=np.int64),
+            measured=functools.reduce(np.add, [work.measured for work in self.work]),
             predictions=predictions,
             statistics=statistics.sum(axis=0),
             counts=counts.sum(axis=0),
@@ -235,7 +250,7 @@ class SimulatorLearner:
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
         terms, n_weights = make_terms(self.plan, self.lanes, 0), self.plan.n_weights
-        chance = self._no_chance()
+        chance = no_chance()
         if squares is not None:
             columns = np.zeros(self.lanes.n, np.int64)
             for first, row in zip(self.lanes.first, self.arrays.group, strict=True):
@@ -251,7 +266,7 @@ class SimulatorLearner:
         """Evaluate and update; see `Learner.learn`."""
         outcome = self._run(ids, response, scales, key)
         summed = np.stack([work.votes for work in self.work]) if len(self.work[0].votes) else np.zeros((0, 0), np.int32)
-        chance, squares = self._no_chance(), self._no_votes()
+        chance, squares = no_chance(), self._no_votes()
         if self.plan.update == UPDATE_SIGNIFICANCE:
             chance = self._chance(step.z, *self._squares(), self.terms.pre.shape[0] * self.terms.pre.shape[1])
             squares = np.sum([work.neuron_squares for work in self.work], axis=0)
@@ -259,10 +274,6 @@ class SimulatorLearner:
 
     def _no_votes(self) -> npt.NDArray[np.int64]:
         return np.zeros(self.plan.n_learned - self.plan.n_weights, np.int64)
-
-    @staticmethod
-    def _no_chance() -> Chance:
-        return Chance(0, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @staticmethod
     def _chance(z: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], n_terms: int) -> Chance:
@@ -287,7 +298,7 @@ class SimulatorLearner:
             saturated[number] = update_rows(
                 self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
                 n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key), chance, step.average,
-                self.work[number].total, counts[number],
+                *self.update_work[number], counts[number],
             )  # fmt: skip
 
         self._in_threads(block)
@@ -299,6 +310,15 @@ class SimulatorLearner:
                 )  # fmt: skip
             self._load_neurons(full)
         return Updated(counts.sum(axis=0), int(saturated.sum()))
+
+    def remember(
+        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+        memory: int,
+    ) -> None:  # fmt: skip
+        """Keep the response; see `Learner.remember`."""
+        from neurosim.kernels.response import remember
+
+        remember(self.arrays, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
@@ -375,6 +395,15 @@ class TwinUpdates:
         """Evaluate, then update; see `Learner.learn`."""
         outcome = self.evaluate(ids, response, scales, key)
         return outcome, self.update(full, outcome.votes, step, outcome.squares)
+
+    def remember(
+        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+        memory: int,
+    ) -> None:  # fmt: skip
+        """Keep the response; see `Learner.remember`."""
+        from neurosim.reference.response import remember
+
+        remember(self.program, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""

@@ -111,7 +111,7 @@ class Trainer:
         self.full = initial_weights(program, self.plan)
         self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
-        self.accumulated = np.zeros(shape, np.int64)
+        self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -136,7 +136,7 @@ class Trainer:
             self.prepare()
         g = self.generation
         outcome, updated = self.learner.learn(
-            self.full, self._samples(g * self.batch), self._response(), self.scales,
+            self.full, self._samples(g * self.batch), self.response, self.scales,
             stream_key(self.seed, STREAM_PAIRS, g), self._step(g),
         )  # fmt: skip
         self._accumulate(outcome)
@@ -159,15 +159,12 @@ class Trainer:
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
-        return self.learner.evaluate(self._samples(position * self.batch), self._response(), self.scales, key)
-
-    def _response(self) -> npt.NDArray[np.int32]:
-        return quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
+        return self.learner.evaluate(self._samples(position * self.batch), self.response, self.scales, key)
 
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
-        old = self.accumulated
-        self.accumulated = old + outcome.measured - np.sign(old) * (np.abs(old) >> self.rule.memory)
+        if self.plan.form == FORM_RESPONSE:
+            self.learner.remember(outcome.measured, self.accumulated, self.response, self.rule.memory)
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
@@ -278,6 +275,7 @@ class Trainer:
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
         self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
+        self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),

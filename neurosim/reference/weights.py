@@ -23,7 +23,7 @@ from neurosim.codes import (
 from neurosim.learnplan import LearnPlan, Squares, neuron_range
 from neurosim.program import Program
 from neurosim.reference.learn import shift_signed
-from neurosim.reference.noise import bits, fold
+from neurosim.reference.noise import bits32, fold
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -37,10 +37,15 @@ class NewWeights(NamedTuple):
     average: npt.NDArray[np.int16]  # (n_learned,) with momentum
 
 
+def rounding_noise(drawn: int, shift: int) -> int:
+    """Return 0..2**shift - 1 from 32 random bits; beyond a shift of 32 the lowest bits stay zero."""
+    return drawn & ((1 << shift) - 1) if shift <= 32 else drawn << (shift - 32)
+
+
 def round_by_chance(value: int, shift: int, stream: int, index: int) -> int:
     """Return ``floor((value + r) / 2**shift)``, r uniform in 0..2**shift - 1; a negative shift multiplies."""
     shift, left = max(0, shift), max(0, -shift)
-    return ((value << left) + (bits(stream, index) & ((1 << shift) - 1))) >> shift
+    return ((value << left) + rounding_noise(bits32(stream, index), shift)) >> shift
 
 
 def update_weights(
@@ -64,6 +69,8 @@ def update_weights(
         stream = fold(key, part.word(plan, program))
         shift = part.sign_shift if plan.moves_by_sign else int(step_shift[number])
         for i in range(part.where.start, part.where.stop):
+            row, k = divmod(i - part.where.start, part.n_post)  # each presynaptic neuron has a stream of its own
+            row_stream = fold(stream, row)
             vote = int(votes[i])
             if vote == 0:
                 continue
@@ -73,11 +80,11 @@ def update_weights(
             elif plan.momentum:
                 scaled = min(max(shift_signed(vote, -int(step_shift[number])), -AVERAGE_LIMIT), AVERAGE_LIMIT)
                 moved = scaled - int(new_average[i])
-                new_average[i] += round_by_chance(moved, plan.momentum, fold(stream, 0), i - part.where.start)
+                new_average[i] += round_by_chance(moved, plan.momentum, fold(row_stream, 0), k)
                 vote = int(np.sign(new_average[i]))
             if vote == 0:
                 continue
-            moved = int(full[i]) + round_by_chance(vote * step, shift, stream, i - part.where.start)
+            moved = int(full[i]) + round_by_chance(vote * step, shift, row_stream, k)
             new[i] = min(max(moved, part.low), part.high)
             n_saturated += int(new[i] != moved)
         mantissas = new[part.where] >> part.residual_bits, full[part.where] >> part.residual_bits
@@ -89,6 +96,7 @@ class _Part(NamedTuple):
     """A plastic connection or a row of `LearnPlan.neuron`."""
 
     where: slice
+    n_post: int  # a row's
     residual_bits: int
     low: int
     high: int
@@ -109,14 +117,17 @@ def _parts(plan: LearnPlan) -> list[_Part]:
     parts = []
     for c, connection in enumerate(plan.connections):
         limit = 1 << (int(plan.plastic[c, WEIGHT_BITS]) - 1 + plan.residual_bits)
+        where = plan.votes_of(c)
+        n_post = (where.stop - where.start) // int(plan.plastic[c + 1, FIRST_FACTOR] - plan.plastic[c, FIRST_FACTOR])
         shift = 24 - int(plan.plastic[c, WEIGHT_BITS]) - plan.residual_bits
         parts.append(
-            _Part(plan.votes_of(c), plan.residual_bits, -limit, limit - 1, shift, int(connection), plan.plastic[c])
+            _Part(where, n_post, plan.residual_bits, -limit, limit - 1, shift, int(connection), plan.plastic[c])
         )
     for q, row in enumerate(plan.neuron[:-1]):
         residual, (low, high) = int(row[NEURON_RESIDUAL]), neuron_range(int(row[NEURON_KIND]))
         last = ((high + 1) << residual) - 1
-        parts.append(_Part(plan.votes_of_neurons(q), residual, low << residual, last, 15 - residual, -1, row))
+        where = plan.votes_of_neurons(q)
+        parts.append(_Part(where, where.stop - where.start, residual, low << residual, last, 15 - residual, -1, row))
     return parts
 
 

@@ -252,7 +252,7 @@ def test_averages_round_without_bias() -> None:
     n, momentum = 20_000, 4
     for vote in (1, -1, 5, -37):
         votes, average = np.full(n, vote, np.int32), np.zeros(n, np.int16)
-        follow_average(votes, average, 0, momentum, 0, np.uint64(9))
+        follow_average(votes, average, 0, momentum, np.uint64(9))
         fraction = vote % (1 << momentum)
         spread = (n * fraction * ((1 << momentum) - fraction)) ** 0.5
         assert abs((int(average.sum()) << momentum) - n * vote) <= 5 * spread
@@ -264,7 +264,7 @@ def test_averages_forget_what_no_longer_comes() -> None:
     average = np.full(1000, 15, np.int16)
     for g in range(200):
         votes = np.full(1000, -1, np.int32)
-        follow_average(votes, average, 0, 4, 0, np.uint64(g))
+        follow_average(votes, average, 0, 4, np.uint64(g))
     assert -2 < average.mean() < 0 and np.abs(average).max() <= 2
 
 
@@ -273,7 +273,7 @@ def test_averages_stay_in_16_bits_and_silent_weights_as_they_are() -> None:
     average = np.array([0, 0, 123], np.int16)
     for g in range(400):
         votes = extremes.copy()
-        follow_average(votes, average, -11, 3, 0, np.uint64(g))
+        follow_average(votes, average, -11, 3, np.uint64(g))
         assert votes.tolist()[:2] == [1, -1]
     assert average.tolist() == [32767, -32767, 123]
     assert votes[2] == 0
