@@ -90,7 +90,10 @@ class RuleConfig:
     step: float = with_key(
         0.5,
         Key(
-            "Typical weight change in the first generation, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0
+            "Typical weight change in the first generation, in 8-bit weight steps (1/256 of the range); with significance or "
+            "momentum, of each weight that moves.",
+            1 / 256,
+            64.0,
         ),
     )
     update: str = with_key(
