@@ -103,9 +103,7 @@ def _scale_small(b: Any, x: Any, keep: Any) -> Any:
     return b.sub(b.xor(b.lshr(b.mul(magnitude, keep), filled(x.type, 12)), sign), sign)
 
 
-def _small_step(
-    b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any
-) -> tuple[list[Any], list[Any]]:
+def _small_step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any) -> tuple[list[Any], list[Any]]:
     """As `_step` where no register can leave its range."""
     keep_u, keep_v, threshold, half, bias = setting
     current = b.shl(acc, filled(INTS, INPUT_SHIFT))

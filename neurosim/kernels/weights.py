@@ -168,12 +168,7 @@ def apply_row(votes, largest, full, chip, residual_bits, limit, step, step_shift
     low, high = np.uint32(stream & LOW_32), np.uint32(stream >> np.uint64(32))
     n_changed, n_saturated = np.int32(0), np.int32(0)
     if shift < 31 and ((largest * step) << left) + (np.int64(1) << shift) < LIMIT_32 and largest * step < LIMIT_32:
-        mask, size, top, bits_below = (
-            np.int32((1 << shift) - 1),
-            np.int32(step << left),
-            np.int32(limit - 1),
-            np.int32(residual_bits),
-        )
+        mask, size, top, bits_below = np.int32((1 << shift) - 1), np.int32(step << left), np.int32(limit - 1), np.int32(residual_bits)
         for k in range(len(votes)):  # all in 32 bits, sixteen weights to a vector
             noise = np.int32(np.int32(bits32(low, high, k)) & mask) if votes[k] != 0 else np.int32(0)
             delta = np.int32(np.int32(np.int32(votes[k] * size) + noise) >> np.int32(shift))
