@@ -86,7 +86,7 @@ def generations(case: LearningCase, backend: str, threads: int = 1, apart: bool 
             updated = learner.update(full, outcome.votes, step, outcome.squares)
         else:
             outcome, updated = learner.learn(full, case.ids, case.response, case.scales, KEY + g, step)
-        found += [outcome.measured, outcome.predictions, outcome.statistics, outcome.counts, updated.counts,
+        found += [outcome.measured.copy(), outcome.predictions, outcome.statistics, outcome.counts, updated.counts,
                   updated.n_saturated, full.copy(), average.copy()]  # fmt: skip
     learner.close()
     return found
