@@ -137,6 +137,11 @@ class RuleConfig:
     warmup: int = with_key(16, Key("Generations measured before weights move.", 0, 1_000_000))
 
     @property
+    def tag_bits(self) -> int:
+        """What learning keeps beside each weight: its residual and, with momentum, the average of its votes in 16 bits."""
+        return self.residual_bits + (16 if self.momentum else 0)
+
+    @property
     def learns_neurons(self) -> bool:
         """Whether neurons learn parameters of their own, beside their weights."""
         return self.biases or self.thresholds

@@ -87,11 +87,6 @@ class LearnPlan(NamedTuple):
         """Whether all weights that move in a generation move equally far."""
         return self.update != UPDATE_ROUNDING or self.momentum > 0
 
-    @property
-    def tag_bits(self) -> int:
-        """What learning keeps beside each weight: its residual and, with momentum, the average of its votes in 16 bits."""
-        return self.residual_bits + (16 if self.momentum else 0)
-
     def votes_of(self, c: int) -> slice:
         """Return where the votes of the c-th plastic connection lie; rows by presynaptic neuron."""
         return slice(int(self.plastic[c, FIRST_VOTE]), int(self.plastic[c + 1, FIRST_VOTE]))

@@ -93,7 +93,7 @@ def test_averages_are_part_of_a_checkpoint() -> None:
         assert "average" not in plain.state()[1]
         with pytest.raises(ModelFileError, match="average does not fit this rule"):
             trainer.restore(*plain.state())
-        assert (trainer.plan.tag_bits, plain.plan.tag_bits) == (24, 8)
+        assert (trainer.rule.tag_bits, plain.rule.tag_bits) == (24, 8)
 
 
 class Steps:
