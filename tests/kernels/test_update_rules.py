@@ -15,7 +15,8 @@ from neurosim.codes import KIND_BIAS, KIND_THRESHOLD, NEURON_GROUP, NEURON_KIND,
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import ConfigError, DataError, FeatureError
-from neurosim.kernels.directions import follow_average, integer_root, keep_significant
+from neurosim.kernels import directions
+from neurosim.kernels.directions import integer_root, keep_significant
 from neurosim.kernels.neuron_params import update_neurons
 from neurosim.layerplan import lay_lanes
 from neurosim.learning.population import Outcome, SimulatorLearner, Step, learned_weights, open_learner
@@ -245,6 +246,12 @@ def test_both_ends_saturate(rule: dict[str, Any], sign: int) -> None:
 
 
 # Momentum
+
+
+def follow_average(*given: Any) -> None:
+    """Call the kernel; hashes wrap, and say so where kernels run as plain Python."""
+    with np.errstate(over="ignore"):
+        directions.follow_average(*given)
 
 
 def test_averages_round_without_bias() -> None:
