@@ -56,7 +56,8 @@ def lay_lanes(program: Program) -> Lanes:
     later = np.zeros(len(arrays.group), np.int64)
     for connection in arrays.conn:
         later[connection[TARGET]] |= arrays.group[connection[SOURCE], MODEL] != MODEL_INPUT
-    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=(arrays.group[:, KEEP_U] != 0).astype(np.int64), **lanes)
+    filtered = (arrays.group[:, KEEP_U] != 0).astype(np.int64)
+    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=filtered, **lanes)
 
 
 def _order(arrays: ProgramArrays) -> npt.NDArray[np.int64]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
@@ -13,7 +15,9 @@ import numpy.typing as npt
 
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
 from neurosim.codes import (
+    FACTOR_FULL,
     FIRST_FACTOR,
+    FORM_RESPONSE,
     KIND_BIAS,
     N_STATISTICS,
     N_TOTALS,
@@ -41,6 +45,9 @@ from neurosim.normaltable import normal_table
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
 
+EVALUATE, UPDATE = 1, 2  # phases of a generation
+WAITS = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"  # compiled threads can wait for each other inside a kernel
+
 
 class Outcome(NamedTuple):
     """What the samples of one generation give."""
@@ -63,12 +70,24 @@ class Outcome(NamedTuple):
         return Squares(self.row_squares, self.column_squares, self.n_terms, self.neuron_squares)
 
 
+
+class Memory(NamedTuple):
+    """What pairs measured so far: the response of each readout to each neuron. Arrays change in place."""
+
+    accumulated: npt.NDArray[np.int64]  # (R, C, N) a leaky sum
+    response: npt.NDArray[np.int32]  # (R, C, N) its upper bits
+    leak: int  # it forgets 2**-leak in each generation
+
+
 class Step(NamedTuple):
     """How votes become weights in one generation."""
 
     size: int  # an integer that decays over the run; where weights move by signs, times the step in 1/256
     shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * size >> shift; with momentum vote >> shift is averaged
     key: int  # names the rounding noise
+    power: npt.NDArray[np.int64] = np.zeros(0, np.int64)  # (F,) by row, changed in place; (0,): one step for all rows
+    memory: int = 0  # the power forgets 2**-memory in each generation
+    age: int = 1  # generations that it holds, this one included
     z: int = 0  # standard deviations in 1/256 beyond which a vote is significant
     average: npt.NDArray[np.int16] = np.zeros(0, np.int16)  # (n_learned,) with momentum: the averages; written
 
@@ -109,21 +128,25 @@ class Learner(Protocol):
         ...
 
     def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
-        """Evaluate and update in one, as `evaluate` and `update` would; the votes need not be kept."""
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
+        steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations: `evaluate`, `update` and `remember` in turn, with samples `ids` (n_generations, B).
+
+        The votes need not be handed out. Operation counts may all stand with the first generation.
+        """
         ...
 
-    def remember(
-        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
-        memory: int,
-    ) -> None:  # fmt: skip
-        """Add what was measured to `accumulated`, which forgets, and write its upper bits to `response`, both in place."""
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
+        """Add what was measured to the memory."""
         ...
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights (with residual bits) on the chip."""
+        ...
+
+    def show(self, events: Events) -> None:
+        """Take other input spikes for the same training samples."""
         ...
 
     def close(self) -> None:
@@ -142,6 +165,12 @@ class SimulatorLearner:
         self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
         self.lanes = lay_lanes(program)
         self.work = [make_learn_scratch(program, plan, self.lanes) for _ in range(threads)]
+        size = plan.n_weights if plan.factor >= FACTOR_FULL else 0
+        self.votes = np.zeros((threads if size else 0, size), np.int32)
+        self.measured = np.zeros((threads, plan.rank, plan.n_classes, program.network.n_neurons), np.int64)
+        for number in range(threads):
+            own = {"measured": self.measured[number]} | ({"votes": self.votes[number]} if size else {})
+            self.work[number] = self.work[number]._replace(**own)
         # A network without circles runs layer by layer and needs no state between steps.
         circles = len(self.lanes.order) == 0
         self.scratch = [make_scratch(self.arrays) if circles else None for _ in range(threads)]
@@ -153,7 +182,10 @@ class SimulatorLearner:
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        return self._evaluated(self._run(ids, response, scales, key))
+        memory = Memory(np.zeros(response.shape, np.int64), response, 0)
+        none = np.zeros(0, np.int32)
+        ((outcome, _),) = self._run(EVALUATE, none, memory, ids[None], scales, [key], [self._no_step()])
+        return self._evaluated(outcome)
 
     def _evaluated(self, outcome: Outcome) -> Outcome:
         """Sum up what the threads left."""
@@ -178,40 +210,104 @@ class SimulatorLearner:
         sum_squares(self.terms.pre, self.terms.post, rows, columns)
         return rows, columns
 
-    def _run(self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int) -> Outcome:
-        """Run the population; the votes stay in terms."""
-        from neurosim.kernels.learn import learn_samples
+    def learn(
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
+        steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations; see `Learner.learn`."""
+        one_by_one = self.plan.update == UPDATE_SIGNIFICANCE or self.plan.n_learned > self.plan.n_weights
+        if WAITS and not one_by_one:
+            return self._run(EVALUATE | UPDATE, full, memory, ids, scales, keys, steps)
+        found = []
+        for g, step in enumerate(steps):  # threads cannot wait for each other: one phase at a time
+            ((outcome, _),) = self._run(EVALUATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
+            chance, squares = no_chance(), self._no_votes()
+            if self.plan.update == UPDATE_SIGNIFICANCE:
+                chance = self._chance(step.z, *self._squares(), self.terms.pre.shape[0] * self.terms.pre.shape[1])
+                squares = self._neuron_squares()
+            ((_, updated),) = self._run(UPDATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step], chance)
+            n_saturated = self._update_neurons(full, self._neuron_votes(), squares, step, updated.counts)
+            found.append((outcome, updated._replace(n_saturated=updated.n_saturated + n_saturated)))
+        return found
 
-        check_batch(ids, response, self.plan, self.program, self.events)
-        n_threads = len(self.work)
-        bounds = [len(ids) * i // n_threads for i in range(n_threads + 1)]
-        predictions, table = np.zeros(len(ids), np.int64), log_tables()
+    def _no_step(self) -> Step:
+        return Step(0, np.zeros(len(self.plan.connections), np.int64), 0)
+
+    def _no_votes(self) -> npt.NDArray[np.int64]:
+        return np.zeros(self.plan.n_learned - self.plan.n_weights, np.int64)
+
+    def _neuron_votes(self) -> npt.NDArray[np.int64]:
+        return np.asarray(np.sum([work.neuron_votes for work in self.work], axis=0), dtype=np.int64)
+
+    def _neuron_squares(self) -> npt.NDArray[np.int64]:
+        return np.asarray(np.sum([work.neuron_squares for work in self.work], axis=0), dtype=np.int64)
+
+    @staticmethod
+    def _chance(z: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], n_terms: int) -> Chance:
+        from neurosim.kernels.directions import take_roots
+
+        take_roots(n_terms, rows, columns)
+        return Chance(z, rows, columns)
+
+    def _update_neurons(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], squares: npt.NDArray[np.int64], step: Step,
+        counts: npt.NDArray[np.int64],
+    ) -> int:  # fmt: skip
+        """Apply votes to biases and thresholds; return how many met the end of their range."""
+        from neurosim.kernels.neuron_params import update_neurons
+
+        if self.plan.n_learned == self.plan.n_weights:
+            return 0
+        with np.errstate(over="ignore"):
+            n_saturated = update_neurons(
+                self.arrays, self.lanes, self.plan, votes, squares, full, step.size, step.shift, np.uint64(step.key), step.z,
+                step.average, counts,
+            )  # fmt: skip
+        self._load_neurons(full)
+        return int(n_saturated)
+
+    def _run(
+        self, phases: int, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales,
+        keys: Sequence[int], steps: Sequence[Step], chance: Chance | None = None,
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations, or a phase of one, on all threads."""
+        from neurosim.kernels.generations import run_generations
+
+        check_batch(ids.ravel(), memory.response, self.plan, self.program, self.events)
+        n_threads, (n_generations, n_samples), table = len(self.work), ids.shape, log_tables()
         ids = np.ascontiguousarray(ids, np.int64)
-        if self.terms.n_samples != len(ids):
-            self.terms = make_terms(self.plan, self.lanes, len(ids))
+        if self.terms.n_samples != n_samples:
+            self.terms = make_terms(self.plan, self.lanes, n_samples)
+        predictions = np.zeros(ids.shape, np.int64)
         shape = (N_STATISTICS, max(len(self.program.group_names), N_TOTALS))
-        statistics = np.zeros((n_threads, *shape), np.int64)
-        counts = np.zeros((n_threads, len(self.program.rows), N_COUNTERS), np.int64)
+        statistics = np.zeros((n_generations, n_threads, *shape), np.int64)
+        counts = np.zeros((n_generations, n_threads, len(self.program.rows), N_COUNTERS), np.int64)
+        written, saturated = np.zeros_like(counts), np.zeros((n_generations, n_threads), np.int64)
+        arrived = np.zeros(1, np.int64)
+        sizes = np.array([step.size for step in steps], np.int64)
+        pair_keys, rounding_keys = np.array(keys, np.uint64), np.array([step.key for step in steps], np.uint64)
+        step, chance = steps[0], chance or no_chance()
 
         def block(number: int) -> None:
-            work = self.work[number]
-            for summed in (work.votes, work.measured, work.neuron_votes, work.neuron_squares):
-                summed[:] = 0
-            learn_samples(
-                self.arrays, self.lanes, self.scratch[number], work, self.plan, scales, response, ids, self.labels,
-                self.events.start, self.events.neuron, self.events.n_steps, bounds[number], bounds[number + 1],
-                np.uint64(key), table.exp2, table.log2, normal_table(), self.terms.pre, self.terms.post, predictions,
-                statistics[number], counts[number],
+            run_generations(
+                number, n_threads, phases, arrived, self.arrays, self.lanes, self.scratch[number], self.work[number],
+                self.plan, scales, memory.response, memory.accumulated, self.measured, memory.leak, RESPONSE_BITS, ids,
+                self.labels, self.events.start, self.events.neuron, self.events.n_steps, pair_keys, table.exp2,
+                table.log2, normal_table(), self.terms.pre, self.terms.post, self.votes, full, sizes, step.shift,
+                rounding_keys, step.power, step.memory, step.age, chance, step.average, *self.update_work[number], predictions, statistics,
+                saturated, written, counts,
             )  # fmt: skip
 
         self._in_threads(block)
-        return Outcome(
-            votes=np.zeros(0, np.int64),
-            measured=functools.reduce(np.add, [work.measured for work in self.work]),
-            predictions=predictions,
-            statistics=statistics.sum(axis=0),
-            counts=counts.sum(axis=0),
-        )
+        measured = functools.reduce(np.add, list(self.measured)) if phases == EVALUATE else np.zeros(0, np.int64)
+        statistics, counts, written = (part.sum(axis=1) for part in (statistics, counts, written))
+        return [
+            (
+                Outcome(np.zeros(0, np.int64), measured, predictions[g], statistics[g], counts[g]),
+                Updated(written[g], int(saturated[g].sum())),
+            )
+            for g in range(n_generations)
+        ]
 
     def _in_threads(self, block: Callable[[int], None]) -> None:
         """Call a function for every thread's number, one of them here."""
@@ -239,11 +335,8 @@ class SimulatorLearner:
                 self.terms.post[:, :, columns].astype(np.float64),
             )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
-        summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
+        summed = self.votes.sum(axis=0, dtype=np.int64) if len(self.votes) else np.zeros((), np.int64)
         return np.concatenate([np.concatenate(parts) + summed, self._neuron_votes()])
-
-    def _neuron_votes(self) -> npt.NDArray[np.int64]:
-        return np.asarray(np.sum([work.neuron_votes for work in self.work], axis=0), dtype=np.int64)
 
     def update(
         self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
@@ -253,45 +346,20 @@ class SimulatorLearner:
         limit = np.iinfo(np.int32)
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
-        terms, n_weights = make_terms(self.plan, self.lanes, 0), self.plan.n_weights
-        chance = no_chance()
+        terms, n_weights, chance, neurons = make_terms(self.plan, self.lanes, 0), self.plan.n_weights, no_chance(), self._no_votes()
         if squares is not None:
             columns = np.zeros(self.lanes.n, np.int64)
             for first, row in zip(self.lanes.first, self.arrays.group, strict=True):
                 columns[first : first + row[STOP] - row[START]] = squares.columns[row[START] : row[STOP]]
-            chance = self._chance(step.z, squares.rows.copy(), columns, squares.n_terms)
-        neurons = votes[n_weights:], self._no_votes() if squares is None else squares.neurons
-        return self._update(full, terms, votes[:n_weights].astype(np.int32)[None], neurons, chance, step)
-
-    def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
-        """Evaluate and update; see `Learner.learn`."""
-        outcome = self._run(ids, response, scales, key)
-        summed = np.stack([work.votes for work in self.work]) if len(self.work[0].votes) else np.zeros((0, 0), np.int32)
-        chance, squares = no_chance(), self._no_votes()
-        if self.plan.update == UPDATE_SIGNIFICANCE:
-            chance = self._chance(step.z, *self._squares(), self.terms.pre.shape[0] * self.terms.pre.shape[1])
-            squares = np.sum([work.neuron_squares for work in self.work], axis=0)
-        return outcome, self._update(full, self.terms, summed, (self._neuron_votes(), squares), chance, step)
-
-    def _no_votes(self) -> npt.NDArray[np.int64]:
-        return np.zeros(self.plan.n_learned - self.plan.n_weights, np.int64)
-
-    @staticmethod
-    def _chance(z: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], n_terms: int) -> Chance:
-        from neurosim.kernels.directions import take_roots
-
-        take_roots(n_terms, rows, columns)
-        return Chance(z, rows, columns)
+            chance, neurons = self._chance(step.z, squares.rows.copy(), columns, squares.n_terms), squares.neurons
+        updated = self._update(full, terms, votes[:n_weights].astype(np.int32)[None], chance, step)
+        n_saturated = self._update_neurons(full, votes[n_weights:], neurons, step, updated.counts)
+        return updated._replace(n_saturated=updated.n_saturated + n_saturated)
 
     def _update(
-        self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32],
-        neurons: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], chance: Chance, step: Step,
-    ) -> Updated:  # fmt: skip
-        """Apply the votes of terms and those summed up already; those of neurons with their squares."""
-        from neurosim.kernels.neuron_params import update_neurons
+        self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], chance: Chance, step: Step
+    ) -> Updated:
+        """Apply votes of weights that are summed up already."""
         from neurosim.kernels.weights import update_rows
 
         n_threads, n_rows = len(self.work), int(self.plan.plastic[-1, FIRST_FACTOR])
@@ -301,28 +369,18 @@ class SimulatorLearner:
         def block(number: int) -> None:
             saturated[number] = update_rows(
                 self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
-                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key), chance, step.average,
-                *self.update_work[number], counts[number],
+                n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key), step.power, step.memory, step.age,
+                chance, step.average, *self.update_work[number], counts[number],
             )  # fmt: skip
 
         self._in_threads(block)
-        if self.plan.n_learned > self.plan.n_weights:
-            with np.errstate(over="ignore"):
-                saturated[0] += update_neurons(
-                    self.arrays, self.lanes, self.plan, *neurons, full, step.size, step.shift, np.uint64(step.key), step.z,
-                    step.average, counts[0],
-                )  # fmt: skip
-            self._load_neurons(full)
         return Updated(counts.sum(axis=0), int(saturated.sum()))
 
-    def remember(
-        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
-        memory: int,
-    ) -> None:  # fmt: skip
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
         """Keep the response; see `Learner.remember`."""
         from neurosim.kernels.response import remember
 
-        remember(self.arrays, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
+        remember(self.arrays, self.plan, measured, memory.accumulated, memory.response, memory.leak, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
@@ -345,12 +403,16 @@ class SimulatorLearner:
                 self.lanes.threshold[here] = register - below
                 self.lanes.half[here] = (register - below) // 2
 
+    def show(self, events: Events) -> None:
+        """Take other input spikes; see `Learner.show`."""
+        self.events = check_events(events, self.program.network.n_inputs)
+
     def close(self) -> None:
         """End the worker threads."""
         self.pool.shutdown()
 
 
-class TwinUpdates:
+class TwinUpdates(ABC):
     """Weights kept on the host and changed by the numpy twin: what learners share whose backend only runs members."""
 
     program: Program
@@ -365,17 +427,10 @@ class TwinUpdates:
         from neurosim.reference.weights import update_weights
 
         check_squares(self.plan, squares)
+        power = step.power if len(step.power) else None
         new = update_weights(
-            self.plan,
-            full.astype(np.int64),
-            votes,
-            step.size,
-            step.shift,
-            step.key,
-            step.z,
-            step.average,
-            squares,
-            self.program,
+            self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key, power, step.memory, step.age, step.z,
+            step.average, squares, self.program,
         )
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
         places = [*(len(self.program.group_names) + self.plan.connections), *self.plan.neuron[:-1, NEURON_GROUP]]
@@ -386,28 +441,30 @@ class TwinUpdates:
         self.load(full)
         return Updated(counts, new.n_saturated)
 
+    @abstractmethod
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        raise NotImplementedError
 
     def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
-        """Evaluate, then update; see `Learner.learn`."""
-        outcome = self.evaluate(ids, response, scales, key)
-        return outcome, self.update(full, outcome.votes, step, outcome.squares)
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
+        steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations, phase by phase; see `Learner.learn`."""
+        found = []
+        for batch, key, step in zip(ids, keys, steps, strict=True):
+            outcome = self.evaluate(batch, memory.response, scales, key)
+            found.append((outcome, self.update(full, outcome.votes, step, outcome.squares)))
+            if self.plan.form == FORM_RESPONSE:
+                self.remember(outcome.measured, memory)
+        return found
 
-    def remember(
-        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
-        memory: int,
-    ) -> None:  # fmt: skip
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
         """Keep the response; see `Learner.remember`."""
         from neurosim.reference.response import remember
 
-        remember(self.program, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
+        remember(self.program, self.plan, measured, memory.accumulated, memory.response, memory.leak, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
@@ -437,6 +494,11 @@ class ReferenceLearner(TwinUpdates):
         found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key)
         rows, columns, n_terms, neurons = found.squares
         return Outcome(*found[:-1], rows, columns, neurons, n_terms)
+
+    def show(self, events: Events) -> None:
+        """Take other input spikes; see `Learner.show`."""
+        self.events = check_events(events, self.program.network.n_inputs)
+        self.inputs = self.events.to_dense()
 
     def close(self) -> None:
         """Nothing is held."""

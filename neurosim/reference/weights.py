@@ -25,6 +25,8 @@ from neurosim.program import Program
 from neurosim.reference.learn import shift_signed
 from neurosim.reference.noise import bits32, fold
 
+LARGEST_VOTE = 1 << 22  # larger ones count as this in the mean square
+
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -49,7 +51,8 @@ def round_by_chance(value: int, shift: int, stream: int, index: int) -> int:
 
 
 def update_weights(
-    plan: LearnPlan, full: Int64Array, votes: Int64Array, step: int, step_shift: Int64Array, key: int, z: int = 0,
+    plan: LearnPlan, full: Int64Array, votes: Int64Array, step: int, step_shift: Int64Array, key: int,
+    power: Int64Array | None = None, memory: int = 0, age: int = 1, z: int = 0,
     average: npt.NDArray[np.int16] | None = None, squares: Squares | None = None, program: Program | None = None,
 ) -> NewWeights:  # fmt: skip
     """Return the weights moved by their votes, and saturated.
@@ -61,13 +64,21 @@ def update_weights(
     - the sign of an average of votes M, which moves by ``floor(((vote >> shift) - M + r) / 2**momentum)`` first.
 
     In the last two the shift follows from the format, so that a step is the same part of any range. A weight whose vote
-    is 0 stays as it is, and so does its average. `program` and `squares` are needed for significance only.
+    is 0 stays as it is, and so does its average. With `power`, (F,) leaky sums of the mean square of the votes of each row, written
+    in place, the shift of a row by rounding is `step_shift` and the binary logarithm of the root of its mean square. `program` and `squares` are needed for significance only.
     """
     new, n_changed, n_saturated = full.copy(), [], 0
     new_average = np.zeros(0, np.int16) if average is None else average.copy()
     for number, part in enumerate(_parts(plan)):
         stream = fold(key, part.word(plan, program))
         shift = part.sign_shift if plan.moves_by_sign else int(step_shift[number])
+        shifts = np.full((part.where.stop - part.where.start) // part.n_post, shift)
+        if power is not None and part.connection >= 0:
+            first = int(part.row[FIRST_FACTOR])
+            sizes = np.minimum(np.abs(votes[part.where].reshape(-1, part.n_post)), LARGEST_VOTE)
+            rows = power[first : first + len(shifts)]
+            rows += (sizes**2).sum(axis=1) // part.n_post - (rows >> memory)
+            shifts += [int(square // min(age, 1 << memory)).bit_length() >> 1 for square in rows]
         for i in range(part.where.start, part.where.stop):
             row, k = divmod(i - part.where.start, part.n_post)  # each presynaptic neuron has a stream of its own
             row_stream = fold(stream, row)
@@ -84,7 +95,7 @@ def update_weights(
                 vote = int(np.sign(new_average[i]))
             if vote == 0:
                 continue
-            moved = int(full[i]) + round_by_chance(vote * step, shift, row_stream, k)
+            moved = int(full[i]) + round_by_chance(vote * step, int(shifts[row]), row_stream, k)
             new[i] = min(max(moved, part.low), part.high)
             n_saturated += int(new[i] != moved)
         mantissas = new[part.where] >> part.residual_bits, full[part.where] >> part.residual_bits

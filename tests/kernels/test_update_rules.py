@@ -19,7 +19,7 @@ from neurosim.kernels import directions
 from neurosim.kernels.directions import integer_root, keep_significant
 from neurosim.kernels.neuron_params import update_neurons
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.population import Outcome, SimulatorLearner, Step, learned_weights, open_learner
+from neurosim.learning.population import Memory, Outcome, SimulatorLearner, Step, learned_weights, open_learner
 from neurosim.learnplan import (
     UPDATES,
     LearnPlan,
@@ -75,19 +75,24 @@ def averages(plan: LearnPlan) -> npt.NDArray[np.int16]:
     return np.zeros(plan.n_learned if plan.momentum else 0, np.int16)
 
 
+def memory(case: LearningCase) -> Memory:
+    """Return a response that learning may change."""
+    return Memory(np.zeros(case.response.shape, np.int64), case.response.copy(), 5)
+
+
 def generations(case: LearningCase, backend: str, threads: int = 1, apart: bool = False, n: int = 3) -> list[Any]:
     """Return all that some generations leave, evaluated and updated at once or apart."""
     learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
     full, average, found = initial_weights(case.program, case.plan), averages(case.plan), []
     learner.load(full)
     for g in range(n):
-        step = Step(300, shifts(case.plan), 5 + g, 200, average)
+        step = Step(300, shifts(case.plan), 5 + g, z=200, average=average)
         if apart:
             outcome: Outcome = learner.evaluate(case.ids, case.response, case.scales, KEY + g)
             updated = learner.update(full, outcome.votes, step, outcome.squares)
         else:
-            outcome, updated = learner.learn(full, case.ids, case.response, case.scales, KEY + g, step)
-        found += [outcome.measured.copy(), outcome.predictions, outcome.statistics, outcome.counts, updated.counts,
+            ((outcome, updated),) = learner.learn(full, memory(case), case.ids[None], case.scales, [KEY + g], [step])
+        found += [outcome.predictions, outcome.statistics, outcome.counts, updated.counts,
                   updated.n_saturated, full.copy(), average.copy()]  # fmt: skip
     learner.close()
     return found
@@ -162,7 +167,7 @@ def test_without_signal_the_share_that_moves_is_the_chosen_one(share: float) -> 
         learner.load(full)
         votes = np.concatenate([v.ravel() for v, _ in found])
         z = significance(int(share * 2**32))
-        learner.update(full, votes, Step(256 * 256, shifts(plan), seed, z), squares)
+        learner.update(full, votes, Step(256 * 256, shifts(plan), seed, z=z), squares)
         moved += int(np.count_nonzero(full))
         assert set(np.unique(full)) == {-1, 0, 1}  # a step of 1.0 and no residual: one unit of the chip's weight
         np.testing.assert_array_equal(np.sign(full), np.sign(votes) * (full != 0))
@@ -296,9 +301,9 @@ def test_momentum_equals_twin_over_many_updates(momentum: int, vote_shift: int) 
     expected, kept = full.astype(np.int64), average.copy()
     for g in range(20):
         votes = rng.integers(-(10**5), 10**5, plan.n_learned) * rng.integers(0, 2, plan.n_learned)
-        step = Step(7777, shifts(plan, vote_shift), g, 0, average)
+        step = Step(7777, shifts(plan, vote_shift), g, average=average)
         updated = learner.update(full, votes, step)
-        new = twin(plan, expected, votes, 7777, step.shift, g, 0, kept, None, case.program)
+        new = twin(plan, expected, votes, 7777, step.shift, g, average=kept, program=case.program)
         expected, kept = new.full, new.average
         np.testing.assert_array_equal(full, expected)
         np.testing.assert_array_equal(average, kept)
@@ -356,7 +361,7 @@ def test_the_network_with_what_it_learned_answers_as_the_learner_does(layout: st
     full, ids = initial_weights(case.program, case.plan), np.arange(len(case.labels))
     learner.load(full)
     for g in range(6):
-        learner.learn(full, case.ids, case.response, case.scales, g, Step(256, shifts(case.plan, 4), g))
+        learner.learn(full, memory(case), case.ids[None], case.scales, [g], [Step(256, shifts(case.plan, 4), g)])
     expected = learner.evaluate(ids, case.response, case.scales, 1)
     learner.close()
     learned = learned_neurons(case.program, case.plan, full)

@@ -107,7 +107,7 @@ class Steps:
         return getattr(self.inner, name)
 
     def learn(self, *given: Any) -> Any:
-        self.steps.append(given[-1])
+        self.steps += given[-1]
         return self.inner.learn(*given)
 
 
