@@ -454,7 +454,10 @@ def test_significance_without_squares_is_refused(backend: str) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "words"),
-    [({"biases": True}, "not biases or thresholds"), ({"update": "significance"}, "sums votes but not their squares")],
+    [
+        ({"biases": True}, "with biases or thresholds, not only weights"),
+        ({"update": "significance"}, "with update .significance., which needs squares of votes"),
+    ],
 )
 def test_lava_refuses_what_its_learning_engine_cannot_do(rule: dict[str, Any], words: str) -> None:
     from neurosim_lava.learn import LavaLearner
