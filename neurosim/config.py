@@ -13,7 +13,8 @@ from typing import Any
 
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
 from neurosim.errors import ConfigError
-from neurosim.learnplan import FACTORS, FORMS
+from neurosim.learnplan import FACTORS, FORMS, UPDATES
+from neurosim.stepsize import SCHEDULES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,6 +63,11 @@ class NetworkConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.weight_bits == 1:
+            raise ConfigError(
+                "network.weight_bits: 1 is out of range; a weight of one bit and both signs is -256 or 0, which cannot excite, "
+                "give one in 2..8"
+            )
         check_fields(self, "network.")
 
 
@@ -106,17 +112,69 @@ class RuleConfig:
     )
     step: float = with_key(
         0.5,
-        Key("Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0),
+        Key(
+            "Typical weight change at the start, in 8-bit weight steps (1/256 of the range); with significance or momentum, of "
+            "each weight that moves.",
+            1 / 256,
+            64.0,
+        ),
     )
     row_step: bool = with_key(
         True,
         Key(
             "Measure the votes of each presynaptic neuron against their own root mean square, so that rare inputs learn as "
-            "fast as frequent ones; false: one step for all."
+            "fast as frequent ones; false: one step for all. Significance and momentum have one step in any case."
         ),
+    )
+    update: str = with_key(
+        "rounding",
+        Key(
+            "How votes move weights. rounding: in proportion, rounded by chance; significance: by one step where a vote is "
+            "larger than chance makes it.",
+            choices=tuple(UPDATES),
+        ),
+    )
+    chance: float = with_key(
+        1.0,
+        Key(
+            "With significance, the share of weights that chance alone moves in the first generation; it falls as "
+            "1 / (0.015 generation + 1).",
+            2.0**-20, 1.0,
+        ),
+    )  # fmt: skip
+    momentum: int = with_key(
+        0,
+        Key(
+            "Weights move by one step in the direction of their votes averaged over about 2**momentum generations; "
+            "0: in proportion to each generation's votes.",
+            0, 12,
+        ),
+    )  # fmt: skip
+    schedule: str = with_key("linear", Key("How the step falls over the run.", choices=SCHEDULES))
+    halvings: int = with_key(
+        4, Key("With schedule halving, how often the step is halved, in equal parts of the run.", 0, 8)
+    )
+    biases: bool = with_key(
+        False,
+        Key(
+            "Learn a bias for each neuron as well, in units of the weights; a synapse from a source that always fires."
+        ),
+    )
+    thresholds: bool = with_key(
+        False, Key("Learn a threshold for each hidden neuron as well, in units of the weights.")
     )
     memory: int = with_key(5, Key("The response is averaged over about 2**memory generations.", 0, 30))
     warmup: int = with_key(16, Key("Generations measured before weights move.", 0, 1_000_000))
+
+    @property
+    def tag_bits(self) -> int:
+        """What learning keeps beside each weight: its residual and, with momentum, the average of its votes in 16 bits."""
+        return self.residual_bits + (16 if self.momentum else 0)
+
+    @property
+    def learns_neurons(self) -> bool:
+        """Whether neurons learn parameters of their own, beside their weights."""
+        return self.biases or self.thresholds
 
     def __post_init__(self) -> None:
         check_fields(self, "rule.")
@@ -124,6 +182,11 @@ class RuleConfig:
             raise ConfigError(
                 f"rule.factor: {self.factor!r} does not go with rule.form 'response', which needs 'trace'; "
                 "change one of them"
+            )
+        if self.update == "significance" and (self.momentum or self.factor.startswith("full")):
+            other, value = ("momentum", self.momentum) if self.momentum else ("factor", self.factor)
+            raise ConfigError(
+                f"rule.update: 'significance' does not go with rule.{other} {value!r}; change one of them"
             )
 
 

@@ -90,6 +90,7 @@ class TrainRun:
             "rates": {name: round(rate, 6) for name, rate in shown.rates.items()},
             "moved": round(shown.moved, 6),
             "saturated": round(shown.saturated, 6),
+            "ties": round(shown.ties, 6),
         }
 
     def _progress(self, start: float) -> Progress:
@@ -100,7 +101,8 @@ class TrainRun:
         )  # fmt: skip
 
     def _test(self) -> float:
-        program = self.trainer.program
+        # Weights can be written to a loaded program, biases and thresholds cannot.
+        program = self.trained_program() if self.config.rule.learns_neurons else self.trainer.program
         with get_backend(self.config.backend).open(program, threads=self.threads) as runner:
             for name, weights in self.trainer.weights.items():
                 runner.write_weights(name, weights)
@@ -109,8 +111,7 @@ class TrainRun:
 
     def trained_program(self) -> Program:
         """Return the program with the learned weights, mapped anew."""
-        program = self.trainer.program
-        return compile_network(program.network.with_weights(self.trainer.weights), program.chip)
+        return compile_network(self.trainer.network, self.trainer.program.chip)
 
     def checkpoint(self) -> None:
         """Write everything that training needs to continue."""

@@ -40,6 +40,7 @@ from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, sp
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import load_events, run_layers, share_inputs
+from neurosim.kernels.neuron_params import vote_neurons
 from neurosim.kernels.noise import fold
 from neurosim.kernels.stepwise import run_steps
 
@@ -287,4 +288,5 @@ def hand_in(p, x, w, plan, term, pre, post, counts):
                     credit, out = w.credit[rank, lane : lane + n], post[rank, term, lane : lane + n]
                     for k in range(n):
                         out[k] = credit[k]
+    vote_neurons(p, x, w, plan, counts)
     w.credit[:] = 0

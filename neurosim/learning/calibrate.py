@@ -10,6 +10,7 @@ from neurosim.codes import (
     FACTOR_GAUSSIAN,
     FITNESS_SIZE,
     FORM_RESPONSE,
+    NEURON_RESIDUAL,
     NOISE_EXP,
     PERTURBED,
     RESPONSE_SHIFT,
@@ -29,6 +30,7 @@ from neurosim.program import ProgramArrays
 RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
+AVERAGE_TYPICAL = 1 << 11  # a typical vote in an average of 16 bits, so that one 16 times as large still fits
 FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
 
 
@@ -50,7 +52,8 @@ def initial_scales(plan: LearnPlan) -> Scales:
     """Return the scales before anything was measured."""
     group = np.zeros((len(plan.group), 3), np.int64)
     group[:, CREDIT_SHIFT] = CREDIT_BITS + plan.error_bits - RESPONSE_BITS
-    return Scales(group, np.zeros(len(plan.connections), np.int64), temperature=8, fitness_shift=0)
+    shifts = np.zeros(len(plan.connections) + len(plan.neuron) - 1, np.int64)
+    return Scales(group, shifts, temperature=8, fitness_shift=0)
 
 
 def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
@@ -129,22 +132,33 @@ def row_step_size(remaining: int, step_256: int) -> int:
 def calibrate_steps(
     scales: Scales, plan: LearnPlan, votes: npt.NDArray[np.int64], step_256: int, full_step: int
 ) -> Scales:
-    """Set each connection's step shift so that a typical first change has the wanted size.
+    """Set each connection's step shift so that a typical first change has the wanted size; also that of neurons' biases.
+
+    With momentum, which moves by signs, the shift brings a typical vote to a size that its average can hold.
 
     Parameters
     ----------
-    votes : (W,) int64
+    votes : (n_learned,) int64
         Votes of one generation.
     step_256 : int
         Wanted mean change of the weights that change at all, in 1/256 of an 8-bit weight step (of 1/256 of the range).
     full_step : int
         The step's value before it decays.
     """
-    shifts = scales.step_shift.copy()
+    shifts = []
     for c in range(len(plan.connections)):
-        part = np.abs(votes[plan.votes_of(c)])
-        mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
         # in steps of an 8-bit weight, whatever the format: the same change moves the network as much
         wanted = (step_256 << plan.residual_bits) >> (16 - int(plan.plastic[c, WEIGHT_BITS]))
-        shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
-    return scales._replace(step_shift=shifts)
+        shifts.append(_step_shift(plan, votes[plan.votes_of(c)], wanted, full_step))
+    for q, row in enumerate(plan.neuron[:-1]):
+        wanted = (step_256 << int(row[NEURON_RESIDUAL])) >> 7  # a step of an 8-bit weight is two units
+        shifts.append(_step_shift(plan, votes[plan.votes_of_neurons(q)], wanted, full_step))
+    return scales._replace(step_shift=np.array(shifts, np.int64))
+
+
+def _step_shift(plan: LearnPlan, votes: npt.NDArray[np.int64], wanted: int, full_step: int) -> int:
+    sizes = np.abs(votes)
+    mean = int(sizes.sum()) // max(1, int(np.count_nonzero(sizes)))
+    if plan.moves_by_sign:
+        return floor_log2_ratio(mean, AVERAGE_TYPICAL)
+    return floor_log2_ratio(mean * full_step, max(1, wanted))

@@ -49,6 +49,10 @@ class LearnScratch(NamedTuple):
     fired_sources: npt.NDArray[np.uint8]  # (F,)
     full: npt.NDArray[np.int8]  # (W,) full rank: a draw for every synapse
     votes: npt.NDArray[np.int32]  # (W,) full rank
+    always: npt.NDArray[np.int64]  # (R, G) pre factors of the source that always fires
+    always_each: npt.NDArray[np.int8]  # (L,) full rank
+    neuron_votes: npt.NDArray[np.int64]  # (n_learned - W,) of biases and thresholds
+    neuron_squares: npt.NDArray[np.int64]  # (n_learned - W,) sums of squares of their terms
     words: npt.NDArray[np.uint64]  # a row of hashed bits
     drawn: npt.NDArray[np.int8]  # the same, spread
     credit: npt.NDArray[np.int32]  # (R, L)
@@ -114,6 +118,10 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         fired_sources=np.zeros(n_sources, np.uint8),
         full=np.zeros(n_full, np.int8),
         votes=np.zeros(n_full, np.int32),
+        always=np.zeros((rank, n_groups), np.int64),
+        always_each=np.zeros(lanes.n, np.int8),
+        neuron_votes=np.zeros(plan.n_learned - plan.n_weights, np.int64),
+        neuron_squares=np.zeros(plan.n_learned - plan.n_weights, np.int64),
         words=np.zeros(padded // WORD, np.uint64),
         drawn=np.zeros(padded, np.int8),
         credit=np.zeros((rank, lanes.n), np.int32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from neurosim.codes import (
     LIKELIHOOD,
     STAT_SPIKES,
     STAT_TOTALS,
+    TIES,
 )
 from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
@@ -41,11 +43,12 @@ from neurosim.learning.calibrate import (
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
-from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
+from neurosim.network import Network
 from neurosim.normaltable import normal_table
 from neurosim.program import Program
+from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance, step_size
 
-FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
 POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
 STATE_VERSION = 2  # of what a checkpoint holds
@@ -89,8 +92,9 @@ class Generation(NamedTuple):
     n_samples: int
     likelihood: float  # mean log2 probability of the label
     rates: dict[str, float]  # spikes per neuron and step, per group that learns
-    moved: float  # share of the plastic weights whose value changed
-    saturated: float  # share of the plastic weights that met the end of their range
+    moved: float  # share of what learns whose value on the chip changed
+    saturated: float  # share of what learns that met the end of its range
+    ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
 class Trainer:
@@ -128,15 +132,18 @@ class Trainer:
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
             error_bits=rule.error_bits, residual_bits=rule.residual_bits, pair_every=rule.pair_every,
             one_group=rule.one_group, gate=rule.gate, skip=skip_level(rule.skip),
+            update=rule.update, momentum=rule.momentum, biases=rule.biases, thresholds=rule.thresholds,
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
         self.copies, self._shown = copies, 0
         self.generation = 0
         self.full = initial_weights(program, self.plan)
+        self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
+        self.row_step = rule.row_step and not self.plan.moves_by_sign
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
         self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
-        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if rule.row_step else 0, np.int64)
+        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if self.row_step else 0, np.int64)
         self.row_memory = max(0, POWER_SAMPLES.bit_length() - batch.bit_length())
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
@@ -154,10 +161,9 @@ class Trainer:
                 self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
             self._accumulate(outcome)
         outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
-        if self.rule.row_step:
-            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
-            return
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
+        if self.row_step:
+            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
@@ -196,12 +202,17 @@ class Trainer:
         return shown
 
     def _step(self, g: int) -> Step:
-        remaining = max(1, (self.n_generations - g) * FULL_STEP // self.n_generations)
+        """Return how votes become weights in a generation."""
+        size = step_size(self.rule.schedule, g, self.n_generations, self.rule.halvings)
+        if self.plan.moves_by_sign:
+            size *= int(self.rule.step * 256)
+        elif self.row_step:
+            size = row_step_size(size, int(self.rule.step * 256))
+        z = 0
+        if self.rule.update == "significance":
+            z = significance(moving_share(int(self.rule.chance * 2**SHARE_BITS), g))
         key = stream_key(self.seed, STREAM_ROUNDING, g)
-        if not self.rule.row_step:
-            return Step(remaining, self.scales.step_shift, key)
-        size = row_step_size(remaining, int(self.rule.step * 256))
-        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
+        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1, z, self.average)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
@@ -253,14 +264,23 @@ class Trainer:
             n_samples=self.batch,
             likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
             rates=rates,
-            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_weights,
-            saturated=updated.n_saturated / self.plan.n_weights,
+            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_learned,
+            saturated=updated.n_saturated / self.plan.n_learned,
+            ties=int(totals[TIES]) / (self.batch * self.plan.n_pairs),
         )
 
     @property
     def weights(self) -> dict[str, npt.NDArray[np.int64]]:
         """The learned chip weights (n_post, n_pre) by connection."""
         return learned_weights(self.program, self.plan, self.full)
+
+    @property
+    def network(self) -> Network:
+        """The network with all that it learned."""
+        network, learned = self.program.network.with_weights(self.weights), learned_neurons(self.program, self.plan, self.full)
+        if not learned:
+            return network
+        return replace(network, groups=tuple(learned.get(group.name, group) for group in network.groups))
 
     @property
     def op_counts(self) -> OpCounts | None:
@@ -290,6 +310,8 @@ class Trainer:
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
+        if self.rule.momentum:
+            arrays["average"] = self.average.copy()
         if self.counts is not None:
             arrays["counts"] = self.counts.copy()
         return header, arrays
@@ -317,6 +339,7 @@ class Trainer:
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
         self.power = arrays["power"].astype(np.int64)
+        self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
         self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
