@@ -14,7 +14,8 @@ from typing import Any
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
 from neurosim.errors import ConfigError
 from neurosim.groups import CUBA_MODELS
-from neurosim.learnplan import FACTORS, FORMS
+from neurosim.learnplan import FACTORS, FORMS, UPDATES
+from neurosim.stepsize import SCHEDULES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,6 +66,15 @@ class NetworkConfig:
     threshold: float = with_key(
         1.0, Key("Firing threshold, in units of the weights before quantising.", 0, 1e6, positive=True)
     )
+    gain: float = with_key(
+        1.28,
+        Key(
+            "Initial weights are uniform within gain * threshold / sqrt(inputs); larger where few inputs fire.",
+            0,
+            100.0,
+            positive=True,
+        ),
+    )
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
     dt: float = with_key(
         1e-3,
@@ -72,6 +82,11 @@ class NetworkConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.weight_bits == 1:
+            raise ConfigError(
+                "network.weight_bits: 1 is out of range; a weight of one bit and both signs is -256 or 0, which cannot excite, "
+                "give one in 2..8"
+            )
         check_fields(self, "network.")
 
 
@@ -97,17 +112,88 @@ class RuleConfig:
     )
     rank: int = with_key(1, Key("Rank of a perturbation; for trace, the windows of time.", 1, 64))
     pairs: int = with_key(1, Key("Antithetic pairs per sample.", 1, 4096))
+    pair_every: int = with_key(
+        1, Key("Form response: only one of so many samples has pairs; the others use what is known.", 1, 65536)
+    )
+    skip: float = with_key(
+        1.0,
+        Key("No pairs for samples whose label already has a higher probability than this; 1: for all.", 1 / 1024, 1.0),
+    )
+    one_group: bool = with_key(False, Key("A pair perturbs one group of neurons, the next pair the next one."))
+    gate: bool = with_key(
+        True, Key("Form scalar: a pair moves the weights of neurons that came near their threshold, and no others.")
+    )
     error_bits: int = with_key(7, Key("Bits of the readout's error, which is broadcast.", 2, 12))
     residual_bits: int = with_key(8, Key("Bits kept below a weight, where small votes add up.", 0, 16))
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
+    readout_perturbation: float = with_key(
+        0.03125, Key("Form scalar: size of a readout's perturbation per step, in octaves of probability.", 1 / 256, 64.0)
+    )
     step: float = with_key(
         0.5,
         Key(
-            "Typical weight change in the first generation, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0
+            "Typical weight change at the start, in 8-bit weight steps (1/256 of the range); with significance or momentum, of "
+            "each weight that moves.",
+            1 / 256,
+            64.0,
         ),
+    )
+    row_step: bool = with_key(
+        True,
+        Key(
+            "Measure the votes of each presynaptic neuron against their own root mean square, so that rare inputs learn as "
+            "fast as frequent ones; false: one step for all. Significance and momentum have one step in any case."
+        ),
+    )
+    update: str = with_key(
+        "rounding",
+        Key(
+            "How votes move weights. rounding: in proportion, rounded by chance; significance: by one step where a vote is "
+            "larger than chance makes it.",
+            choices=tuple(UPDATES),
+        ),
+    )
+    chance: float = with_key(
+        1.0,
+        Key(
+            "With significance, the share of weights that chance alone moves in the first generation; it falls as "
+            "1 / (0.015 generation + 1).",
+            2.0**-20, 1.0,
+        ),
+    )  # fmt: skip
+    momentum: int = with_key(
+        0,
+        Key(
+            "Weights move by one step in the direction of their votes averaged over about 2**momentum generations; "
+            "0: in proportion to each generation's votes.",
+            0, 12,
+        ),
+    )  # fmt: skip
+    schedule: str = with_key("linear", Key("How the step falls over the run.", choices=SCHEDULES))
+    halvings: int = with_key(
+        4, Key("With schedule halving, how often the step is halved, in equal parts of the run.", 0, 8)
+    )
+    biases: bool = with_key(
+        False,
+        Key(
+            "Learn a bias for each neuron as well, in units of the weights; a synapse from a source that always fires."
+        ),
+    )
+    thresholds: bool = with_key(
+        False, Key("Learn a threshold for each hidden neuron as well, in units of the weights.")
     )
     memory: int = with_key(5, Key("The response is averaged over about 2**memory generations.", 0, 30))
     warmup: int = with_key(16, Key("Generations measured before weights move.", 0, 1_000_000))
+
+    @property
+    def tag_bits(self) -> int:
+        """What learning keeps beside each weight: its residual and, with momentum, the average of its votes in 16 bits."""
+        return self.residual_bits + (16 if self.momentum else 0)
+
+    @property
+    def learns_neurons(self) -> bool:
+        """Whether neurons learn parameters of their own, beside their weights."""
+        return self.biases or self.thresholds
 
     def __post_init__(self) -> None:
         check_fields(self, "rule.")
@@ -115,6 +201,11 @@ class RuleConfig:
             raise ConfigError(
                 f"rule.factor: {self.factor!r} does not go with rule.form 'response', which needs 'trace'; "
                 "change one of them"
+            )
+        if self.update == "significance" and (self.momentum or self.factor.startswith("full")):
+            other, value = ("momentum", self.momentum) if self.momentum else ("factor", self.factor)
+            raise ConfigError(
+                f"rule.update: 'significance' does not go with rule.{other} {value!r}; change one of them"
             )
 
 

@@ -96,6 +96,7 @@ def train_model(
     with Trainer(
         program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),
         n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
+        copies=task.copies,
     ) as trainer:  # fmt: skip
         run = TrainRun(config, folder, task, trainer, threads)
         if resume:

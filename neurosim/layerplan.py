@@ -22,6 +22,7 @@ class Lanes(NamedTuple):
     first: npt.NDArray[np.int64]  # (G,) first lane of each group
     order: npt.NDArray[np.int64]  # (n,) groups of neurons, sources before targets; empty if spikes run in circles
     later: npt.NDArray[np.int64]  # (G,) 1 for groups that neurons send to
+    filtered: npt.NDArray[np.int64]  # (G,) 1 for groups in which a current has a memory
     keep_u: npt.NDArray[np.int32]  # (L,)
     keep_v: npt.NDArray[np.int32]
     threshold: npt.NDArray[np.int32]
@@ -41,7 +42,9 @@ def lay_lanes(program: Program) -> Lanes:
     sizes = arrays.group[:, STOP] - arrays.group[:, START]
     widths = -(-sizes // WORD) * WORD
     first = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
-    lanes = {name: np.zeros(int(first[-1]), np.int32) for name in ("keep_u", "keep_v", "threshold", "half", "bias", "valid")}
+    lanes = {
+        name: np.zeros(int(first[-1]), np.int32) for name in ("keep_u", "keep_v", "threshold", "half", "bias", "valid")
+    }
     lanes["threshold"][:] = lanes["half"][:] = np.iinfo(np.int32).max
     for g, row in enumerate(arrays.group):
         here = slice(int(first[g]), int(first[g] + sizes[g]))
@@ -53,7 +56,8 @@ def lay_lanes(program: Program) -> Lanes:
     later = np.zeros(len(arrays.group), np.int64)
     for connection in arrays.conn:
         later[connection[TARGET]] |= arrays.group[connection[SOURCE], MODEL] != MODEL_INPUT
-    return Lanes(first=first[:-1], order=_order(arrays), later=later, **lanes)
+    filtered = (arrays.group[:, KEEP_U] != 0).astype(np.int64)
+    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=filtered, **lanes)
 
 
 def _order(arrays: ProgramArrays) -> npt.NDArray[np.int64]:

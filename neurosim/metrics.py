@@ -68,6 +68,7 @@ def training_metrics(
         },
         "training": {
             "rule": dataclasses.asdict(config.rule),
+            "tag_bits": config.rule.tag_bits,  # kept beside each weight
             "generations": trainer.generation,
             "samples": trainer.generation * config.batch,
             "member_evaluations": trainer.generation * config.batch * (1 + 2 * config.rule.pairs),

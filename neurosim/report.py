@@ -75,6 +75,11 @@ def summary_lines(metrics: Metrics) -> list[str]:
             low, high = accuracy_interval(test["n_correct"], test["n"])
             text += f"  ({test['n_correct']} of {test['n']} test samples; 95 % interval {low:.1%} to {high:.1%})"
         lines.append(text)
+    if test.get("mean_length") is not None:
+        lines.append(
+            f"episodes           {test['mean_length']:.1f} of {test['max_length']} control periods on average, "
+            f"{test['n_won']} of {test['n']} to the end; the shortest {test['shortest']}"
+        )
     if training.get("generations") is not None:
         seconds = f" in {training['seconds']:.1f} s" if training.get("seconds") is not None else ""
         samples = f", {training['samples']:,} samples" if training.get("samples") is not None else ""

@@ -55,10 +55,12 @@ class TrainRun:
         trainer, config = self.trainer, self.config
         every = max(1, trainer.n_generations // HISTORY_POINTS)
         before, start = self.seconds, time.monotonic()
-        with _deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupted:
             while trainer.generation < trainer.n_generations:
-                shown = trainer.step()
-                self._smooth(shown)
+                g = trainer.generation
+                stops = [(g // each + 1) * each for each in (every, config.evaluate_every, config.checkpoint_every)]
+                for shown in trainer.advance(min(stops) - g):
+                    self._smooth(shown)
                 self.seconds = before + time.monotonic() - start
                 last = trainer.generation == trainer.n_generations
                 measured = trainer.generation % config.evaluate_every == 0 or last
@@ -88,6 +90,7 @@ class TrainRun:
             "rates": {name: round(rate, 6) for name, rate in shown.rates.items()},
             "moved": round(shown.moved, 6),
             "saturated": round(shown.saturated, 6),
+            "ties": round(shown.ties, 6),
         }
 
     def _progress(self, start: float) -> Progress:
@@ -98,7 +101,8 @@ class TrainRun:
         )  # fmt: skip
 
     def _test(self) -> float:
-        program = self.trainer.program
+        # Weights can be written to a loaded program, biases and thresholds cannot.
+        program = self.trained_program() if self.config.rule.learns_neurons else self.trainer.program
         with get_backend(self.config.backend).open(program, threads=self.threads) as runner:
             for name, weights in self.trainer.weights.items():
                 runner.write_weights(name, weights)
@@ -107,8 +111,7 @@ class TrainRun:
 
     def trained_program(self) -> Program:
         """Return the program with the learned weights, mapped anew."""
-        program = self.trainer.program
-        return compile_network(program.network.with_weights(self.trainer.weights), program.chip)
+        return compile_network(self.trainer.network, self.trainer.program.chip)
 
     def checkpoint(self) -> None:
         """Write everything that training needs to continue."""
@@ -133,18 +136,18 @@ class TrainRun:
         header, arrays = unpack_arrays(path.read_bytes(), path)
         if header.get("kind") != "checkpoint":
             raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
-        _check_same_config(header["config"], self.config.to_dict(), str(path))
+        check_same_config(header["config"], self.config.to_dict(), str(path))
         self.trainer.restore(header, arrays, str(path))
         self.history, self.seconds = header["history"], header["seconds"]
         self.accuracy, self.fitness, self.test_accuracy = header["accuracy"], header["fitness"], header["test_accuracy"]
 
 
-def _check_same_config(saved: dict[str, Any], given: dict[str, Any], where: str, prefix: str = "") -> None:
+def check_same_config(saved: dict[str, Any], given: dict[str, Any], where: str, prefix: str = "") -> None:
     """Refuse to go on with other settings: the result would belong to neither configuration."""
     for key in sorted(saved.keys() | given.keys()):
         old, new = saved.get(key), given.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            _check_same_config(old, new, where, f"{prefix}{key}.")
+            check_same_config(old, new, where, f"{prefix}{key}.")
         elif old != new:
             raise ConfigError(
                 f"{where}: trained with {prefix}{key} = {old!r}, now {new!r}; resume with the same configuration, "
@@ -173,7 +176,7 @@ def predictions(result: RunResult) -> npt.NDArray[np.int64]:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Let a first Ctrl-C finish the generation; a second one stops at once."""
     received: list[int] = []
 

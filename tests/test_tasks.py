@@ -17,7 +17,7 @@ from neurosim.config import TrainConfig, override
 from neurosim.data.digits import load_digits
 from neurosim.errors import DataError
 from neurosim.events import check_events
-from neurosim.tasks import TASKS, load_task, parse_task, task_settings
+from neurosim.tasks import EPISODE_TASKS, TASKS, load_task, parse_task, task_settings
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,10 @@ def test_every_task_is_consistent(name: str) -> None:
         assert (events.n_samples, events.n_steps) == (len(labels), 8)
         assert set(labels.tolist()) == set(range(task.n_classes))
         assert labels.dtype == np.int64 and len(events.neuron)
+    for steps, labels in ((task.train_step_labels, task.train_labels), (task.test_step_labels, task.test_labels)):
+        if steps is not None:
+            assert steps.shape == (len(labels), 8) and steps.dtype == np.int64
+            assert steps.min() >= -1 and steps.max() < task.n_classes
     assert task.images is None or (len(task.images) == len(task.test_labels) and task.images.dtype == np.uint8)
     assert all((task.description, task.source, task.licence, task.attribution))
 
@@ -68,7 +72,14 @@ def test_copies_are_made_or_refused(name: str) -> None:
     except DataError as error:
         assert "has no changed copies of its training samples; set augment=false" in str(error)
         return
-    assert len(more.train_labels) > len(plain.train_labels)
+    if more.copies is None:
+        assert len(more.train_labels) > len(plain.train_labels)
+    else:
+        np.testing.assert_array_equal(more.train_labels, plain.train_labels)
+        epochs = [more.train_events, more.copies(0), more.copies(1), plain.train_events]
+        seen = [events.start.tobytes() + events.neuron.tobytes() for events in epochs]
+        assert seen[0] == seen[1] and len(set(seen)) == 3
+        assert [events[2:] for events in epochs] == 4 * [plain.train_events[2:]]
     np.testing.assert_array_equal(more.test_events.neuron, plain.test_events.neuron)
     np.testing.assert_array_equal(more.test_labels, plain.test_labels)
 
@@ -84,14 +95,24 @@ def test_a_limit_takes_the_first_training_samples(name: str) -> None:
     np.testing.assert_array_equal(few.test_events.neuron, whole.test_events.neuron)
 
 
+@pytest.mark.parametrize("name", sorted(EPISODE_TASKS))
+def test_a_task_that_is_played_has_settings_and_no_samples(name: str) -> None:
+    override(replace(TrainConfig(), task=name), task_settings(name))
+    with pytest.raises(DataError, match=f"task '{name}': is played and has no samples.*neurosim train {name}"):
+        load_task(name)
+
+
 def test_names_hold_the_options_that_are_not_the_default() -> None:
-    assert parse_task("nmnist:pool=2,split=3") == ("nmnist", {"split": 3, "pool": 2})
-    assert load_task("nmnist:pool=2,split=3").name == "nmnist:split=3,pool=2"
+    assert parse_task("nmnist:least=1,split=3") == (
+        "nmnist",
+        {"split": 3, "pool": 2, "phases": 3, "least": 1, "copies": 20},
+    )
+    assert load_task("nmnist:least=1,split=3").name == "nmnist:split=3,least=1"
     assert load_task("nmnist:split=1").name == "nmnist"
 
 
 def test_the_help_of_train_names_every_task() -> None:
-    assert [name for name in TASKS if f" {name}," not in TASK_HELP] == []
+    assert [name for name in [*TASKS, *EPISODE_TASKS] if f" {name}," not in TASK_HELP] == []
 
 
 def test_digit_pixels_are_spike_counts() -> None:
@@ -106,7 +127,7 @@ def test_unknown_task_names_the_closest() -> None:
         DataError, match="unknown task 'digit'; tasks are digits, digits-ordered, .*did you mean 'digits'"
     ):
         load_task("digit")
-    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, .*yinyang-latency$"):
+    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, .*yinyang-latency, cartpole$"):
         load_task("zzz")
 
 
@@ -114,10 +135,12 @@ def test_unknown_task_names_the_closest() -> None:
     ("name", "words"),
     [
         ("digits:split=2", "task 'digits': unknown option 'split'; options are none"),
-        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool"),
+        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool, phases, least, copies"),
         ("nmnist:split=6", r"split '6' is not a whole number in 1\.\.5 \(which recordings.*write nmnist:split=1"),
         ("nmnist:split", "split '' is not a whole number"),
         ("nmnist:split=-1", "split '-1' is not a whole number"),
+        ("nmnist:phases=10", r"10 phases do not fit 9 steps; set phases to 1\.\.9, or more steps"),
+        ("nmnist:least=0", "least '0' is not a whole number in 1"),
         ("nmnist:pool=3", "pool 3 does not divide the 34 pixels of a side; choose 1, 2, 17 or 34"),
     ],
 )
@@ -126,7 +149,9 @@ def test_wrong_options_are_refused(name: str, words: str) -> None:
         load_task(name)
 
 
-@pytest.mark.parametrize("name", ["mnist", "nmnist", "nmnist-saccades", "fsdd", "emg", "yinyang", "yinyang-latency"])
+@pytest.mark.parametrize(
+    "name", ["mnist", "nmnist", "nmnist-saccades", "fsdd", "emg", "ecg", "yinyang", "yinyang-latency"]
+)
 def test_missing_data_are_one_clear_error(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
     with pytest.raises(

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_features, needed_features
-from neurosim.codes import KIND, KIND_ROWS
+from neurosim.codes import KIND, KIND_ROWS, UPDATE_SIGNIFICANCE
 from neurosim.errors import FeatureError
 from neurosim.events import Events
 from neurosim.learning.population import Outcome, TwinUpdates, check_batch
-from neurosim.learnplan import LearnPlan, Scales
+from neurosim.learnplan import FACTORS, LearnPlan, Scales
 from neurosim.network import LIF
 from neurosim.program import Program
 from neurosim_lava import place
@@ -24,6 +24,30 @@ from neurosim_lava.wire import Arrays, Header
 FEATURES = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state"})
 
 
+#: The factors that members draw or trace.
+KNOWN_FACTORS = ("trace", "random")
+
+
+def check_rule(plan: LearnPlan) -> None:
+    """Refuse variants of the rule that members on Lava do not know.
+
+    Raises
+    ------
+    FeatureError
+        If the plan has another factor, leaves samples without pairs, or perturbs one group at a time.
+    """
+    factor = next(name for name, code in FACTORS.items() if code == plan.factor)
+    for known, found, limit in (
+        (factor in KNOWN_FACTORS, f"factor {factor!r}", f"choose {' or '.join(KNOWN_FACTORS)}"),
+        (plan.pair_every == 1, f"pair_every {plan.pair_every}", "set it to 1"),
+        (not plan.one_group, "one_group", "turn it off"),
+        (plan.n_learned == plan.n_weights, "biases or thresholds, not only weights", "set rule.biases and rule.thresholds to false"),
+        (plan.update != UPDATE_SIGNIFICANCE, "update 'significance', which needs squares of votes", "choose 'rounding'"),
+    ):
+        if not known:
+            raise FeatureError(f"rule: backend 'lava' does not learn with {found}; {limit}, or use backend 'simulator'")
+
+
 class LavaLearner(TwinUpdates):
     """A program being trained on Lava; see `neurosim.learning.population.Learner`.
 
@@ -33,6 +57,11 @@ class LavaLearner(TwinUpdates):
         As in `neurosim.learning.population.open_learner`; `threads` changes nothing.
     patience : float
         Factor on all time limits.
+
+    Raises
+    ------
+    FeatureError
+        If the program needs what Lava's neurons have not, or the rule is one that `check_rule` refuses.
     """
 
     def __init__(
@@ -40,6 +69,7 @@ class LavaLearner(TwinUpdates):
         patience: float = 1.0,
     ) -> None:  # fmt: skip
         check_features("lava, learning", FEATURES, needed_features(program))
+        check_rule(plan)
         for index, kind in zip(plan.connections, plan.plastic[:-1, KIND], strict=True):
             if kind != KIND_ROWS:
                 raise FeatureError(

@@ -40,15 +40,17 @@ from neurosim.counters import (
     SATURATION_V,
     SYNAPTIC_OPERATIONS,
 )
-from neurosim.kernels.arith import copy_into, shift_signed
+from neurosim.kernels.arith import copy_into, largest_size, shift_signed
 from neurosim.kernels.convolve import convolve
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
-from neurosim.kernels.layer import list_bits, run_lanes, run_quiet, run_signs
+from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
+from neurosim.kernels.neuron import INPUT_SHIFT
 from neurosim.kernels.rows import add_rows8
 
 WIDTH = 16
 WORD = 64
+WORTH_A_LOOK = 64  # neurons from which on looking for the largest sum costs less than checking every state
 
 
 @jit
@@ -58,9 +60,10 @@ def window(t, plan):
 
 
 @jit
-def load_events(p, x, w, plan, runs, event_start, event_neuron, n_event_steps, first_row):
-    """List the input spikes of every step, count them into the traces, and note them for each run that gets them."""
+def load_events(p, x, w, plan, event_start, event_neuron, n_event_steps, first_row):
+    """List the input spikes of every step, count them into the traces, and note them for the unperturbed run."""
     w.n_spikes[:] = 0
+    w.input_operations[:] = 0
     for t in range(plan.n_steps):
         if t >= n_event_steps:
             continue
@@ -78,12 +81,25 @@ def load_events(p, x, w, plan, runs, event_start, event_neuron, n_event_steps, f
             for i in range(last - event):
                 listed[i] = np.int32(np.int64(mine[i]) - start)
             w.n_spikes[t, group] = last - event
-            note_spikes(p, w, group, listed, last - event, runs)
+            note_spikes(p, w, group, listed, last - event, 1)
             if t + 1 < plan.n_steps:
                 trace = w.trace[there, lane : lane + stop - start]
                 for i in range(last - event):
                     trace[np.uint32(listed[i])] += 1
             event = last
+
+
+@jit
+def share_inputs(p, x, w, plan, runs, counts):
+    """Count the input spikes of a sample, and what they deliver, for so many more runs, which share the sums."""
+    for group in range(len(p.group)):
+        if p.group[group, MODEL] == MODEL_INPUT:
+            lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+            for t in range(plan.n_steps):
+                note_spikes(p, w, group, w.spikes[t, lane : lane + n], w.n_spikes[t, group], runs)
+    for connection in range(len(p.conn)):
+        if p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT:
+            counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += runs * w.input_operations[connection]
 
 
 @jit
@@ -99,31 +115,31 @@ def note_spikes(p, w, group, listed, n_spikes, runs):
 
 
 @jit
-def run_layers(p, x, k, w, plan, scales, sign, runs, statistics, counts):
+def run_layers(p, x, k, w, plan, scales, sign, statistics, counts):
     """Run the network from rest, unperturbed (sign 0) or as a member of a pair (+1, -1); k: Links, or None without any.
 
     The unperturbed run sums up what inputs send, counts the spikes of neurons into the traces and notes who came near its
-    threshold; `runs` is how many runs share the inputs' sums.
+    threshold.
     """
     n_lanes = len(x.valid)
     for place in range(len(x.order)):
         group = x.order[place]
         start, lane = p.group[group, START], x.first[group]
         n = p.group[group, STOP] - start
+        n_vectors = (n + WIDTH - 1) // WIDTH
         for phase in range(2):  # what inputs send, which all members share; then what neurons send
             if phase == 0 and sign == 0:
                 for t in range(plan.n_steps):
                     w.base[t * n_lanes + lane : t * n_lanes + lane + n] = 0
             if phase == 1 and x.later[group]:
-                for t in range(plan.n_steps):
-                    here = t * n_lanes + lane
-                    copy_into(w.acc[here : here + n], w.base[here : here + n])
+                copy_rows(w.acc, w.base, lane, n_vectors, n_lanes, plan.n_steps)
             for connection in range(len(p.conn)):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if p.conn[connection, TARGET] == group and from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
-                    deliver_steps(p, x, k, w, connection, 1, plan.n_steps, target, runs if phase == 0 else 1, counts)
-        n_vectors = (n + WIDTH - 1) // WIDTH
+                    deliver_steps(p, x, k, w, connection, 1, plan.n_steps, target, counts)
+        if (sign == 0 and x.later[group] == 0) or (x.later[group] and n >= WORTH_A_LOOK):
+            w.reach[group] = reach(x, plan, w.acc if x.later[group] else w.base, lane, n)
         acc = w.acc if x.later[group] else w.base
         if sign != 0 and w.active[group]:
             counts[group, PERTURBATIONS] += plan.n_steps * n
@@ -132,19 +148,22 @@ def run_layers(p, x, k, w, plan, scales, sign, runs, statistics, counts):
             else:
                 set_noise(p, x, w, plan, scales, group, 0, plan.n_steps, sign, in_lanes(plan), statistics)
             if not in_lanes(plan):
+                small = is_small(p, x, w, plan, group)
                 run_signs(
-                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
-                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
         else:
+            w.amplitude[:] = 0
+            small = is_small(p, x, w, plan, group)
             run_quiet(
-                n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
             )  # fmt: skip
         count_updates(group, plan.n_steps * n, w.counted, counts)
         n_words = (n + WORD - 1) // WORD
@@ -156,6 +175,32 @@ def run_layers(p, x, k, w, plan, scales, sign, runs, statistics, counts):
                 for i in range(n_words):
                     w.near[here, lane // WORD + i] |= w.close64[first_word + i]
             finish_step(p, x, w, plan, group, t, sign)
+
+
+@jit
+def reach(x, plan, acc, lane, n):
+    """Return how far from zero synaptic sums and biases could bring v within a run, if all had one sign."""
+    n_lanes = len(x.valid)
+    total = largest_size(x.bias[lane : lane + n]) * plan.n_steps
+    for t in range(plan.n_steps):
+        total += largest_size(acc[t * n_lanes + lane : t * n_lanes + lane + n]) << INPUT_SHIFT
+    return total
+
+
+@jit
+def is_small(p, x, w, plan, group):
+    """Whether no state of a group can leave the range in which nothing needs to be checked, whatever fires when.
+
+    |u| is at most the sum of all inputs' sizes, and |v| that of all u; without a current filter u is the input alone.
+    """
+    if x.later[group] and p.group[group, STOP] - p.group[group, START] < WORTH_A_LOOK:
+        return np.int64(0)
+    total = w.reach[group]
+    for t in range(plan.n_steps):
+        total += abs(np.int64(w.amplitude[t]))
+    if x.filtered[group]:
+        total *= plan.n_steps
+    return np.int64(total < SMALL)
 
 
 @jit
@@ -181,7 +226,7 @@ def finish_step(p, x, w, plan, group, t, sign):
 
 
 @jit
-def deliver_steps(p, x, k, w, connection, first_step, last_step, target, runs, counts):
+def deliver_steps(p, x, k, w, connection, first_step, last_step, target, counts):
     """Add what a connection delivers in some steps to the sums of its target group."""
     n_lanes = len(x.valid)
     source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
@@ -208,7 +253,8 @@ def deliver_steps(p, x, k, w, connection, first_step, last_step, target, runs, c
             n_synapses += n_spikes * n_post
         else:
             n_synapses += count_synapses(p.csr_start, fan_out, sources, n_spikes)
-    counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += runs * n_synapses
+    counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += n_synapses
+    w.input_operations[connection] += n_synapses  # read for connections from inputs only
 
 
 @jit
@@ -260,7 +306,7 @@ def set_noise(p, x, w, plan, scales, group, first_step, last_step, sign, spread,
 
 @jit
 def set_full_noise(p, x, w, plan, scales, group, first_step, last_step, sign, statistics):
-    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over the sources that fired."""
+    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over who fired."""
     lane, n_lanes = x.first[group], len(x.valid)
     n = p.group[group, STOP] - p.group[group, START]
     exponent = scales.group[group, NOISE_EXP]

@@ -1,7 +1,7 @@
-"""Evaluate antithetic pairs on a block of samples, and leave what their votes are made of: numbers before and after synapses.
+"""Evaluate antithetic pairs on a block of samples, and leave what votes are made of: numbers before and after synapses.
 
-One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`; twin:
-`neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
+One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`;
+twin: `neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
 second copy of a run would double the compile time.
 """
 
@@ -43,8 +43,9 @@ from neurosim.kernels.factors import choose_groups, draw_post_factors, draw_pre_
 from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, spread
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
-from neurosim.kernels.layerwise import load_events, run_layers
+from neurosim.kernels.layerwise import load_events, run_layers, share_inputs
 from neurosim.kernels.modelwise import run_model_steps
+from neurosim.kernels.neuron_params import vote_neurons
 from neurosim.kernels.noise import fold
 from neurosim.kernels.stepwise import run_steps
 
@@ -53,8 +54,9 @@ WORD = 64
 
 
 @jit
-def learn_samples(p, x, s, k, m, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first, last,
-                  key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
+def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first,
+                  last, key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts, k=None,
+                  m=None):  # fmt: skip
     """Evaluate samples ``ids[first:last]``; write the terms of their votes and add up measured responses.
 
     Parameters
@@ -97,21 +99,23 @@ def learn_samples(p, x, s, k, m, w, plan, scales, response, ids, labels, event_s
         fitness_plus = np.int64(0)
         w.trace[:] = 0
         w.near[:] = 0
-        load_events(p, x, w, plan, 1 + 2 * n_pairs, event_start, event_neuron, n_event_steps, first_row)
-        for member in range(1 + 2 * n_pairs):  # unperturbed, then plus and minus of each pair
+        load_events(p, x, w, plan, event_start, event_neuron, n_event_steps, first_row)
+        for member in range(1 + 2 * plan.n_pairs):  # unperturbed, then plus and minus of each pair
+            if member > 2 * n_pairs:
+                break
             sign = 0 if member == 0 else 1 - 2 * ((member + 1) % 2)
             if sign == 1:
                 pair_key = fold(fold(key, i), (member - 1) // 2)
-                choose_groups(p, w, plan, i * plan.n_pairs + (member - 1) // 2)
+                choose_groups(p, w, plan, i // plan.pair_every * plan.n_pairs + (member - 1) // 2)
                 draw_post_factors(p, x, w, plan, pair_key, normal, counts)
                 if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
                     draw_pre_factors(p, x, w, plan, pair_key, normal, counts)
                     if m is None:
                         share_drive(p, x, w, plan)
             if s is None:
-                run_layers(p, x, k, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+                run_layers(p, x, k, w, plan, scales, sign, statistics, counts)
             elif m is None:
-                run_steps(p, x, s, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+                run_steps(p, x, s, w, plan, scales, sign, statistics, counts)
             else:
                 run_model_steps(
                     p, x, s, m, w, plan, scales, sign, event_start, n_event_steps, first_row, statistics, counts
@@ -129,6 +133,9 @@ def learn_samples(p, x, s, k, m, w, plan, scales, response, ids, labels, event_s
                 statistics[STAT_TOTALS, SPREAD] += spread(w.z)
                 finish_traces(p, x, w, plan, statistics, counts)
                 start_credit(p, x, w, plan, scales, response, counts)
+                if fitness > plan.skip:
+                    n_pairs = 0
+                share_inputs(p, x, w, plan, 2 * n_pairs, counts)
             elif sign == 1:
                 fitness_plus = fitness
                 for o in range(plan.n_classes):
@@ -143,6 +150,8 @@ def learn_samples(p, x, s, k, m, w, plan, scales, response, ids, labels, event_s
             if n_pairs == 0:
                 draw_pre_factors(p, x, w, plan, key, normal, counts)
             hand_in(p, x, k, w, plan, i, pre, post, counts)
+        elif plan.factor < FACTOR_FULL and n_pairs == 0:
+            pre[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
     count_spikes(p, w, counts)
 
 
@@ -309,4 +318,5 @@ def hand_in(p, x, k, w, plan, term, pre, post, counts):
                     credit, out = w.credit[rank, lane : lane + n], post[rank, term, lane : lane + n]
                     for i in range(n):
                         out[i] = credit[i]
+    vote_neurons(p, x, w, plan, counts)
     w.credit[:] = 0

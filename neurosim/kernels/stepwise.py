@@ -4,7 +4,6 @@ import numpy as np
 
 from neurosim.codes import (
     FACTOR_FULL,
-    HALF,
     KEEP_U,
     KEEP_V,
     MODEL,
@@ -12,12 +11,11 @@ from neurosim.codes import (
     SOURCE,
     START,
     STOP,
-    THRESHOLD,
 )
 from neurosim.counters import PERTURBATIONS
 from neurosim.kernels.arith import copy_into
 from neurosim.kernels.jit import jit
-from neurosim.kernels.lanes import advance, list_set
+from neurosim.kernels.lanes import advance_each, list_set
 from neurosim.kernels.layerwise import (
     WORD,
     count_updates,
@@ -30,7 +28,7 @@ from neurosim.kernels.layerwise import (
 
 
 @jit
-def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
+def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
     """Run the network from rest; as `neurosim.kernels.layerwise.run_layers`, for any network.
 
     s : Scratch
@@ -51,7 +49,7 @@ def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
-                    deliver_steps(p, x, None, w, connection, t, t + 1, target, runs if phase == 0 else 1, counts)
+                    deliver_steps(p, x, None, w, connection, t, t + 1, target, counts)
         for group in range(len(p.group)):
             if p.group[group, MODEL] == MODEL_INPUT:
                 continue
@@ -69,10 +67,10 @@ def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
                 noise[:] = 0
             close = s.near[start : start + n]
             close[:] = 0
-            advance(
-                n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n], x.bias[lane : lane + n],
-                p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD], p.group[group, HALF], s.fired, close,
-                s.counted,
+            advance_each(
+                n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n],
+                x.bias[lane : lane + n], p.group[group, KEEP_U], p.group[group, KEEP_V], x.threshold[lane : lane + n],
+                x.half[lane : lane + n], s.fired, close, s.counted,
             )  # fmt: skip
             count_updates(group, n, s.counted, counts)
             w.n_spikes[t, group] = list_set(s.fired, n, w.spikes[t, lane : lane + n])

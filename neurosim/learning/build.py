@@ -16,7 +16,6 @@ from neurosim.network import Connection, ConvConnection, CubaLIF, Group, Input, 
 
 READOUT = "readout"
 INPUT = "input"
-WEIGHT_GAIN = 1.28  # initial weights are uniform within gain * threshold / sqrt(fan-in)
 RECURRENT_GAIN = 0.5  # of weights within a layer
 RECURRENT_STREAM = 1 << 16  # their draws, beside those of layers
 WEIGHT_LEVELS = 1 << 15  # of the hashed integers behind the initial weights
@@ -51,7 +50,7 @@ def build_network(
             shape = connection.output_shape if isinstance(connection, ConvConnection) else None
         else:
             n = n_classes if kind == READOUT else config.hidden[layer - len(config.convolutions)]
-            limit = WEIGHT_GAIN * config.threshold / sqrt(source.n)
+            limit = config.gain * config.threshold / sqrt(source.n)
             connection, target = _dense(config, source.name, kind, seed, layer, n, source.n, limit, message_bits), kind
         connections.append(connection)
         if kind == READOUT:
@@ -92,7 +91,7 @@ def _convolution(
             "use one channel or more, and a smaller kernel"
         )
     fan_in = kernel * kernel * shape[2]
-    weights = initial_weights(seed, layer, channels, fan_in, WEIGHT_GAIN * config.threshold / sqrt(fan_in))
+    weights = initial_weights(seed, layer, channels, fan_in, config.gain * config.threshold / sqrt(fan_in))
     return ConvConnection(
         source.name, target, weights.reshape(channels, kernel, kernel, shape[2]), config.weight_bits, True, message_bits,
         input_shape=shape, stride=stride or 1, padding=padding,

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from neurosim.codes import (
     CREDIT_SHIFT,
+    FACTOR_GAUSSIAN,
     FITNESS_SIZE,
     FORM_RESPONSE,
+    NEURON_RESIDUAL,
     NOISE_EXP,
     PERTURBED,
     RESPONSE_SHIFT,
@@ -25,12 +27,13 @@ from neurosim.codes import (
     WEIGHT_BITS,
 )
 from neurosim.learnplan import LearnPlan, Scales
+from neurosim.normaltable import SIGMA_BITS
 from neurosim.program import ProgramArrays
 
 RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
-READOUT_NOISE_DIVISOR = 8  # a readout is perturbed by an eighth of an octave per step
+AVERAGE_TYPICAL = 1 << 11  # a typical vote in an average of 16 bits, so that one 16 times as large still fits
 FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
 
 
@@ -52,7 +55,8 @@ def initial_scales(plan: LearnPlan) -> Scales:
     """Return the scales before anything was measured."""
     group = np.zeros((len(plan.group), 3), np.int64)
     group[:, CREDIT_SHIFT] = CREDIT_BITS + plan.error_bits - RESPONSE_BITS
-    return Scales(group, np.zeros(len(plan.connections), np.int64), temperature=8, fitness_shift=0)
+    shifts = np.zeros(len(plan.connections) + len(plan.neuron) - 1, np.int64)
+    return Scales(group, shifts, temperature=8, fitness_shift=0)
 
 
 def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
@@ -62,22 +66,26 @@ def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_s
 
 
 def calibrate_noise(
-    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int
+    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int,
+    readout_256: int,
 ) -> Scales:
     """Set each group's noise exponent so that a step with drive moves it by the wanted part of its threshold.
 
     Parameters
     ----------
     perturbation_256 : int
-        Wanted size in 1/256 of the threshold; for the readout, which has none, it is relative to an octave of
-        probability instead.
+        Wanted size in 1/256 of the threshold.
+    readout_256 : int
+        Wanted size for the readout, which has no threshold, in 1/256 octave of probability.
     """
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
         drive = int(statistics[STAT_DRIVE, g]) // max(1, int(statistics[STAT_DRIVE_STEPS, g]))
+        if plan.factor == FACTOR_GAUSSIAN:  # the noise is drive times post factor; elsewhere that is a sign
+            drive <<= SIGMA_BITS
         wanted = int(plan.group[g, SIZE]) * perturbation_256 >> 8
         if g == plan.readout:
-            wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
+            wanted = readout_256 << scales.temperature
         # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest
         group[g, NOISE_EXP] = floor_log2_ratio(wanted * 362 >> 8, drive)
     return scales._replace(group=group)
@@ -104,27 +112,59 @@ def quantize_response(
     return scales._replace(group=group), response
 
 
+def row_steps(plan: LearnPlan, scales: Scales, step_256: int, full_step: int) -> Scales:
+    """Set each connection's step shift for rows whose votes are measured against their own root mean square.
+
+    A vote of that size then changes a weight by `step_256` / 256 of an 8-bit weight step, up to a factor below 2, which
+    `row_step_size` makes up for.
+    """
+    shifts = scales.step_shift.copy()
+    for c in range(len(plan.connections)):
+        exponent = floor_log2_ratio(step_256, 256) + plan.residual_bits - (8 - int(plan.plastic[c, WEIGHT_BITS]))
+        exponent -= isqrt(int(plan.plastic[c, SHARED])).bit_length() - 1  # as in `calibrate_steps`
+        shifts[c] = full_step.bit_length() - 1 - exponent
+    return scales._replace(step_shift=shifts)
+
+
+def row_step_size(remaining: int, step_256: int) -> int:
+    """Return the step of a generation: what is left of the full step, times the part of the wanted size beyond a power of two."""
+    exponent = floor_log2_ratio(step_256, 256)
+    part = (step_256 << 8) >> (8 + exponent) if exponent > -8 else 256  # 256..511
+    return max(1, remaining * part >> 8)
+
+
 def calibrate_steps(
     scales: Scales, plan: LearnPlan, votes: npt.NDArray[np.int64], step_256: int, full_step: int
 ) -> Scales:
-    """Set each connection's step shift so that a typical first change has the wanted size.
+    """Set each connection's step shift so that a typical first change has the wanted size; also that of neurons' biases.
+
+    With momentum, which moves by signs, the shift brings a typical vote to a size that its average can hold.
 
     Parameters
     ----------
-    votes : (W,) int64
+    votes : (n_learned,) int64
         Votes of one generation.
     step_256 : int
         Wanted mean change of the weights that change at all, in 1/256 of an 8-bit weight step (of 1/256 of the range).
     full_step : int
         The step's value before it decays.
     """
-    shifts = scales.step_shift.copy()
+    shifts = []
     for c in range(len(plan.connections)):
-        part = np.abs(votes[plan.votes_of(c)])
-        mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
         # in steps of an 8-bit weight, whatever the format: the same change moves the network as much
         wanted = (step_256 << plan.residual_bits) >> (16 - int(plan.plastic[c, WEIGHT_BITS]))
         # The votes of many links agree more than those of one: what moves a shared weight is less noise.
         wanted //= isqrt(int(plan.plastic[c, SHARED]))
-        shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
-    return scales._replace(step_shift=shifts)
+        shifts.append(_step_shift(plan, votes[plan.votes_of(c)], wanted, full_step))
+    for q, row in enumerate(plan.neuron[:-1]):
+        wanted = (step_256 << int(row[NEURON_RESIDUAL])) >> 7  # a step of an 8-bit weight is two units
+        shifts.append(_step_shift(plan, votes[plan.votes_of_neurons(q)], wanted, full_step))
+    return scales._replace(step_shift=np.array(shifts, np.int64))
+
+
+def _step_shift(plan: LearnPlan, votes: npt.NDArray[np.int64], wanted: int, full_step: int) -> int:
+    sizes = np.abs(votes)
+    mean = int(sizes.sum()) // max(1, int(np.count_nonzero(sizes)))
+    if plan.moves_by_sign:
+        return floor_log2_ratio(mean, AVERAGE_TYPICAL)
+    return floor_log2_ratio(mean * full_step, max(1, wanted))

@@ -13,7 +13,8 @@ from neurosim.learnplan import LearnPlan
 from neurosim.program import ModelArrays, Program, aligned_copy
 from neurosim.scratch import ModelScratch
 
-ROWS = 16  # of weights that are updated together (`kernels.weights.BLOCK`)
+ROWS = 64  # of weights that are updated together (`kernels.weights.BLOCK`)
+CHUNK = 64  # terms that are listed together (`kernels.weights.CHUNK`)
 
 
 class LearnScratch(NamedTuple):
@@ -24,6 +25,7 @@ class LearnScratch(NamedTuple):
     noise: npt.NDArray[np.int32]  # (T * L,) where the noise is not one amplitude times signs
     full_base: npt.NDArray[np.int32]  # (T * L,) full rank: what inputs add to the noise
     active: npt.NDArray[np.int64]  # (G,) whether the pair perturbs the group
+    reach: npt.NDArray[np.int64]  # (G,) bound of what inputs add up to
     amplitude: npt.NDArray[np.int32]  # (T,)
     sign_row: npt.NDArray[np.int64]  # (T,)
     signs64: npt.NDArray[np.uint64]  # (R, L / 64) post factors; a set bit is -1
@@ -37,6 +39,7 @@ class LearnScratch(NamedTuple):
     u: npt.NDArray[np.int32]  # (L,)
     last_v: npt.NDArray[np.int32]  # (L,)
     counted: npt.NDArray[np.int64]  # (4,)
+    input_operations: npt.NDArray[np.int64]  # (connections,) synaptic operations of a sample's input spikes
     spikes: npt.NDArray[np.int32]  # (T, L) who fired, by the first lane of the group
     n_spikes: npt.NDArray[np.int64]  # (T, G)
     sent: npt.NDArray[np.int64]  # (N,)
@@ -49,17 +52,45 @@ class LearnScratch(NamedTuple):
     full: npt.NDArray[np.int8]  # (W,) full rank: a draw for every synapse
     votes: npt.NDArray[np.int32]  # (W,) full rank
     shared: npt.NDArray[np.int32]  # (S,) of the kernels of convolutions
+    always: npt.NDArray[np.int64]  # (R, G) pre factors of the source that always fires
+    always_each: npt.NDArray[np.int8]  # (L,) full rank
+    neuron_votes: npt.NDArray[np.int64]  # (n_learned - W,) of biases and thresholds
+    neuron_squares: npt.NDArray[np.int64]  # (n_learned - W,) sums of squares of their terms
     words: npt.NDArray[np.uint64]  # a row of hashed bits
     drawn: npt.NDArray[np.int8]  # the same, spread
     credit: npt.NDArray[np.int32]  # (R, L)
     measured: npt.NDArray[np.int64]  # (R, C, N)
     classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
     z: npt.NDArray[np.int64]  # (C,)
-    total: npt.NDArray[np.int32]  # (16 * largest group,)
+    total: npt.NDArray[np.int32]  # (largest group,) sums before their exponent
 
 
-def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes, n_shared: int = 0) -> LearnScratch:
-    """Allocate one thread's working memory: O(T L + R (L + C N)), and for full rank O(W), for convolutions O(S)."""
+class UpdateScratch(NamedTuple):
+    """Working memory of one thread while it updates a block of rows: the terms that each has."""
+
+    found: npt.NDArray[np.int64]  # (64,)
+    starts: npt.NDArray[np.int64]  # (64, 64)
+    factors: npt.NDArray[np.int32]  # (64, 64)
+
+
+def make_update_work(
+    program: Program, plan: LearnPlan | None = None
+) -> tuple[npt.NDArray[np.int32], UpdateScratch]:
+    """Allocate the votes of a block of rows of weights, and what is listed while they are summed up.
+
+    `plan` is needed where not all connections are dense.
+    """
+    starts = np.zeros(1, np.int64) if plan is None else plan.row_start
+    block = int((starts[np.minimum(np.arange(len(starts)) + ROWS, len(starts) - 1)] - starts).max())
+    largest = int((program.arrays.group[:, STOP] - program.arrays.group[:, START]).max())
+    lists = UpdateScratch(
+        np.zeros(ROWS, np.int64), np.zeros((ROWS, CHUNK), np.int64), np.zeros((ROWS, CHUNK), np.int32)
+    )
+    return _aligned(max(block, ROWS * -(-largest // WORD) * WORD)), lists
+
+
+def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> LearnScratch:
+    """Allocate one thread's working memory: O(T L + R (L + C N)), and for full rank O(W)."""
     n, n_groups, rank, steps = program.network.n_neurons, len(program.group_names), plan.rank, plan.n_steps
     largest = int((program.arrays.group[:, STOP] - program.arrays.group[:, START]).max())
     n_sources = int(plan.plastic[-1, FIRST_FACTOR])
@@ -72,6 +103,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes, n_shared
         noise=_aligned(steps * lanes.n),
         full_base=_aligned(steps * lanes.n if n_full else 0),
         active=np.zeros(n_groups, np.int64),
+        reach=np.zeros(n_groups, np.int64),
         amplitude=np.zeros(steps, np.int32),
         sign_row=np.zeros(steps, np.int64),
         signs64=signs.reshape(rank, -1),
@@ -85,6 +117,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes, n_shared
         u=_aligned(lanes.n),
         last_v=_aligned(lanes.n),
         counted=np.zeros(4, np.int64),
+        input_operations=np.zeros(len(program.arrays.conn), np.int64),
         spikes=np.zeros((steps, lanes.n), np.int32),
         n_spikes=np.zeros((steps, n_groups), np.int64),
         sent=np.zeros(n, np.int64),
@@ -96,14 +129,18 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes, n_shared
         fired_sources=np.zeros(n_sources, np.uint8),
         full=np.zeros(n_full, np.int8),
         votes=np.zeros(n_full, np.int32),
-        shared=np.zeros(n_shared, np.int32),
+        shared=np.zeros(0, np.int32),
+        always=np.zeros((rank, n_groups), np.int64),
+        always_each=np.zeros(lanes.n, np.int8),
+        neuron_votes=np.zeros(plan.n_learned - plan.n_weights, np.int64),
+        neuron_squares=np.zeros(plan.n_learned - plan.n_weights, np.int64),
         words=np.zeros(padded // WORD, np.uint64),
         drawn=np.zeros(padded, np.int8),
         credit=np.zeros((rank, lanes.n), np.int32),
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
         classes=np.zeros((3, plan.n_classes), np.int64),
         z=np.zeros(plan.n_classes, np.int64),
-        total=np.zeros(ROWS * largest, np.int32),
+        total=np.zeros(largest, np.int32),
     )
 
 
@@ -131,7 +168,7 @@ class Terms(NamedTuple):
     """
 
     n_samples: int
-    pre: npt.NDArray[np.int16]  # (R, n_terms, F)
+    pre: npt.NDArray[np.int16]  # (R, n_terms, F and some more zeros)
     post: npt.NDArray[np.int32]  # (R, n_terms, L)
 
 
@@ -141,6 +178,6 @@ def make_terms(plan: LearnPlan, lanes: Lanes, n_samples: int) -> Terms:
     n_terms = n_samples * per_sample
     return Terms(
         n_samples=n_samples,
-        pre=np.zeros((plan.rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR])), np.int16),
+        pre=np.zeros((plan.rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR]) + ROWS), np.int16),
         post=np.zeros((plan.rank, n_terms, lanes.n), np.int32),
     )

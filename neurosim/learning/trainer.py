@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -11,7 +14,12 @@ import numpy.typing as npt
 from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
+    FACTOR_FULL,
+    FACTOR_FULL_GAUSSIAN,
+    FACTOR_GAUSSIAN,
+    FACTOR_RANDOM,
     FACTOR_TRACE,
+    FIRST_FACTOR,
     FITNESS_LIMIT,
     FORM_RESPONSE,
     LIKELIHOOD,
@@ -19,6 +27,8 @@ from neurosim.codes import (
     SIZE,
     STAT_SPIKES,
     STAT_TOTALS,
+    TIES,
+    TRACE_LIMIT,
     VALUES,
 )
 from neurosim.config import RuleConfig
@@ -32,34 +42,56 @@ from neurosim.learning.calibrate import (
     calibrate_temperature,
     initial_scales,
     quantize_response,
+    row_step_size,
+    row_steps,
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
-from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
-from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
+from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
+from neurosim.network import Network
+from neurosim.normaltable import normal_table
 from neurosim.program import Program
+from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance, step_size
 
-FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
-STATE_VERSION = 1  # of what a checkpoint holds
+POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
+STATE_VERSION = 2  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
-    """Refuse a batch whose votes could leave 32 bits.
-
-    A vote is a sum over the samples, and over the links that share a weight, of a pre factor (at most the number of steps,
-    or as far as the values of spikes add up) times a local vote.
-    """
-    largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
-    if plan.factor != FACTOR_TRACE:
-        largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
-    trace = np.maximum(plan.plastic[:-1, VALUES], plan.n_steps)
-    factors = trace if plan.factor == FACTOR_TRACE else np.full_like(trace, plan.n_steps)
-    limit = (2**31 - 1) // (int((factors * plan.plastic[:-1, SHARED]).max()) * largest)
+    """Refuse a batch whose votes could leave 32 bits: a vote is a sum over the samples."""
+    limit = (2**31 - 1) // largest_vote(plan)
     if batch > limit:
         raise ConfigError(
             f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
             "lower batch, rule.pairs or network.n_steps"
         )
+
+
+def skip_level(probability: float) -> int:
+    """Return the binary logarithm of a probability in 1/256, rounded down: a setting, read before any noise is drawn."""
+    return math.floor(256 * math.log2(probability)) if probability < 1 else 0
+
+
+def largest_vote(plan: LearnPlan) -> int:
+    """Return the largest vote that a sample can give: a pre factor times a local vote, summed over ranks and pairs.
+
+    Over all links that share a weight as well. Traces hold spikes, at most the number of steps, or as far as values add up.
+    """
+    values, shared = plan.plastic[:-1, VALUES], plan.plastic[:-1, SHARED]
+    windows = np.where(values < TRACE_LIMIT, 1, plan.rank)  # each saturates for itself
+    trace = int((np.maximum(values * windows, plan.n_steps) * shared).max())
+    if plan.form == FORM_RESPONSE:
+        return trace * max(CREDIT_LIMIT, 1 << plan.error_bits)
+    normal = int(normal_table()[-1])
+    product = {  # largest pre factor times largest post factor
+        FACTOR_TRACE: trace,  # over all windows together
+        FACTOR_RANDOM: plan.rank * int(shared.max()),
+        FACTOR_GAUSSIAN: plan.rank * normal * normal * int(shared.max()),
+        FACTOR_FULL: 1,
+        FACTOR_FULL_GAUSSIAN: normal,
+    }[plan.factor]
+    return FITNESS_LIMIT * plan.n_pairs * product
 
 
 class Generation(NamedTuple):
@@ -70,8 +102,9 @@ class Generation(NamedTuple):
     n_samples: int
     likelihood: float  # mean log2 probability of the label
     rates: dict[str, float]  # spikes per neuron and step, per group that learns
-    moved: float  # share of the plastic weights whose value changed
-    saturated: float  # share of the plastic weights that met the end of their range
+    moved: float  # share of what learns whose value on the chip changed
+    saturated: float  # share of what learns that met the end of its range
+    ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
 class Trainer:
@@ -94,24 +127,34 @@ class Trainer:
     backend : str
     threads : int
         Does not change any result.
+    copies : function of int to Events, optional
+        The training samples as an epoch sees them, by the epoch's number; `events` are those of epoch 0.
     """
 
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.NDArray[np.int64], *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
+        copies: Callable[[int], Events] | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
         self.plan: LearnPlan = make_plan(
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
-            error_bits=rule.error_bits, residual_bits=rule.residual_bits,
+            error_bits=rule.error_bits, residual_bits=rule.residual_bits, pair_every=rule.pair_every,
+            one_group=rule.one_group, gate=rule.gate, skip=skip_level(rule.skip),
+            update=rule.update, momentum=rule.momentum, biases=rule.biases, thresholds=rule.thresholds,
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
+        self.copies, self._shown = copies, 0
         self.generation = 0
         self.full = initial_weights(program, self.plan)
+        self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
+        self.row_step = rule.row_step and not self.plan.moves_by_sign
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
-        self.accumulated = np.zeros(shape, np.int64)
+        self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
+        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if self.row_step else 0, np.int64)
+        self.row_memory = max(0, POWER_SAMPLES.bit_length() - batch.bit_length())
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -129,42 +172,79 @@ class Trainer:
             self._accumulate(outcome)
         outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
+        if self.row_step:
+            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
+        return self.advance(1)[0]
+
+    def advance(self, most: int) -> list[Generation]:
+        """Run up to so many generations, at least one: no further than the next calibration or the end of the epoch.
+
+        The generations are the same in any portions.
+        """
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        step = Step(max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g))
-        outcome, updated = self.learner.learn(
-            self.full, self._samples(g * self.batch), self._response(), self.scales,
-            stream_key(self.seed, STREAM_PAIRS, g), step,
-        )  # fmt: skip
-        self._accumulate(outcome)
-        update_counts, n_saturated = updated
-        if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
-            self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
-        if (g + 1) % RECALIBRATE_EVERY == 0:
-            self._calibrate_noise(outcome)
-        self.generation = g + 1
-        return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
+        until = min(g + most, self.n_generations, (g // RECALIBRATE_EVERY + 1) * RECALIBRATE_EVERY)
+        if self.copies is not None:  # the first generation that begins in the next epoch sees other copies
+            epoch = g * self.batch // self.n_samples
+            until = min(until, -(-(epoch + 1) * self.n_samples // self.batch))
+        self._show(g)
+        numbers = range(g, max(g + 1, until))
+        found = self.learner.learn(
+            self.full,
+            Memory(self.accumulated, self.response, self.rule.memory),
+            np.stack([self._samples(i * self.batch) for i in numbers]),
+            self.scales,
+            [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
+            [self._step(i) for i in numbers],
+        )
+        shown = []
+        for outcome, updated in found:
+            if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
+                self.counts = None if outcome.counts is None else self.counts + outcome.counts + updated.counts
+            self.generation += 1
+            shown.append(self._summary(outcome, updated))
+        if self.generation % RECALIBRATE_EVERY == 0:
+            self._calibrate_noise(found[-1][0])
+        return shown
+
+    def _step(self, g: int) -> Step:
+        """Return how votes become weights in a generation."""
+        size = step_size(self.rule.schedule, g, self.n_generations, self.rule.halvings)
+        if self.plan.moves_by_sign:
+            size *= int(self.rule.step * 256)
+        elif self.row_step:
+            size = row_step_size(size, int(self.rule.step * 256))
+        z = 0
+        if self.rule.update == "significance":
+            z = significance(moving_share(int(self.rule.chance * 2**SHARE_BITS), g))
+        key = stream_key(self.seed, STREAM_ROUNDING, g)
+        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1, z, self.average)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
-        return self.learner.evaluate(self._samples(position * self.batch), self._response(), self.scales, key)
+        self._show(position)
+        return self.learner.evaluate(self._samples(position * self.batch), self.response, self.scales, key)
 
-    def _response(self) -> npt.NDArray[np.int32]:
-        return quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
+    def _show(self, position: int) -> None:
+        """Show the copies of the epoch that a batch begins in."""
+        epoch = position * self.batch // self.n_samples
+        if self.copies is not None and epoch != self._shown:
+            self.learner.show(self.copies(epoch))
+            self._shown = epoch
 
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
-        old = self.accumulated
-        self.accumulated = old + outcome.measured - np.sign(old) * (np.abs(old) >> self.rule.memory)
+        if self.plan.form == FORM_RESPONSE:
+            self.learner.remember(outcome.measured, Memory(self.accumulated, self.response, self.rule.memory))
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
-            self.scales, self.plan, self.program.arrays, outcome.statistics, int(self.rule.perturbation * 256)
+            self.scales, self.plan, self.program.arrays, outcome.statistics, int(self.rule.perturbation * 256),
+            int(self.rule.readout_perturbation * 256),
         )
 
     def _samples(self, first: int) -> npt.NDArray[np.int64]:
@@ -182,7 +262,7 @@ class Trainer:
             self._order = (epoch, permutation(stream_key(self.seed, STREAM_ORDER, epoch), self.n_samples))
         return self._order[1]
 
-    def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
+    def _summary(self, outcome: Outcome, updated: Updated) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
         for i, group in enumerate(self.program.network.ordered_groups):
             if self.plan.group[i, :SIZE].any() and i != self.plan.readout:
@@ -194,14 +274,23 @@ class Trainer:
             n_samples=self.batch,
             likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
             rates=rates,
-            moved=n_moved / self.plan.n_weights,
-            saturated=n_saturated / self.plan.n_weights,
+            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_learned,
+            saturated=updated.n_saturated / self.plan.n_learned,
+            ties=int(totals[TIES]) / (self.batch * self.plan.n_pairs),
         )
 
     @property
     def weights(self) -> dict[str, npt.NDArray[np.int64]]:
         """The learned chip weights by connection, each in the shape of its description."""
         return learned_weights(self.program, self.plan, self.full)
+
+    @property
+    def network(self) -> Network:
+        """The network with all that it learned."""
+        network, learned = self.program.network.with_weights(self.weights), learned_neurons(self.program, self.plan, self.full)
+        if not learned:
+            return network
+        return replace(network, groups=tuple(learned.get(group.name, group) for group in network.groups))
 
     @property
     def op_counts(self) -> OpCounts | None:
@@ -227,9 +316,12 @@ class Trainer:
         arrays: dict[str, npt.NDArray[Any]] = {
             "full": self.full.copy(),
             "accumulated": self.accumulated.copy(),
+            "power": self.power.copy(),
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
+        if self.rule.momentum:
+            arrays["average"] = self.average.copy()
         if self.counts is not None:
             arrays["counts"] = self.counts.copy()
         return header, arrays
@@ -256,6 +348,9 @@ class Trainer:
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
+        self.power = arrays["power"].astype(np.int64)
+        self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
+        self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),

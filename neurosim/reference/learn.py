@@ -16,16 +16,20 @@ from neurosim.codes import (
     FACTOR_FULL_GAUSSIAN,
     FACTOR_GAUSSIAN,
     FACTOR_TRACE,
+    FIRST_FACTOR,
     FITNESS_LIMIT,
     FORM_RESPONSE,
+    KIND_BIAS,
     LEARNS,
+    NEURON_GROUP,
+    NEURON_KIND,
     NOISE_EXP,
     PERTURBED,
     TRACE_LIMIT,
     VALUES,
 )
-from neurosim.learnplan import LearnPlan, Scales
-from neurosim.network import Connection, Conv, Dense, IntegerConnection
+from neurosim.learnplan import LearnPlan, Scales, Squares
+from neurosim.network import LIF, Connection, Conv, Dense, IntegerConnection
 from neurosim.program import Program
 from neurosim.reference.fitness import log_softmax, predict
 from neurosim.reference.noise import fold, normals, signs
@@ -45,6 +49,7 @@ class Outcome(NamedTuple):
     predictions: Int64Array
     statistics: Int64Array
     counts: Int64Array
+    squares: Squares
 
 
 def shift_signed(x: int, exponent: int) -> int:
@@ -77,9 +82,12 @@ class Learner:
     and ``_vote``; the rule stays this one.
     """
 
-    def __init__(self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array]) -> None:
+    def __init__(
+        self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array],
+        neurons: dict[str, LIF] | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.scales = plan, scales
-        self.chip = Chip(program, weights)
+        self.chip = Chip(program, weights, neurons)
         self.groups = program.network.ordered_groups
         every = [program.network.connections[i] for i in plan.connections]
         self.connections = [c for c in every if not isinstance(c, Connection)]
@@ -88,7 +96,12 @@ class Learner:
         n, n_rows = program.network.n_neurons, max(len(self.groups), 5)
         self.n_neurons = n
         self.sums = np.zeros((plan.rank, n), np.int64)
-        self.votes = np.zeros(plan.n_weights, np.int64)
+        self.votes = np.zeros(plan.n_learned, np.int64)
+        self.squares = Squares(
+            np.zeros(int(plan.plastic[-1, FIRST_FACTOR]), np.int64), np.zeros(n, np.int64), 0,
+            np.zeros(plan.n_learned - plan.n_weights, np.int64),
+        )  # fmt: skip
+        self.always_groups = np.unique(plan.neuron[:-1, NEURON_GROUP])  # those that hear a source which always fires
         self.measured = np.zeros((plan.rank, plan.n_classes, n), np.int64)
         self.statistics = np.zeros((5, n_rows), np.int64)
         self.readout = self.slices[self.groups[plan.readout].name]
@@ -109,7 +122,7 @@ class Learner:
         predictions = np.array(
             [self._sample(i, int(labels[x]), inputs[x], response, key) for i, x in enumerate(ids)], np.int64
         )
-        return Outcome(self.votes, self.measured, predictions, self.statistics, self.chip.counts)
+        return Outcome(self.votes, self.measured, predictions, self.statistics, self.chip.counts, self.squares)
 
     def _sample(self, position: int, label: int, inputs: Values, response: Int64Array, key: int) -> int:
         plan, totals = self.plan, self.statistics[4]
@@ -121,14 +134,17 @@ class Learner:
         else:
             credit = np.zeros((plan.rank, self.n_neurons), np.int64)
         pre = self._trace_factors(trace)
+        self.trace, self.always = trace, self._always_counts()
         self._gate(near)
         sample_key = fold(key, position)
-        for pair in range(plan.n_pairs if position % plan.pair_every == 0 else 0):
+        has_pairs = position % plan.pair_every == 0 and likelihood <= plan.skip
+        for pair in range(plan.n_pairs if has_pairs else 0):
             pair_key = fold(sample_key, pair)
-            self._choose_groups(position * plan.n_pairs + pair)
+            self._choose_groups(position // plan.pair_every * plan.n_pairs + pair)
             post = self._post_factors(pair_key)
             if plan.factor != FACTOR_TRACE:
                 pre = self._random_factors(pair_key, trace)
+                self.always = self._always_factors(pair_key)
             plus = self._run_member(inputs, pre, post, 1)
             minus = self._run_member(inputs, pre, post, -1)
             if plan.form == FORM_RESPONSE:
@@ -140,14 +156,14 @@ class Learner:
         return predict(z)
 
     def _gate(self, near: BoolArray) -> None:
-        """Set whose local votes count: all, or those of neurons that came near their threshold (ever, if no window is meant)."""
+        """Set whose local votes count: all, or those of neurons that came near their threshold in the window (or ever)."""
         self.open = np.ones_like(near)
         if self.plan.gate:
             self.open[:] = near if self.plan.factor == FACTOR_TRACE else near.any(axis=0)
             self.open[:, self.readout] = True  # it answers without a threshold
 
     def _choose_groups(self, pair: int) -> None:
-        """Set which groups the pair perturbs: all, or one after the other."""
+        """Set which groups the pair perturbs: all, or one after the other. Pairs count through the generation."""
         perturbed = np.nonzero(self.plan.group[:, PERTURBED])[0]
         self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group else perturbed
 
@@ -200,6 +216,7 @@ class Learner:
                 for drawn, c in zip(pre, self.connections, strict=True):
                     if c.target == name:
                         total += self._heard(c, sent) @ drawn
+                total += self.always[0, where] * (i in self.always_groups)
                 size = int(np.abs(total).sum())
                 self.statistics[1, i] += size // len(total)
                 self.statistics[2, i] += size != 0
@@ -211,6 +228,7 @@ class Learner:
                     for b, c in zip(pre, self.connections, strict=True)
                     if c.target == name
                 )
+                drive += int(self.always[r, where.start]) if i in self.always_groups else 0
                 self.statistics[1, i] += abs(drive)
                 self.statistics[2, i] += drive != 0
                 total += sign * shift_signed(drive, int(scales.group[i, NOISE_EXP])) * post[r, where]
@@ -252,12 +270,29 @@ class Learner:
             self._count(c.name, counters.NOISE_DRAWS, drawn.size)
         return pre
 
+    def _always_counts(self) -> Int64Array:
+        """Return how often a source that always fires does so in each window: (R, N), the same for all neurons."""
+        steps = [sum(self._window(t) == r for t in range(self.plan.n_steps)) for r in range(self.plan.rank)]
+        return np.repeat(np.array(steps, np.int64)[:, None], self.n_neurons, axis=1)
+
+    def _always_factors(self, pair_key: int) -> Int64Array:
+        """Draw the pre factor of the source that always fires, by rank and group: (R, N); full rank, by neuron."""
+        always = np.zeros((self.plan.rank, self.n_neurons), np.int64)
+        for i in self.always_groups:
+            group = self.groups[i]
+            stream = fold(pair_key, len(self.groups) + len(self.chip.connections) + int(i))
+            n = group.n if self.plan.factor >= FACTOR_FULL else 1
+            for r in range(self.plan.rank):
+                always[r, self.slices[group.name]] = self._draw(fold(stream, r), n)
+            self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * n)
+        return always
+
     def _draw(self, key: int, n: int) -> Int64Array:
         """Draw n numbers of +1 or -1, or of normal shape."""
         return normals(key, n) if self.plan.factor in (FACTOR_GAUSSIAN, FACTOR_FULL_GAUSSIAN) else signs(key, n)
 
     def _post_factors(self, pair_key: int) -> Int64Array:
-        """Draw a factor per rank and neuron of the chosen groups; full rank has draws for synapses instead, and ones here."""
+        """Draw a factor per rank and neuron of the chosen groups; ones for full rank, which has draws for synapses."""
         post = np.zeros((self.plan.rank, self.n_neurons), np.int64)
         for i in self.active:
             group = self.groups[i]
@@ -306,7 +341,10 @@ class Learner:
         return fitness
 
     def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
-        """Add fitness x post (of neurons whose votes count) to the local votes; with random factors, which each pair draws anew, vote at once."""
+        """Add fitness x post, of neurons whose votes count, to the local votes.
+
+        Vote at once where each pair draws pre factors of its own.
+        """
         credit += fitness * post
         if self.plan.factor != FACTOR_TRACE:
             self._vote(pre, credit)
@@ -326,3 +364,28 @@ class Learner:
             np.add.at(self.votes[self.plan.votes_of(c)], where, rows[stored])
             n_links = np.count_nonzero(pre[c], axis=0) @ np.bincount(stored[0], minlength=pre[c].shape[1])
             self._count(connection.name, counters.VOTES, int(n_links))
+            first = int(self.plan.plastic[c, FIRST_FACTOR])
+            self.squares.rows[first : first + pre[c].shape[1]] += np.square(pre[c]).sum(axis=0)
+        learns = np.repeat(self.plan.group[:, LEARNS], [group.n for group in self.groups])
+        self.squares.columns[:] += np.square(credit * learns).sum(axis=0)
+        self.squares = self.squares._replace(n_terms=self.squares.n_terms + self.plan.rank)
+        self._vote_neurons(credit)
+
+    def _vote_neurons(self, credit: Int64Array) -> None:
+        """Add the votes of biases, always x credit, and of thresholds, which lower what a neuron that fired adds.
+
+        The vote of a threshold is minus the neuron's spikes x credit; where factors are drawn, minus always x credit of neurons that fired.
+        """
+        for q, row in enumerate(self.plan.neuron[:-1]):
+            group = self.groups[int(row[NEURON_GROUP])]
+            where = self.slices[group.name]
+            factor = self.always[:, where]
+            if row[NEURON_KIND] != KIND_BIAS:
+                spikes = self.trace[:, where]
+                factor = -spikes if self.plan.factor == FACTOR_TRACE else -factor * (spikes.sum(axis=0) > 0)
+            votes, here = factor * credit[:, where], self.plan.votes_of_neurons(q)
+            self.votes[here] += votes.sum(axis=0)
+            self.squares.neurons[here.start - self.plan.n_weights : here.stop - self.plan.n_weights] += np.square(
+                votes
+            ).sum(axis=0)
+            self._count(group.name, counters.VOTES, self.plan.rank * group.n)

@@ -12,7 +12,7 @@ from random_networks import LearningCase
 from neurosim.codes import KIND, KIND_ROWS, PERTURBED, STAT_DRIVE_STEPS, STAT_SPIKES
 from neurosim.compile_network import compile
 from neurosim.errors import ConfigError
-from neurosim.learning.population import Outcome, Step, Updated, learned_weights, open_learner
+from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learnplan import initial_weights, make_plan
 from neurosim.network import Dense, Network
 from neurosim.reference.learn import links_of
@@ -36,7 +36,8 @@ class Ran:
         self.after = learner.evaluate(case.ids, case.response, case.scales, KEY + 1)
         self.full = before.copy()
         learner.load(self.full)
-        _, self.updated_at_once = learner.learn(self.full, case.ids, case.response, case.scales, KEY, step)
+        memory = Memory(np.zeros(case.response.shape, np.int64), case.response.copy(), 2)
+        ((_, self.updated_at_once),) = learner.learn(self.full, memory, case.ids[None], case.scales, [KEY], [step])
         self.after_learn = learner.evaluate(case.ids, case.response, case.scales, KEY + 1)
         learner.close()
         self.moved = int(np.count_nonzero(self.full != before))
