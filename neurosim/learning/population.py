@@ -220,7 +220,7 @@ class SimulatorLearner:
         """Return the sums of squares of the terms, by source and by lane."""
         from neurosim.kernels.directions import sum_squares
 
-        rows, columns = np.zeros(self.terms.pre.shape[2], np.int64), np.zeros(self.lanes.n, np.int64)
+        rows, columns = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]), np.int64), np.zeros(self.lanes.n, np.int64)
         sum_squares(self.terms.pre, self.terms.post, rows, columns)
         return rows, columns
 

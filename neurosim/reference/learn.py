@@ -366,9 +366,10 @@ class Learner:
             self._count(connection.name, counters.VOTES, int(n_links))
             first = int(self.plan.plastic[c, FIRST_FACTOR])
             self.squares.rows[first : first + pre[c].shape[1]] += np.square(pre[c]).sum(axis=0)
-        learns = np.repeat(self.plan.group[:, LEARNS], [group.n for group in self.groups])
-        self.squares.columns[:] += np.square(credit * learns).sum(axis=0)
-        self.squares = self.squares._replace(n_terms=self.squares.n_terms + self.plan.rank)
+        if self.plan.factor < FACTOR_FULL:
+            learns = np.repeat(self.plan.group[:, LEARNS], [group.n for group in self.groups])
+            self.squares.columns[:] += np.square(credit * learns).sum(axis=0)
+            self.squares = self.squares._replace(n_terms=self.squares.n_terms + self.plan.rank)
         self._vote_neurons(credit)
 
     def _vote_neurons(self, credit: Int64Array) -> None:
