@@ -20,6 +20,7 @@ from neurosim.codes import (
 )
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import lost_weight_bits
+from neurosim.goals import DEFAULT_WANTED, Goal, Wanted, make_goal
 from neurosim.network import LIF, Dense
 from neurosim.program import Program
 
@@ -48,6 +49,7 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
+    goal: Goal  # what is wanted of a run
     plastic: npt.NDArray[np.int64]  # (P + 1, 4) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS; last row: totals
     group: npt.NDArray[np.int64]  # (G, 2) PERTURBED (by members), LEARNS (has plastic inputs)
 
@@ -73,11 +75,13 @@ class Scales(NamedTuple):
     step_shift: npt.NDArray[np.int64]  # (P,) weight change = vote * step >> shift
     temperature: int  # 2**temperature units of the readout are 1/256 bit
     fitness_shift: int  # fitness difference >> shift
+    balance_shift: int = 0  # 2**shift units of the imbalance are 1/256 of what is typical
 
 
 def make_plan(
     program: Program, readout: str, *, form: str, factor: str, rank: int, n_pairs: int, n_steps: int,
     error_bits: int, residual_bits: int, pair_every: int = 1, one_group: bool = False, gate: bool = False,
+    wanted: Wanted = DEFAULT_WANTED,
 ) -> LearnPlan:  # fmt: skip
     """Lay a rule out over the plastic connections of a program.
 
@@ -92,7 +96,9 @@ def make_plan(
     if factor.startswith("full") and rank != 1:
         raise ConfigError(f"rule: rank {rank} with factor {factor!r}, whose draws have full rank already; set rank 1")
     if form != "response" and pair_every != 1:
-        raise ConfigError(f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing")
+        raise ConfigError(
+            f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing"
+        )
     if form == "response" and factor != "trace":
         raise ConfigError(f"rule: form 'response' needs factor 'trace', found {factor!r}; or choose form 'scalar'")
     for name, value, low, high in (
@@ -134,9 +140,17 @@ def make_plan(
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
         residual_bits=residual_bits,
+        goal=make_goal(
+            program.network.group(readout), FORMS[form], rank, n_steps, error_bits, _n_hidden(program, readout), wanted
+        ),
         plastic=np.stack([[*plastic, -1], weights, factors, [*bits, 0]], axis=1).astype(np.int64),
         group=np.stack([perturbed, learns], axis=1).astype(np.int64),
     )
+
+
+def _n_hidden(program: Program, readout: str) -> int:
+    groups = program.network.ordered_groups
+    return sum(group.n for group in groups if isinstance(group, LIF) and group.name != readout)
 
 
 def _check_choice(what: str, value: str, table: dict[str, int]) -> None:

@@ -10,12 +10,30 @@ from typing import NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.aims import Aims, FitnessFunction, ask, check_labels, check_targets
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
-from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, START, STOP, TARGET, WEIGHT_BITS
+from neurosim.codes import (
+    FIRST_FACTOR,
+    FIT_USER,
+    N_STATISTICS,
+    N_TOTALS,
+    OFFSET,
+    PASS_LOOK,
+    PASS_VOTE,
+    PASS_WHOLE,
+    START,
+    STAT_DRIVE,
+    STAT_DRIVE_STEPS,
+    STOP,
+    TARGET,
+    WEIGHT_BITS,
+    WINDOWS_ONE,
+)
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import BackendError, DataError
+from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
+from neurosim.goals import Goal
 from neurosim.layerplan import lay_lanes
 from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms
 from neurosim.learnplan import LearnPlan, Scales
@@ -30,9 +48,19 @@ class Outcome(NamedTuple):
 
     votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs; (0,) where they were applied at once
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
-    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
-    statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
+    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run, or (B, R) where windows have answers
+    statistics: npt.NDArray[np.int64]  # (5, max(G, N_TOTALS)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
+
+
+class Extra(NamedTuple):
+    """What a learner gets beside labels."""
+
+    targets: npt.NDArray[np.int32] = np.zeros((0, 0, 0), np.int32)  # (n_samples, n_steps, C) for fitness "trace"
+    fitness: FitnessFunction | None = None  # for fitness "function"
+
+
+NO_EXTRA = Extra()
 
 
 class Step(NamedTuple):
@@ -82,11 +110,14 @@ class Learner(Protocol):
 class SimulatorLearner:
     """Learning on the compiled kernels; threads take blocks of samples, then blocks of rows of weights."""
 
+    any_goal = True  # every kind of fitness
+
     def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events = program, plan, events
-        self.labels = np.ascontiguousarray(labels, np.int64)
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        extra: Extra = NO_EXTRA,
+    ) -> None:  # fmt: skip
+        self.program, self.plan, self.events, self.extra = program, plan, events, extra
+        self.labels = np.ascontiguousarray(labels.reshape(len(labels), -1), np.int64)
         self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
         self.lanes = lay_lanes(program)
         self.work = [make_learn_scratch(program, plan, self.lanes) for _ in range(threads)]
@@ -104,35 +135,49 @@ class SimulatorLearner:
 
     def _run(self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int) -> Outcome:
         """Run the population; the votes stay in terms."""
-        from neurosim.kernels.learn import learn_samples
-
         check_batch(ids, response, self.plan, self.program, self.events)
-        n_threads = len(self.work)
-        bounds = [len(ids) * i // n_threads for i in range(n_threads + 1)]
-        predictions, table = np.zeros(len(ids), np.int64), log_tables()
         ids = np.ascontiguousarray(ids, np.int64)
         if self.terms.n_samples != len(ids):
             self.terms = make_terms(self.plan, self.lanes, len(ids))
+        function, seen = self.extra.fitness, np.zeros((len(ids), 1, 1, 1, 1), np.int64)
+        aims = Aims(self.labels, self.extra.targets, seen, np.zeros((len(ids), 0), np.int64))
+        if function is None:
+            return self._pass(PASS_WHOLE, aims, ids, response, scales, key)
+        goal, n_members = self.plan.goal, 1 + 2 * self.plan.n_pairs
+        aims = aims._replace(seen=np.zeros((len(ids), n_members, 3, goal.n_windows, self.plan.n_classes), np.int64))
+        looked = self._pass(PASS_LOOK, aims, ids, response, scales, key)
+        aims = aims._replace(given=ask(function, aims.seen, ids))
+        return joined(looked, self._pass(PASS_VOTE, aims, ids, response, scales, key))
+
+    def _pass(
+        self, number: int, aims: Aims, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
+    ) -> Outcome:  # fmt: skip
+        """Run the population once; without a function of the user's, one pass is all."""
+        from neurosim.kernels.learn import learn_samples
+
+        n_threads, goal = len(self.work), self.plan.goal
+        bounds = [len(ids) * i // n_threads for i in range(n_threads + 1)]
+        predictions, table = np.zeros((len(ids), goal.n_windows), np.int64), log_tables()
         shape = (N_STATISTICS, max(len(self.program.group_names), N_TOTALS))
         statistics = np.zeros((n_threads, *shape), np.int64)
         counts = np.zeros((n_threads, len(self.program.rows), N_COUNTERS), np.int64)
 
-        def block(number: int) -> None:
-            work = self.work[number]
+        def block(thread: int) -> None:
+            work = self.work[thread]
             work.votes[:] = 0
             work.measured[:] = 0
             learn_samples(
-                self.arrays, self.lanes, self.scratch[number], work, self.plan, scales, response, ids, self.labels,
-                self.events.start, self.events.neuron, self.events.n_steps, bounds[number], bounds[number + 1],
+                self.arrays, self.lanes, self.scratch[thread], work, self.plan, scales, response, ids, aims, number,
+                self.events.start, self.events.neuron, self.events.n_steps, bounds[thread], bounds[thread + 1],
                 np.uint64(key), table.exp2, table.log2, normal_table(), self.terms.pre, self.terms.post, predictions,
-                statistics[number], counts[number],
+                statistics[thread], counts[thread],
             )  # fmt: skip
 
         self._in_threads(block)
         return Outcome(
             votes=np.zeros(0, np.int64),
             measured=np.sum([work.measured for work in self.work], axis=0, dtype=np.int64),
-            predictions=predictions,
+            predictions=predictions.ravel() if goal.windows == WINDOWS_ONE else predictions,
             statistics=statistics.sum(axis=0),
             counts=counts.sum(axis=0),
         )
@@ -154,7 +199,10 @@ class SimulatorLearner:
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
             columns = slice(lane, lane + int(where[STOP] - where[START]))
             # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
-            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            pre, post = (
+                self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64),
+                self.terms.post[:, :, columns].astype(np.float64),
+            )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
         summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
         return np.asarray(np.concatenate(parts) + summed)
@@ -245,10 +293,13 @@ class TwinUpdates:
 class ReferenceLearner(TwinUpdates):
     """Learning on the numpy twins."""
 
+    any_goal = True
+
     def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events, self.labels = program, plan, events, labels
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        extra: Extra = NO_EXTRA,
+    ) -> None:  # fmt: skip
+        self.program, self.plan, self.events, self.labels, self.extra = program, plan, events, labels, extra
         self.inputs = events.to_dense()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -259,16 +310,24 @@ class ReferenceLearner(TwinUpdates):
         from neurosim.reference.learn import Learner as Twin
 
         check_batch(ids, response, self.plan, self.program, self.events)
+        targets = self.extra.targets if len(self.extra.targets) else None
+        given, looked = None, None
+        if self.extra.fitness is not None:
+            first = Twin(self.program, self.plan, scales, self.weights)
+            given = ask(self.extra.fitness, first.look(ids, self.inputs, key), ids)
+            looked = Outcome(first.votes, first.measured, ids, first.statistics, first.chip.counts)
         twin = Twin(self.program, self.plan, scales, self.weights)
-        return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
+        outcome = Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key, targets, given))
+        return outcome if looked is None else joined(looked, outcome)
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 def open_learner(
-    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-) -> Learner:
+    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.ArrayLike, threads: int, *,
+    targets: npt.ArrayLike | None = None, fitness: FitnessFunction | None = None,
+) -> Learner:  # fmt: skip
     """Load a program for learning on a backend.
 
     Parameters
@@ -279,10 +338,14 @@ def open_learner(
         The program, and the learning rule laid out over it.
     events : Events
         Training samples.
-    labels : (n_samples,) integers
-        0..n_classes - 1.
+    labels : (n_samples,) or (n_samples, R) integers
+        0..n_classes - 1, one for each window where the plan's goal has windows; see `neurosim.aims.check_labels`.
     threads : int
         Does not change any result.
+    targets : (n_samples, n_steps, C) integers, optional
+        What the readout's voltages should be, for fitness "trace".
+    fitness : callable, optional
+        For fitness "function": see `neurosim.aims.FitnessFunction`.
 
     Raises
     ------
@@ -301,18 +364,36 @@ def open_learner(
             f"backend {backend!r} has the feature 'learning' and no learner {module!r}: set its attribute to 'module:class'"
         )
     events = check_events(events, program.network.n_inputs)
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):
-        raise DataError(
-            f"labels: {labels.dtype} of shape {labels.shape}; give one integer for each of {events.n_samples} samples"
-        )
-    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= plan.n_classes):
-        worst = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
-        raise DataError(
-            f"labels: {worst} is outside 0..{plan.n_classes - 1}, the readout's neurons; use those as labels"
+    goal = plan.goal
+    checked = check_labels(labels, events.n_samples, goal, plan.n_classes)
+    extra = Extra(check_targets(targets, events.n_samples, plan.n_steps, goal, plan.n_classes), fitness)
+    if (goal.kind == FIT_USER) != (fitness is not None):
+        raise ConfigError(
+            "rule: fitness 'function' and a function belong together; give fitness= a function and set rule.fitness to 'function', "
+            "or neither"
         )
     learner = getattr(import_module(module), name)
-    return cast(Learner, learner(program, plan, events, labels.astype(np.int64), check_threads(threads)))
+    if goal == Goal():
+        return cast(Learner, learner(program, plan, events, checked.ravel(), check_threads(threads)))
+    if not getattr(learner, "any_goal", False):
+        raise FeatureError(
+            f"backend {backend!r}: learns from the likelihood of one label a sample only; leave rule.fitness, rule.rate_cost and "
+            "rule.balance_cost at their defaults, or use the backend 'simulator'"
+        )
+    shaped = checked.ravel() if goal.windows == WINDOWS_ONE else checked
+    return cast(Learner, learner(program, plan, events, shaped, check_threads(threads), extra))
+
+
+def joined(looked: Outcome, voted: Outcome) -> Outcome:
+    """Return the outcome of a generation of two passes; what the second does again is not counted again."""
+    statistics = voted.statistics.copy()
+    for row in (STAT_DRIVE, STAT_DRIVE_STEPS):
+        statistics[row] = looked.statistics[row]
+    assert looked.counts is not None and voted.counts is not None
+    counts = looked.counts.copy()
+    for column in (COLUMN["votes"], COLUMN["reward_broadcasts"]):
+        counts[:, column] += voted.counts[:, column]
+    return voted._replace(statistics=statistics, counts=counts)
 
 
 def check_batch(
