@@ -109,7 +109,8 @@ def make_plan(
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")
     if readout not in names:
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
-    if not isinstance(program.network.group(readout), LIF):
+    answering = program.network.group(readout)
+    if not isinstance(answering, LIF):
         raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
     if program.models is not None:
         raise ConfigError(
@@ -140,9 +141,7 @@ def make_plan(
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
         residual_bits=residual_bits,
-        goal=make_goal(
-            program.network.group(readout), FORMS[form], rank, n_steps, error_bits, _n_hidden(program, readout), wanted
-        ),
+        goal=make_goal(answering, FORMS[form], rank, n_steps, error_bits, _n_hidden(program, readout), wanted),
         plastic=np.stack([[*plastic, -1], weights, factors, [*bits, 0]], axis=1).astype(np.int64),
         group=np.stack([perturbed, learns], axis=1).astype(np.int64),
     )

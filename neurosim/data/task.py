@@ -28,6 +28,8 @@ class Task:
     description, source, licence, attribution : str
     images : (n_test, rows, columns) uint8 or None
         The test samples as pictures, for reports.
+    train_step_labels, test_step_labels : (n_samples, n_steps_input) int64 or None
+        Class at each step, -1 where there is none, for tasks that know it.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Task:
     licence: str
     attribution: str
     images: npt.NDArray[np.uint8] | None = None
+    train_step_labels: npt.NDArray[np.int64] | None = None
+    test_step_labels: npt.NDArray[np.int64] | None = None
 
 
 def refuse_copies(name: str, augment: bool) -> None:

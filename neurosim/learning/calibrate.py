@@ -7,8 +7,13 @@ import numpy.typing as npt
 
 from neurosim.codes import (
     CREDIT_SHIFT,
+    FIT_COUNT,
+    FIT_FIRST,
+    FIT_LIKELIHOOD,
+    FIT_TRACE,
     FITNESS_SIZE,
     FORM_RESPONSE,
+    IMBALANCE,
     NOISE_EXP,
     PERTURBED,
     RESPONSE_SHIFT,
@@ -28,6 +33,8 @@ RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
 READOUT_NOISE_DIVISOR = 8  # a readout is perturbed by an eighth of an octave per step
+TRACE_DISTANCE = 256  # the untrained readout's mean distance from a target trace, after its shift
+IMBALANCE_TYPICAL = 256  # positive less negative voltages of the start, after their shift
 FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
 
 
@@ -52,10 +59,29 @@ def initial_scales(plan: LearnPlan) -> Scales:
     return Scales(group, np.zeros(len(plan.connections), np.int64), temperature=8, fitness_shift=0)
 
 
-def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
-    """Set the temperature so that the untrained readouts spread over about three octaves."""
+def calibrate_temperature(
+    scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int, kind: int = FIT_LIKELIHOOD
+) -> Scales:
+    """Set the temperature so that the untrained readouts spread over about three octaves.
+
+    For fitness "trace" so that their mean distance from the target is about 256 after the shift.
+
+    Parameters
+    ----------
+    n_samples : int
+        Answers that `statistics` are of: samples, times windows where each has an answer.
+    kind : int
+        FIT_*.
+    """
+    wanted = TRACE_DISTANCE if kind == FIT_TRACE else SPREAD_OCTAVES_256
     spread = int(statistics[STAT_TOTALS, SPREAD]) // n_samples
-    return scales._replace(temperature=max(0, floor_log2_ratio(spread, SPREAD_OCTAVES_256)))
+    return scales._replace(temperature=max(0, floor_log2_ratio(spread, wanted)))
+
+
+def calibrate_balance(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
+    """Set the shift that brings the imbalance of positive and negative voltages to about 256."""
+    size = int(statistics[STAT_TOTALS, IMBALANCE]) // n_samples
+    return scales._replace(balance_shift=max(0, floor_log2_ratio(size, IMBALANCE_TYPICAL)))
 
 
 def calibrate_noise(
@@ -66,14 +92,14 @@ def calibrate_noise(
     Parameters
     ----------
     perturbation_256 : int
-        Wanted size in 1/256 of the threshold; for the readout, which has none, it is relative to an octave of
+        Wanted size in 1/256 of the threshold; for a readout that is read by its voltage it is relative to an octave of
         probability instead.
     """
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
         drive = int(statistics[STAT_DRIVE, g]) // max(1, int(statistics[STAT_DRIVE_STEPS, g]))
         wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
-        if g == plan.readout:
+        if g == plan.readout and plan.goal.kind not in (FIT_COUNT, FIT_FIRST):
             wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
         # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest
         group[g, NOISE_EXP] = floor_log2_ratio(wanted * 362 >> 8, drive)

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.aims import FitnessFunction
 from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
     FACTOR_TRACE,
+    FIT_TRACE,
     FITNESS_LIMIT,
     FORM_RESPONSE,
+    LABELLED,
     LIKELIHOOD,
     STAT_SPIKES,
     STAT_TOTALS,
@@ -22,7 +25,9 @@ from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
 from neurosim.errors import ConfigError, ModelFileError
 from neurosim.events import Events
+from neurosim.goals import Wanted
 from neurosim.learning.calibrate import (
+    calibrate_balance,
     calibrate_fitness,
     calibrate_noise,
     calibrate_steps,
@@ -46,6 +51,10 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
     A vote is a sum over the samples of a pre factor (at most the number of steps) times a local vote.
     """
     largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
+    if plan.form == FORM_RESPONSE:
+        if plan.goal.keep:  # errors of later windows reach back
+            largest = max(largest, plan.goal.n_windows << plan.error_bits)
+        largest += (CREDIT_LIMIT if plan.goal.rate_gain else 0) + plan.goal.balance_gain
     if plan.factor != FACTOR_TRACE:
         largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
     limit = (2**31 - 1) // (plan.n_steps * largest)
@@ -56,13 +65,19 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
         )
 
 
+def _wanted(rule: RuleConfig, windowed: bool) -> Wanted:
+    return Wanted(
+        rule.fitness, windowed, rule.window_response, rule.window_read, rule.rate_cost, rule.rate_target, rule.balance_cost
+    )  # fmt: skip
+
+
 class Generation(NamedTuple):
     """What one generation showed."""
 
     generation: int  # from 1
     correct: int  # samples classified right by the unperturbed network, before this update
-    n_samples: int
-    likelihood: float  # mean log2 probability of the label
+    n_samples: int  # that have a label; windows of time, where each has one
+    likelihood: float  # mean fitness of the unperturbed network; in bits where it is a log-probability
     rates: dict[str, float]  # spikes per neuron and step, per group that learns
     moved: float  # share of the plastic weights whose value changed
     saturated: float  # share of the plastic weights that met the end of their range
@@ -79,7 +94,9 @@ class Trainer:
     rule : RuleConfig
     events : Events
         Training samples.
-    labels : (n_samples,) int64
+    labels : (n_samples,) or (n_samples, R) integers
+        Classes; one for each window of time, -1 for none, if there are two axes (`neurosim.aims.window_labels`). With fitness
+        "trace" and "function" samples without a class have -1.
     n_steps : int
         Steps per sample.
     n_generations, batch : int
@@ -88,20 +105,28 @@ class Trainer:
     backend : str
     threads : int
         Does not change any result.
+    targets : (n_samples, n_steps, C) integers, optional
+        For fitness "trace": what the readout's voltages should be.
+    fitness : callable, optional
+        For fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns their
+        fitness, (B, M) integers. The same input must give the same output, or runs cannot be repeated.
     """
 
     def __init__(
-        self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.NDArray[np.int64], *,
+        self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.ArrayLike, *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
+        targets: npt.ArrayLike | None = None, fitness: FitnessFunction | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
-        self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
+        self.n_generations, self.batch, self.n_samples = n_generations, batch, events.n_samples
         self.plan: LearnPlan = make_plan(
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
-            error_bits=rule.error_bits, residual_bits=rule.residual_bits,
+            error_bits=rule.error_bits, residual_bits=rule.residual_bits, wanted=_wanted(rule, np.ndim(labels) == 2),
         )  # fmt: skip
         check_votes(self.plan, batch)
-        self.learner = open_learner(backend, program, self.plan, events, labels, threads)
+        self.learner = open_learner(
+            backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
+        )
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
@@ -114,7 +139,9 @@ class Trainer:
     def prepare(self) -> None:
         """Calibrate on the first samples and measure the response, before any weight moves."""
         outcome = self._evaluate(0, STREAM_WARMUP, 0)
-        self.scales = calibrate_temperature(self.scales, outcome.statistics, self.batch)
+        goal = self.plan.goal
+        self.scales = calibrate_temperature(self.scales, outcome.statistics, self.batch * goal.n_windows, goal.kind)
+        self.scales = calibrate_balance(self.scales, outcome.statistics, self.batch)
         self._calibrate_noise(outcome)
         for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
             outcome = self._evaluate(w, STREAM_WARMUP, w)
@@ -178,6 +205,7 @@ class Trainer:
 
     def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
+        unit = 256 * max(1, int(totals[LABELLED])) if self.plan.goal.kind < FIT_TRACE else self.batch
         for i, group in enumerate(self.program.network.ordered_groups):
             if self.plan.group[i].any() and i != self.plan.readout:
                 steps = group.n * self.plan.n_steps * self.batch
@@ -185,8 +213,8 @@ class Trainer:
         return Generation(
             generation=self.generation,
             correct=int(totals[CORRECT]),
-            n_samples=self.batch,
-            likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
+            n_samples=int(totals[LABELLED]),
+            likelihood=int(totals[LIKELIHOOD]) / unit,
             rates=rates,
             moved=n_moved / self.plan.n_weights,
             saturated=n_saturated / self.plan.n_weights,
@@ -217,6 +245,7 @@ class Trainer:
             "generation": self.generation,
             "temperature": self.scales.temperature,
             "fitness_shift": self.scales.fitness_shift,
+            "balance_shift": self.scales.balance_shift,
         }
         arrays: dict[str, npt.NDArray[Any]] = {
             "full": self.full.copy(),
@@ -253,7 +282,7 @@ class Trainer:
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),
-            int(header["temperature"]), int(header["fitness_shift"]),
+            int(header["temperature"]), int(header["fitness_shift"]), int(header["balance_shift"]),
         )  # fmt: skip
         self.learner.load(self.full)
 

@@ -64,12 +64,13 @@ class Watch:
 
     def z(self) -> Int64Array:
         """Return the readout by window, (W, C); larger means more likely."""
+        values: Int64Array
         values, counts, firsts = self.seen()
         if self.goal.kind == FIT_COUNT:
-            return counts << READ_BITS
+            return np.asarray(counts << READ_BITS)
         if self.goal.kind == FIT_FIRST:
             stops = np.array([[steps.stop] for steps in self._windows()])
-            return np.where(firsts != NO_SPIKE, stops - firsts, 0) << READ_BITS
+            return np.asarray(np.where(firsts != NO_SPIKE, stops - firsts, 0) << READ_BITS)
         return values
 
     def cost(self, scales: Scales) -> int:
@@ -84,7 +85,7 @@ class Watch:
 
     def distances(self, target: Int64Array) -> Int64Array:
         """Return the absolute distances of the readout's voltages from a target, (n_steps, C)."""
-        return np.abs(self.v - target)
+        return np.asarray(np.abs(self.v - target))
 
 
 def fitness_of(
