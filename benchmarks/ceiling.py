@@ -1,4 +1,4 @@
-"""Compile and call `ceiling.c`, where there is a C compiler."""
+"""Compile and call the C programs `ceiling.c` and `ceiling_population.c`, where there is a C compiler."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SOURCE = Path(__file__).with_name("ceiling.c")
+KERNELS, POPULATION = "ceiling.c", "ceiling_population.c"
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-shared", "-fPIC", "-Wno-psabi")
 _MARK: dict[str, Any] = {"i": ctypes.c_int64, "w": ctypes.c_int32, "p": ctypes.c_void_p}
 #: Arguments of each function: i int64, w int32, p array.
 SIGNATURES = {
-    "update_lif": "iipppppwwwwppp",
-    "sum_dense8": "ipipiip",
-    "sum_dense16": "ipipiip",
-    "sum_words": "ipppiip",
+    KERNELS: {
+        "update_lif": "iipppppwwwwppp",
+        "sum_dense8": "ipipiip",
+        "sum_dense16": "ipipiip",
+        "sum_words": "ipppiip",
+    },
+    POPULATION: {"evaluate_pairs": "iipppppppppp", "tell_lanes": "p"},
 }
 
 
@@ -31,12 +34,12 @@ def find_compiler() -> str | None:
 
 
 class Ceiling:
-    """The functions of `ceiling.c`; arrays are passed as they are, so their types must be those of the C file."""
+    """The functions of a C file; arrays are passed as they are, so their types must be those of that file."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, source: str = KERNELS) -> None:
         loaded = ctypes.CDLL(str(library))
         self._functions = {}
-        for name, marks in SIGNATURES.items():
+        for name, marks in SIGNATURES[source].items():
             function = loaded[name]
             function.argtypes, function.restype = [_MARK[mark] for mark in marks], None
             self._functions[name] = function
@@ -46,9 +49,9 @@ class Ceiling:
         self._functions[name](*(a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments))
 
 
-@lru_cache(maxsize=1)
-def load_ceiling() -> Ceiling | None:
-    """Compile and load the C programs; None where there is no compiler.
+@lru_cache(maxsize=len(SIGNATURES))
+def load_ceiling(source: str = KERNELS) -> Ceiling | None:
+    """Compile and load a C file; None where there is no compiler.
 
     Raises
     ------
@@ -60,8 +63,8 @@ def load_ceiling() -> Ceiling | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "ceiling.so"
-        command = [compiler, *FLAGS, str(SOURCE), "-o", str(library)]
+        command = [compiler, *FLAGS, str(Path(__file__).with_name(source)), "-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{SOURCE.name}: {compiler} failed: {done.stderr[-2000:]}")
-        return Ceiling(library)
+            raise RuntimeError(f"{source}: {compiler} failed: {done.stderr[-2000:]}")
+        return Ceiling(library, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from neurosim.events import Events
 from neurosim.network import LIF, Dense, Sparse
 
 #: Environment variable that names the Python of each peer.
-VARIABLES = {"lava": "NEUROSIM_BENCH_LAVA", "brian2": "NEUROSIM_BENCH_BRIAN2"}
+VARIABLES = {"lava": "NEUROSIM_BENCH_LAVA", "brian2": "NEUROSIM_BENCH_BRIAN2", "torch": "NEUROSIM_BENCH_TORCH"}
 SCRIPTS = Path(__file__).parent
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -28,6 +28,17 @@ class LavaRun(NamedTuple):
     seconds: float
     states: dict[str, npt.NDArray[np.int64]]  # "u hidden", "v hidden"
     spikes: dict[str, npt.NDArray[np.bool_]]
+
+
+class Point(NamedTuple):
+    """Where training stands."""
+
+    seconds: float
+    n_samples: int
+    accuracy: float  # on the test samples
+
+
+Curve = list[Point]
 
 
 def interpreter(peer: str) -> str | None:
@@ -80,11 +91,20 @@ def run_brian2(folder: Path) -> float:
     return float((folder / "results" / "last_run_info.txt").read_text().split()[0])
 
 
-def _call(command: Sequence[str], folder: Path | None = None) -> str:
+def run_torch(python: str, data: Path, runs: Sequence[Mapping[str, Any]], threads: int) -> list[Curve]:
+    """Train with torch in a process of its own, once for each of the settings; return how accuracy rose with time."""
+    asked = data.with_suffix(".json")
+    asked.write_text(json.dumps({"threads": threads, "runs": runs}), encoding="utf-8")
+    said = _call([python, str(SCRIPTS / "peer_torch.py"), str(data), str(asked)], threads=threads)
+    return [[Point(*point) for point in curve] for curve in json.loads(said.splitlines()[-1])["curves"]]
+
+
+def _call(command: Sequence[str], folder: Path | None = None, threads: int = 1) -> str:
+    limits = {name: str(threads) for name in ONE_THREAD}
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": ""},
+        env={**os.environ, **limits, "PYTHONPATH": ""},
         capture_output=True,
         text=True,
         check=False,

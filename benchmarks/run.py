@@ -22,9 +22,11 @@ BENCHMARKS = (
     "time_network",
     "time_peers",
     "time_population",
+    "time_ceiling_population",
     "time_startup",
     "peakmem",
     "track_digits",
+    "track_mnist_time",
     "track_lava_learning",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

@@ -22,6 +22,7 @@ class Lanes(NamedTuple):
     first: npt.NDArray[np.int64]  # (G,) first lane of each group
     order: npt.NDArray[np.int64]  # (n,) groups of neurons, sources before targets; empty if spikes run in circles
     later: npt.NDArray[np.int64]  # (G,) 1 for groups that neurons send to
+    filtered: npt.NDArray[np.int64]  # (G,) 1 for groups in which a current has a memory
     keep_u: npt.NDArray[np.int32]  # (L,)
     keep_v: npt.NDArray[np.int32]
     threshold: npt.NDArray[np.int32]
@@ -53,7 +54,7 @@ def lay_lanes(program: Program) -> Lanes:
     later = np.zeros(len(arrays.group), np.int64)
     for connection in arrays.conn:
         later[connection[TARGET]] |= arrays.group[connection[SOURCE], MODEL] != MODEL_INPUT
-    return Lanes(first=first[:-1], order=_order(arrays), later=later, **lanes)
+    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=(arrays.group[:, KEEP_U] != 0).astype(np.int64), **lanes)
 
 
 def _order(arrays: ProgramArrays) -> npt.NDArray[np.int64]:

@@ -83,6 +83,11 @@ def summary_lines(metrics: Metrics) -> list[str]:
     if test.get("windows"):
         each = ", ".join("-" if one is None else f"{one:.1%}" for one in test["windows"])
         lines.append(f"each window        {each}")
+    if test.get("mean_length") is not None:
+        lines.append(
+            f"episodes           {test['mean_length']:.1f} of {test['max_length']} control periods on average, "
+            f"{test['n_won']} of {test['n']} to the end; the shortest {test['shortest']}"
+        )
     if training.get("generations") is not None:
         seconds = f" in {training['seconds']:.1f} s" if training.get("seconds") is not None else ""
         samples = f", {training['samples']:,} samples" if training.get("samples") is not None else ""

@@ -109,6 +109,9 @@ def _headline(metrics: Metrics) -> list[tuple[str, str, str]]:
             note = f"{test['n_correct']:,} of {test['n']:,} test {report.tested(test)}; "
             note += f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
         cards.append((f"{100 * test['accuracy']:.1f} %", "accuracy", note))
+    if test.get("mean_length") is not None:
+        note = f"{test['n_won']:,} of {test['n']:,} episodes reached the end, {test['max_length']:,}"
+        cards.append((f"{test['mean_length']:.1f}", "control periods per episode", note))
     energy = (metrics.get("energy") or {}).get("per_inference")
     if energy:
         value, unpriced = report.format_energy(energy["total_pj"]), len(energy.get("unpriced") or ())

@@ -42,6 +42,24 @@ class TaskEntry(NamedTuple):
     options: Mapping[str, Option] = {}
 
 
+class EpisodeTask(NamedTuple):
+    """A task that is played instead of loaded: a network acts, and is told how long it did well.
+
+    Attributes
+    ----------
+    summary : str
+        One line for lists.
+    settings : tuple of str
+        As in `TaskEntry`.
+    source, attribution : str
+    """
+
+    summary: str
+    settings: tuple[str, ...]
+    source: str
+    attribution: str
+
+
 LIMIT = Option(0, 0, 10_000_000, "learn from the first so many samples only; 0: all")
 POOL = Option(1, 1, 34, "join squares of so many pixels a side into one input; 1, 2, 17 or 34")
 
@@ -76,6 +94,11 @@ TASKS: dict[str, TaskEntry] = {
         "neurosim.data.emg:emg_task", "wrist gestures from eight muscle sensors, tested on another session",
         ("augment=false", "network.n_steps=50"),
     ),
+    "ecg": TaskEntry(
+        "neurosim.data.ecg:ecg_task", "bands of the heartbeat from two leads, one at each step",
+        ("augment=false", "network.n_steps=8", "epochs=2"),
+        {"split": Option(1, 1, 5, "which fifth of the recordings is tested with")},
+    ),
     "yinyang": TaskEntry(
         "neurosim.data.yinyang:yinyang_task", "points of the plane in three classes, rates of tuned neurons",
         ("augment=false", "network.n_steps=16"),
@@ -83,6 +106,20 @@ TASKS: dict[str, TaskEntry] = {
     "yinyang-latency": TaskEntry(
         "neurosim.data.yinyang:yinyang_latency_task", "the same points as times of single spikes",
         ("augment=false", "network.n_steps=32"),
+    ),
+}  # fmt: skip
+
+#: Every task that is played, by name; `neurosim.episoderun` trains them.
+EPISODE_TASKS: dict[str, EpisodeTask] = {
+    "cartpole": EpisodeTask(
+        "balance a pole on a cart, told only for how long",
+        (
+            "augment=false", "network.hidden=[32]", "network.n_steps=4", "rule.form=scalar", "rule.factor=random",
+            "rule.pairs=4", "rule.step=1.0", "batch=16", "epochs=2", "evaluate_every=16", "checkpoint_every=32",
+        ),
+        "equations in fixed point, start states by hash",
+        "A. G. Barto, R. S. Sutton, C. W. Anderson. Neuronlike adaptive elements that can solve difficult learning control "
+        "problems. IEEE Trans. Systems, Man, and Cybernetics 13, 1983",
     ),
 }  # fmt: skip
 
@@ -96,17 +133,18 @@ def parse_task(name: str) -> tuple[str, dict[str, int]]:
         If the task or an option is unknown, or a value is out of range.
     """
     base, _, rest = name.partition(":")
-    if base not in TASKS:
-        close = difflib.get_close_matches(base, TASKS, 1)
+    known = [*TASKS, *EPISODE_TASKS]
+    if base not in known:
+        close = difflib.get_close_matches(base, known, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise DataError(f"unknown task {base!r}; tasks are {', '.join(TASKS)}{hint}")
-    options = TASKS[base].options
+        raise DataError(f"unknown task {base!r}; tasks are {', '.join(known)}{hint}")
+    options = TASKS[base].options if base in TASKS else {}
     values = {key: option.default for key, option in options.items()}
     for given in filter(None, rest.split(",")):
         key, _, text = given.partition("=")
         if key not in options:
-            known = ", ".join(options) if options else "none"
-            raise DataError(f"task {base!r}: unknown option {key!r}; options are {known}")
+            choices = ", ".join(options) if options else "none"
+            raise DataError(f"task {base!r}: unknown option {key!r}; options are {choices}")
         about = options[key]
         if not text.isdecimal() or not about.low <= int(text) <= about.high:
             raise DataError(
@@ -119,7 +157,8 @@ def parse_task(name: str) -> tuple[str, dict[str, int]]:
 
 def task_settings(name: str) -> tuple[str, ...]:
     """Return the "key=value" settings that training a task begins with."""
-    return TASKS[parse_task(name)[0]].settings
+    base, _ = parse_task(name)
+    return TASKS[base].settings if base in TASKS else EPISODE_TASKS[base].settings
 
 
 def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = None, test_only: bool = False) -> Task:
@@ -138,6 +177,10 @@ def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = N
         The training samples are not needed: load as few as the task's options allow.
     """
     base, values = parse_task(name)
+    if base in EPISODE_TASKS:
+        raise DataError(
+            f"task {base!r}: is played and has no samples; give one of {', '.join(TASKS)}, or: neurosim train {base}"
+        )
     entry = TASKS[base]
     if augment is None:
         augment = "augment=false" not in entry.settings

@@ -58,7 +58,7 @@ class TrainRun:
         trainer, config = self.trainer, self.config
         every = max(1, trainer.n_generations // HISTORY_POINTS)
         before, start = self.seconds, time.monotonic()
-        with _deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupted:
             while trainer.generation < trainer.n_generations:
                 shown = trainer.step()
                 self._smooth(shown)
@@ -137,18 +137,18 @@ class TrainRun:
         header, arrays = unpack_arrays(path.read_bytes(), path)
         if header.get("kind") != "checkpoint":
             raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
-        _check_same_config(header["config"], self.config.to_dict(), str(path))
+        check_same_config(header["config"], self.config.to_dict(), str(path))
         self.trainer.restore(header, arrays, str(path))
         self.history, self.seconds = header["history"], header["seconds"]
         self.accuracy, self.fitness, self.test_accuracy = header["accuracy"], header["fitness"], header["test_accuracy"]
 
 
-def _check_same_config(saved: dict[str, Any], given: dict[str, Any], where: str, prefix: str = "") -> None:
+def check_same_config(saved: dict[str, Any], given: dict[str, Any], where: str, prefix: str = "") -> None:
     """Refuse to go on with other settings: the result would belong to neither configuration."""
     for key in sorted(saved.keys() | given.keys()):
         old, new = saved.get(key), given.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            _check_same_config(old, new, where, f"{prefix}{key}.")
+            check_same_config(old, new, where, f"{prefix}{key}.")
         elif old != new:
             raise ConfigError(
                 f"{where}: trained with {prefix}{key} = {old!r}, now {new!r}; resume with the same configuration, "
@@ -172,7 +172,7 @@ def checkpoint_config(folder: RunFolder) -> TrainConfig:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Let a first Ctrl-C finish the generation; a second one stops at once."""
     received: list[int] = []
 

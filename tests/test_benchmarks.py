@@ -10,8 +10,18 @@ from time import sleep
 import numpy as np
 import pytest
 
-from benchmarks import measure, peakmem, peers, time_formats, time_kernels, time_network, time_peers
-from benchmarks.ceiling import Ceiling, find_compiler, load_ceiling
+from benchmarks import (
+    measure,
+    peakmem,
+    peers,
+    time_ceiling_population,
+    time_formats,
+    time_kernels,
+    time_network,
+    time_peers,
+    track_mnist_time,
+)
+from benchmarks.ceiling import POPULATION, Ceiling, find_compiler, load_ceiling
 from benchmarks.networks import layered, recurrent
 from benchmarks.plain_numpy import NumpyNetwork
 from benchmarks.run import BENCHMARKS, DOCUMENT, main
@@ -19,8 +29,12 @@ from benchmarks.tables import BEGIN, END, in_markdown, shown, write_between_mark
 from benchmarks.time_population import demo_problem, large_problem
 from neurosim.backend import get_backend
 from neurosim.codes import TARGET_MASK
+from neurosim.config import TrainConfig, override
+from neurosim.experiment import prepare_program
 from neurosim.network import Probe
+from neurosim.program import Program
 from neurosim.reference.deliver import connection_matrices
+from neurosim.tasks import Task, load_task
 
 QUICK = measure.Options(quick=True)
 RESULTS = {
@@ -72,6 +86,48 @@ def test_c_sums_more_rows_than_16_bits_hold(ceiling: Ceiling) -> None:
 def test_c_delivers_sparse_synapses_as_the_kernel_does(ceiling: Ceiling) -> None:
     case = time_kernels.csr_case(ceiling, 200, 2_000, seed=3)
     time_kernels.check(case, case.make(1)[0])
+
+
+@pytest.fixture(scope="module")
+def population_ceiling() -> Ceiling:
+    if find_compiler() is None:
+        pytest.skip("no C compiler on this machine")
+    loaded = load_ceiling(POPULATION)
+    assert loaded is not None
+    return loaded
+
+
+@pytest.mark.parametrize(("tau_syn", "noise_exp"), [(0.0, 3), (0.0, 14), (5e-3, 4)])
+def test_c_evaluates_members_as_the_reference_does(population_ceiling: Ceiling, tau_syn: float, noise_exp: int) -> None:
+    problem = time_ceiling_population.filtered_problem(seed=3, tau_syn=tau_syn)
+    problem = problem._replace(events=problem.events.take(np.arange(2)))
+    pairs = time_ceiling_population.make_pairs(problem.program, problem.events, noise_exp, n_dirs=3, seed=3)
+    found = time_ceiling_population.check(population_ceiling, problem, pairs, [0, 1], 2)
+    assert set(found) >= {time_ceiling_population.PLAIN}
+    assert found[time_ceiling_population.PLAIN].n_fired > 0
+    if time_ceiling_population.PROVEN in found:  # small perturbations need no wide products, strong or filtered ones do
+        assert (found[time_ceiling_population.PROVEN].n_proven > 0) == (tau_syn == 0 and noise_exp == 3)
+
+
+def test_a_member_that_differs_from_the_reference_ends_the_benchmark(population_ceiling: Ceiling) -> None:
+    problem = time_ceiling_population.filtered_problem(seed=3, tau_syn=0.0)
+    problem = problem._replace(events=problem.events.take(np.arange(1)))
+    pairs = time_ceiling_population.make_pairs(problem.program, problem.events, 3, n_dirs=1, seed=3)
+    pairs.rows2[:] += 1
+    with pytest.raises(AssertionError, match="program 0"):
+        time_ceiling_population.check(population_ceiling, problem, pairs, [0], 1)
+
+
+def test_threads_share_the_samples_of_a_population(population_ceiling: Ceiling) -> None:
+    problem = time_ceiling_population.filtered_problem(seed=3, tau_syn=0.0)
+    problem = problem._replace(events=problem.events.take(np.arange(3)))
+    pairs = time_ceiling_population.make_pairs(problem.program, problem.events, 3, n_dirs=2, seed=3)
+    whole, last = (
+        time_ceiling_population.c_work(population_ceiling, pairs, 0, samples, count=True)[1]
+        for samples in (range(3), range(1, 3))
+    )
+    np.testing.assert_array_equal(whole.voltages[1:], last.voltages)
+    assert 0 < last.n_fired < whole.n_fired
 
 
 def test_check_finds_a_difference(ceiling: Ceiling) -> None:
@@ -196,6 +252,69 @@ def test_peers_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> 
     lava, brian2 = table.columns.index("Lava"), table.columns.index("Brian2")
     assert [row[:3] for row in table.rows[:3]] == [["784-256-10", 1, 1], ["784-256-10", 256, 1], ["784-256-10", 256, 2]]
     assert all(row[lava] is None and row[brian2] is None and row[3] > 0 for row in table.rows)
+
+
+def test_settings_of_every_target_are_valid() -> None:
+    for form, settings in track_mnist_time.FORMS.items():
+        assert set(settings) == set(track_mnist_time.TARGETS) == set(track_mnist_time.TORCH)
+        for lines in settings.values():
+            config = override(TrainConfig(), [*track_mnist_time.COMMON, f"rule.form={form}", *lines])
+            assert (config.network.hidden, config.network.n_steps, config.rule.form) == ((256,), 8, form)
+
+
+def test_a_curve_ends_where_the_target_is_met() -> None:
+    task = load_task("digits", n_steps=8, augment=False)
+    config = override(TrainConfig(), ["network.hidden=[32]", "network.n_steps=8", "batch=64", "epochs=8"])
+    curve = track_mnist_time.train_curve(config, task, 0.5, threads=1)
+    assert curve[-1].accuracy >= 0.5 > max((point.accuracy for point in curve[:-1]), default=0.0)
+    assert curve[-1].n_samples <= 8 * len(task.train_labels) and curve[-1].seconds > 0
+    assert track_mnist_time.reached(curve, 0.5) == (curve[-1].seconds, curve[-1].n_samples, curve[-1].accuracy)
+
+
+def test_a_target_that_one_seed_misses_is_missed() -> None:
+    met, missed = (track_mnist_time.Reached(*numbers) for numbers in ((2.0, 100, 0.97), (None, None, 0.94)))
+    times = {"torch": [met, met], "response": [met, missed], "scalar": [met, met._replace(seconds=6.0)]}
+    assert track_mnist_time._row(0.95, "mean", times) == [
+        "95%", "mean", 2.0, 100, "97.00%", None, None, "95.50%", 4.0, 100, "97.00%", None, 2.0,
+    ]  # fmt: skip
+
+
+def test_mnist_that_is_not_there_is_said_to_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+    (table,) = track_mnist_time.tables(QUICK)
+    assert not table.rows and "Not measured: data set 'mnist'" in table.note
+
+
+def _small_task() -> tuple[Task, Program]:
+    task = track_mnist_time.shortened(load_task("digits", n_steps=8, augment=False), 300)
+    config = override(TrainConfig(), ["network.hidden=[256]", "network.n_steps=8"])
+    return task, prepare_program(config, task)[0]
+
+
+def test_data_for_torch_holds_every_spike(tmp_path: Path) -> None:
+    task, program = _small_task()
+    track_mnist_time.write_data(task, program, tmp_path / "data.npz")
+    with np.load(tmp_path / "data.npz") as found:
+        spikes = np.unpackbits(found["train"], axis=2, count=int(found["n_inputs"]))
+        np.testing.assert_array_equal(spikes, task.train_events.to_dense())
+        np.testing.assert_array_equal(found["test_labels"], task.test_labels)
+        assert 4096 * (1 - float(found["keep"])) == program.network.group("hidden").dv
+
+
+@pytest.mark.skipif(peers.interpreter("torch") is None, reason="NEUROSIM_BENCH_TORCH does not name a Python with torch")
+@pytest.mark.parametrize("surrogate", ["fast sigmoid", "arctan", "rectangular"])
+def test_torch_learns_and_stops_at_the_target(tmp_path: Path, surrogate: str) -> None:
+    python = peers.interpreter("torch")
+    assert python is not None
+    task, program = _small_task()
+    track_mnist_time.write_data(task, program, tmp_path / "data.npz")
+    settings = {
+        **track_mnist_time.TORCH_COMMON, **track_mnist_time.TORCH[0.95], "surrogate": surrogate, "seed": 1, "epochs": 40,
+        "batch": 64, "test_every": 1, "test_from": 0, "stop_at": 0.8,
+    }  # fmt: skip
+    (curve,) = peers.run_torch(python, tmp_path / "data.npz", [settings], 1)
+    assert curve[-1].accuracy >= 0.8 > curve[0].accuracy
+    assert [point.n_samples for point in curve] == [64 * (i + 1) for i in range(len(curve))]
 
 
 def test_states_and_spikes_that_differ_from_lavas_end_the_benchmark() -> None:

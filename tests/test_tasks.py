@@ -17,7 +17,7 @@ from neurosim.config import TrainConfig, override
 from neurosim.data.digits import load_digits
 from neurosim.errors import DataError
 from neurosim.events import check_events
-from neurosim.tasks import TASKS, load_task, parse_task, task_settings
+from neurosim.tasks import EPISODE_TASKS, TASKS, load_task, parse_task, task_settings
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,10 @@ def test_every_task_is_consistent(name: str) -> None:
         assert (events.n_samples, events.n_steps) == (len(labels), 8)
         assert set(labels.tolist()) == set(range(task.n_classes))
         assert labels.dtype == np.int64 and len(events.neuron)
+    for steps, labels in ((task.train_step_labels, task.train_labels), (task.test_step_labels, task.test_labels)):
+        if steps is not None:
+            assert steps.shape == (len(labels), 8) and steps.dtype == np.int64
+            assert steps.min() >= -1 and steps.max() < task.n_classes
     assert task.images is None or (len(task.images) == len(task.test_labels) and task.images.dtype == np.uint8)
     assert all((task.description, task.source, task.licence, task.attribution))
 
@@ -84,6 +88,13 @@ def test_a_limit_takes_the_first_training_samples(name: str) -> None:
     np.testing.assert_array_equal(few.test_events.neuron, whole.test_events.neuron)
 
 
+@pytest.mark.parametrize("name", sorted(EPISODE_TASKS))
+def test_a_task_that_is_played_has_settings_and_no_samples(name: str) -> None:
+    override(replace(TrainConfig(), task=name), task_settings(name))
+    with pytest.raises(DataError, match=f"task '{name}': is played and has no samples.*neurosim train {name}"):
+        load_task(name)
+
+
 def test_names_hold_the_options_that_are_not_the_default() -> None:
     assert parse_task("nmnist:pool=2,split=3") == ("nmnist", {"split": 3, "pool": 2})
     assert load_task("nmnist:pool=2,split=3").name == "nmnist:split=3,pool=2"
@@ -91,7 +102,7 @@ def test_names_hold_the_options_that_are_not_the_default() -> None:
 
 
 def test_the_help_of_train_names_every_task() -> None:
-    assert [name for name in TASKS if f" {name}," not in TASK_HELP] == []
+    assert [name for name in [*TASKS, *EPISODE_TASKS] if f" {name}," not in TASK_HELP] == []
 
 
 def test_digit_pixels_are_spike_counts() -> None:
@@ -106,7 +117,7 @@ def test_unknown_task_names_the_closest() -> None:
         DataError, match="unknown task 'digit'; tasks are digits, digits-ordered, .*did you mean 'digits'"
     ):
         load_task("digit")
-    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, .*yinyang-latency$"):
+    with pytest.raises(DataError, match="unknown task 'zzz'; tasks are digits, .*yinyang-latency, cartpole$"):
         load_task("zzz")
 
 
@@ -126,7 +137,9 @@ def test_wrong_options_are_refused(name: str, words: str) -> None:
         load_task(name)
 
 
-@pytest.mark.parametrize("name", ["mnist", "nmnist", "nmnist-saccades", "fsdd", "emg", "yinyang", "yinyang-latency"])
+@pytest.mark.parametrize(
+    "name", ["mnist", "nmnist", "nmnist-saccades", "fsdd", "emg", "ecg", "yinyang", "yinyang-latency"]
+)
 def test_missing_data_are_one_clear_error(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
     with pytest.raises(

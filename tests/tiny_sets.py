@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import wave
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,10 +106,56 @@ def write_yinyang(folder: Path) -> None:
         np.save(folder / f"{part}_labels.npy", np.arange(n) * 3 // n)
 
 
+MAT_TYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 9}
+MAT_CLASSES = {"i1": 8, "u1": 9, "i2": 10, "u2": 11, "i4": 12, "u4": 13, "f4": 7, "f8": 6}
+
+
+def mat_element(kind: int, data: bytes) -> bytes:
+    """Return an element of a MATLAB 5 file, in the short form where it fits."""
+    if 0 < len(data) <= 4:
+        return struct.pack("<I", len(data) << 16 | kind) + data.ljust(4, b"\0")
+    return struct.pack("<II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+
+def mat_bytes(variables: dict[str, npt.NDArray[Any]], compress: bool = True) -> bytes:
+    """Return a MATLAB 5 file."""
+    content = b"MATLAB 5.0 MAT-file, written by a test".ljust(124) + b"\x00\x01IM"
+    for name, array in variables.items():
+        kind = array.dtype.str[1:]
+        body = mat_element(6, struct.pack("<II", MAT_CLASSES[kind], 0))
+        body += mat_element(5, np.array(array.shape, "<i4").tobytes()) + mat_element(1, name.encode())
+        body += mat_element(MAT_TYPES[kind], array.astype(f"<{kind}").tobytes(order="F"))
+        whole = struct.pack("<II", 14, len(body)) + body
+        packed = zlib.compress(whole)
+        content += struct.pack("<II", 15, len(packed)) + packed if compress else whole
+    return content
+
+
+def ecg_variables(n: int = 40, length: int = 60) -> dict[str, npt.NDArray[Any]]:
+    """Return bands of ten steps, one later in each sequence; line b % 4 fires in every second step of band b."""
+    band = (np.arange(length) // 10 + np.arange(n)[:, None]) % 6
+    x = np.zeros((n, length, 4), np.int16)
+    i, t = np.nonzero(np.broadcast_to(np.arange(length) % 2 == 0, band.shape))
+    x[i, t, band[i, t] % 4] = 1
+    x[:, -1] = 0
+    x[:, -1, 0] = -1
+    y = (band[:, :, None] == np.arange(6)).astype(np.uint8)
+    y[:, :2] = 0
+    time = np.broadcast_to(np.arange(length, dtype=np.uint16), band.shape)
+    return {"x": x, "y": y, "t": time, "max_i": np.full((n, 1), length, np.uint16)}
+
+
+def write_ecg(folder: Path) -> None:
+    """Write the file of the coded QT Database."""
+    folder.mkdir(parents=True)
+    (folder / "QTDB_train.mat").write_bytes(mat_bytes(ecg_variables()))
+
+
 def write_all(root: Path) -> None:
     """Write every set."""
     write_mnist(root / "mnist")
     write_nmnist(root / "nmnist")
     write_fsdd(root / "fsdd")
     write_emg(root / "emg-myo")
+    write_ecg(root / "ecg-qtdb")
     write_yinyang(root / "yinyang")

@@ -16,6 +16,7 @@ from neurosim.commands.inputs import (
     events_of,
     load,
     steps_of,
+    task_of,
     task_to_test,
 )
 from neurosim.commands.options import BackendName, Json, ModelPath, Threads, usable_threads
@@ -68,9 +69,13 @@ def evaluate(
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, show_energy, show_heading, show_lines, show_table, write_json
     from neurosim.experiment import evaluate_model
+    from neurosim.tasks import EPISODE_TASKS
 
     get_backend(backend)
     loaded = load(model)
+    if task_of(loaded, task) in EPISODE_TASKS:
+        _evaluate_controller(loaded, backend, limit, usable_threads(threads), as_json)
+        return
     found = evaluate_model(loaded, task_to_test(loaded, task), backend=backend,
                            threads=usable_threads(threads), limit=limit)  # fmt: skip
     if as_json:
@@ -91,6 +96,28 @@ def evaluate(
         show_lines(
             console, [f"backend {found['backend']} counts no operations; for those and energy: --backend simulator"]
         )
+
+
+def _evaluate_controller(model: Model, backend: str, limit: int | None, threads: int, as_json: bool) -> None:
+    """Play episodes with a model and show how long they were."""
+    from neurosim import report
+    from neurosim.commands.show import make_console, show_energy, show_heading, show_lines, show_table, write_json
+    from neurosim.episoderun import N_TEST, evaluate_controller
+
+    found = evaluate_controller(model, backend=backend, threads=threads, n_episodes=limit or N_TEST)
+    if as_json:
+        write_json(found)
+        return
+    metrics = {
+        "test": found,
+        "counts": {"per_inference": found["counts"]},
+        "energy": {"per_inference": found["energy"]},
+    }
+    console = make_console()
+    show_heading(console, f"Result on backend {found['backend']}")
+    show_lines(console, report.summary_lines(metrics))
+    show_table(console, report.counts_table(metrics))
+    show_energy(console, metrics)
 
 
 def inspect(model: ModelPath, as_json: Json = False) -> None:

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from neurosim.config import TrainConfig
+    from neurosim.episoderun import EpisodeStart
     from neurosim.experiment import TrainingStart
+    from neurosim.program import Program
     from neurosim.runfolder import RunFolder
 
 RUNS = Path("runs")
 INTERRUPTED = 130
 #: Written out, as the table of tasks would load numpy; a test compares.
 TASK_HELP = (
-    "What to learn: digits, digits-ordered, mnist, nmnist, nmnist-saccades, fsdd, emg, yinyang, yinyang-latency, with "
-    "options as in nmnist:split=3 (docs/tasks.md); or a configuration file."
+    "What to learn: digits, digits-ordered, mnist, nmnist, nmnist-saccades, fsdd, emg, ecg, yinyang, yinyang-latency, cartpole, "
+    "with options as in nmnist:split=3 (docs/tasks.md); or a configuration file."
 )
 
 
@@ -109,16 +111,24 @@ def _train(config: TrainConfig, folder: RunFolder, threads: int | None, *, as_js
     """Train, showing everything on the terminal; with JSON, progress goes to stderr."""
     from neurosim.commands.progress import ProgressView
     from neurosim.commands.show import make_console, write_json
+    from neurosim.episoderun import train_controller
     from neurosim.experiment import train_model
+    from neurosim.tasks import EPISODE_TASKS
 
     console = make_console(stderr=as_json)
 
     with ProgressView(console) as view:
         try:
-            metrics = train_model(
-                config, folder, threads=usable_threads(threads), resume=resume,
-                on_start=lambda start: _show_start(console, start), on_progress=view.show,
-            )  # fmt: skip
+            if config.task in EPISODE_TASKS:
+                metrics = train_controller(
+                    config, folder, threads=usable_threads(threads), resume=resume,
+                    on_start=lambda start: _show_episode_start(console, start), on_progress=view.show,
+                )  # fmt: skip
+            else:
+                metrics = train_model(
+                    config, folder, threads=usable_threads(threads), resume=resume,
+                    on_start=lambda start: _show_start(console, start), on_progress=view.show,
+                )  # fmt: skip
         except KeyboardInterrupt:
             interrupted = True
         else:
@@ -141,24 +151,49 @@ def interrupted_line(folder: RunFolder) -> str:
 
 def _show_start(console: Console, start: TrainingStart) -> None:
     """Show the sections before training: data and network."""
-    from neurosim import report
-    from neurosim.commands.show import show_heading, show_lines, show_table
-    from neurosim.metrics import describe_program
+    from neurosim.commands.show import show_heading, show_lines
 
     task, config = start.task, start.config
     show_heading(console, "Data")
     samples = f"{len(task.train_labels):,} to learn from, {len(task.test_labels):,} to test with"
     show_lines(console, [task.description, samples, task.attribution, f"{task.source}; {task.licence}"])
-    described = describe_program(start.program)
+    rule = config.rule
+    _show_network(console, config, start.program, [
+        f"rule {rule.form}, factor {rule.factor}, rank {rule.rank}, {rule.pairs} antithetic "
+        f"pair{'s' * (rule.pairs > 1)} per sample; {start.n_generations:,} generations of {config.batch} samples; "
+        f"seed {config.seed}"
+    ])  # fmt: skip
+
+
+def _show_episode_start(console: Console, start: EpisodeStart) -> None:
+    """Show the sections before training: task and network."""
+    from neurosim.commands.show import show_heading, show_lines
+    from neurosim.tasks import EPISODE_TASKS
+
+    config = start.config
+    about, rule = EPISODE_TASKS[config.task], config.rule
+    show_heading(console, "Task")
+    show_lines(console, [about.summary, about.source, about.attribution])
+    _show_network(console, config, start.program, [
+        f"rule {rule.form}, factor {rule.factor}, {rule.pairs} antithetic pair{'s' * (rule.pairs > 1)} per start state; "
+        f"{start.n_generations:,} generations of {config.batch} start states; seed {config.seed}",
+        "train and test: share of the longest episode; fitness: control periods survived",
+    ])  # fmt: skip
+
+
+def _show_network(console: Console, config: TrainConfig, program: Program, learning: list[str]) -> None:
+    """Show the network, the chip, and how it learns."""
+    from neurosim import report
+    from neurosim.commands.show import show_heading, show_lines, show_table
+    from neurosim.metrics import describe_program
+
+    described = describe_program(program)
     show_table(console, report.network_table(described)._replace(title="Network"))
     show_table(console, report.connections_table(described), title=False)
     show_heading(console, f"Chip {described['chip']}")
     show_table(console, report.utilisation_table(described), title=False)
     show_heading(console, "Learning")
-    rule = config.rule
-    show_lines(console, [f"rule {rule.form}, factor {rule.factor}, rank {rule.rank}, {rule.pairs} antithetic "
-                         f"pair{'s' * (rule.pairs > 1)} per sample; {start.n_generations:,} generations of "
-                         f"{config.batch} samples; seed {config.seed}"])  # fmt: skip
+    show_lines(console, learning)
     if config.backend == "simulator" and not _kernels_are_compiled():
         show_lines(console, ["compiling the kernels first, once on this machine: about 20 s"])
 

@@ -6,6 +6,8 @@ the state is read or written between steps. What is computed in each step is `ne
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,10 +31,11 @@ WIDTH = 16  # neurons in a vector
 TOGETHER = 4  # vectors that pass through the steps together, so that one waits while the others compute
 INTS = ir.VectorType(INT, WIDTH)
 N_COUNTED = 4  # over, active, corrected, saturated
+SMALL = 1 << 20  # states below need no range checks, and their products with a decay fit 32 bits
 QUIET, SIGNS, LANES = range(3)  # no noise; amplitude x sign; a value for each neuron
 
 
-def _plain_run_layer(mode, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
+def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
                      threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
     """Run sixteen times `n_vectors` neurons, from lane `first` on, through all steps, from rest.
 
@@ -40,6 +43,8 @@ def _plain_run_layer(mode, n_vectors, first, stride, n_steps, acc, amplitude, si
     ----------
     mode : int
         QUIET, SIGNS or LANES: what is added to the currents.
+    small : int
+        Not 0: the caller knows that no u and no v can reach `SMALL`, so that nothing needs to be checked.
     n_vectors, first, stride, n_steps : int
         `first` is a multiple of 16; `stride` lanes lie between two steps of `acc` and `noise`.
     acc : (n_steps * stride,) int32
@@ -91,6 +96,25 @@ def _plain_run_layer(mode, n_vectors, first, stride, n_steps, acc, amplitude, si
     last_v[lanes] = v
 
 
+def _scale_small(b: Any, x: Any, keep: Any) -> Any:
+    """Return ``sign(x) * (abs(x) * keep >> 12)`` for ``abs(x) < 2**20``: the product has 32 bits."""
+    sign = b.ashr(x, filled(x.type, 31))
+    magnitude = b.sub(b.xor(x, sign), sign)
+    return b.sub(b.xor(b.lshr(b.mul(magnitude, keep), filled(x.type, 12)), sign), sign)
+
+
+def _small_step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any) -> tuple[list[Any], list[Any]]:
+    """As `_step` where no register can leave its range."""
+    keep_u, keep_v, threshold, half, bias = setting
+    current = b.shl(acc, filled(INTS, INPUT_SHIFT))
+    current = current if extra is None else b.add(current, extra)
+    active = b.icmp_signed("!=", b.or_(b.or_(u, v), b.or_(current, bias)), filled(INTS, 0))
+    new_u = b.add(_scale_small(b, u, keep_u), current) if filtered else current
+    new_v = b.add(b.add(_scale_small(b, v, keep_v), new_u), bias)
+    spike, near = b.icmp_signed(">", new_v, threshold), b.icmp_signed(">", new_v, half)
+    return [new_u, b.select(spike, filled(INTS, 0), new_v), spike, near], [None, b.sext(active, INTS), None, None]
+
+
 def _step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any) -> tuple[list[Any], list[Any]]:
     """Return the new u and v, the masks of who fired and came near, and the four events that are counted."""
     keep_u, keep_v, threshold, half, bias = setting
@@ -116,23 +140,25 @@ def _step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v:
 
 
 def _write(mode: int) -> Any:
-    def write(b: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any, sign: Any,
+    def write(b: Any, small: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any, sign: Any,
               sign_row: Any, noise: Any, keep_u: Any, keep_v: Any, threshold: Any, half: Any, bias: Any, fired: Any,
               near: Any, last_v: Any, counted: Any) -> None:  # fmt: skip
         settings = (keep_u, keep_v, threshold, half, bias)
         stop = b.add(first, b.mul(n_vectors, LONG(WIDTH)))
         filter_found = _any_set(b, keep_u, first, stop)
         counts = _counters(b)
-        for filtered in (False, True):
-            block, end = b.append_basic_block("filtered" if filtered else "plain"), b.append_basic_block("end")
-            b.cbranch(filter_found if filtered else b.not_(filter_found), block, end)
+        is_small = b.icmp_signed("!=", small, LONG(0))
+        for filtered, step in itertools.product((False, True), (_step, _small_step)):
+            block, end = b.append_basic_block("run"), b.append_basic_block("end")
+            fits = b.xor(filter_found, ir.Constant(ir.IntType(1), int(not filtered)))
+            b.cbranch(b.and_(fits, b.xor(is_small, ir.Constant(ir.IntType(1), int(step is _step)))), block, end)
             b.position_at_end(block)
             start: Any = first
             for together in (TOGETHER, 1):
                 limit = b.sub(stop, LONG(WIDTH * together - 1))
                 with loop(b, start, limit, WIDTH * together) as (lane, _, new):
-                    _run_vectors(b, mode, filtered, together, lane, stride, n_steps, acc, amplitude, sign, sign_row,
-                                 noise, settings, fired, near, last_v, counts)  # fmt: skip
+                    _run_vectors(b, mode, partial(step, b, filtered), together, lane, stride, n_steps, acc, amplitude,
+                                 sign, sign_row, noise, settings, fired, near, last_v, counts)  # fmt: skip
                 start = new[-1]
             b.branch(end)
             b.position_at_end(end)
@@ -160,7 +186,7 @@ def _any_set(b: Any, values: Any, first: Any, stop: Any) -> Any:
     return b.icmp_signed("!=", b.bitcast(mask, SHORT), SHORT(0))
 
 
-def _run_vectors(b: Any, mode: int, filtered: bool, together: int, lane: Any, stride: Any, n_steps: Any, acc: Any,
+def _run_vectors(b: Any, mode: int, step: Any, together: int, lane: Any, stride: Any, n_steps: Any, acc: Any,
                  amplitude: Any, sign: Any, sign_row: Any, noise: Any, settings: Any, fired: Any, near: Any,
                  last_v: Any, counts: list[Any]) -> None:  # fmt: skip
     """Write the loop over steps of a few vectors of neurons."""
@@ -185,12 +211,12 @@ def _run_vectors(b: Any, mode: int, filtered: bool, together: int, lane: Any, st
                 extra = b.and_(extra, valid[i])
             elif mode == LANES:
                 extra = load(b, noise, b.add(row, at), INTS)
-            new, events = _step(
-                b, filtered, setting[i], load(b, acc, b.add(row, at), INTS), extra, before[2 * i], before[2 * i + 1]
-            )
+            new, events = step(setting[i], load(b, acc, b.add(row, at), INTS), extra, before[2 * i], before[2 * i + 1])
             after += new[:2]
             masks.append(new[2:])
-            counted = [b.sub(count, event) for count, event in zip(counted, events, strict=True)]
+            counted = [
+                count if event is None else b.sub(count, event) for count, event in zip(counted, events, strict=True)
+            ]
         for at, (spike, close) in zip(lanes, masks, strict=True):
             place = b.lshr(b.add(row, at), LONG(4))
             b.store(b.bitcast(spike, SHORT), b.gep(fired, [place]))
@@ -205,13 +231,13 @@ def _run_vectors(b: Any, mode: int, filtered: bool, together: int, lane: Any, st
 
 def _typed(mode: int) -> Any:
     name = f"neurosim_run_layer{mode}"
-    numbers = [types.int64, types.int64, types.int64, types.int64]
+    numbers = 5 * [types.int64]
     arrays = [types.int32, types.int32, types.uint16, types.int64, *(6 * [types.int32]), types.uint16, types.uint16,
               types.int32, types.int64]  # fmt: skip
 
-    def typed(typing, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+    def typed(typing, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, counted):  # fmt: skip
-        given = [n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold, half,
+        given = [small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold, half,
                  bias, fired, near, last_v, counted]  # fmt: skip
         return call(name, types.void, numbers + arrays, given, _write(mode))
 
@@ -258,6 +284,33 @@ def _typed_spread(typing, words, n_words, low, high, values):
     return call("neurosim_spread_bits", types.void, kinds, [words, n_words, low, high, values], _write_spread)
 
 
+def _plain_copy_rows(target, source, first, n_vectors, stride, n_steps):
+    """Copy sixteen times `n_vectors` values from `first` on of every row of `stride` values.
+
+    Parameters
+    ----------
+    target, source : (n_steps * stride,) int32
+    first, n_vectors, stride, n_steps : int
+    """
+    where = slice(first, first + WIDTH * n_vectors)
+    target.reshape(n_steps, stride)[:, where] = source.reshape(n_steps, stride)[:, where]
+
+
+def _write_copy_rows(b: Any, target: Any, source: Any, first: Any, n_vectors: Any, stride: Any, n_steps: Any) -> None:
+    with loop(b, LONG(0), n_steps, 1) as (t, _, _):
+        start = b.add(b.mul(t, stride), first)
+        with loop(b, LONG(0), n_vectors, 1) as (i, _, _):
+            at = b.add(start, b.mul(i, LONG(WIDTH)))
+            store(b, target, at, load(b, source, at, INTS))
+    b.ret_void()
+
+
+def _typed_copy_rows(typing, target, source, first, n_vectors, stride, n_steps):
+    kinds = [types.int32, types.int32, types.int64, types.int64, types.int64, types.int64]
+    given = [target, source, first, n_vectors, stride, n_steps]
+    return call("neurosim_copy_rows", types.void, kinds, given, _write_copy_rows)
+
+
 def _plain_list_bits(words, first, n_words, found):
     """Write the indices of the set bits to `found`; return their number.
 
@@ -292,3 +345,4 @@ def _typed_list_bits(typing, words, first, n_words, found):
 
 spread_bits = _plain_spread_bits if config.DISABLE_JIT else intrinsic(_typed_spread)
 list_bits = _plain_list_bits if config.DISABLE_JIT else intrinsic(_typed_list_bits)
+copy_rows = _plain_copy_rows if config.DISABLE_JIT else intrinsic(_typed_copy_rows)

@@ -42,12 +42,14 @@ from neurosim.counters import (
 from neurosim.kernels.arith import copy_into, shift_signed
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
-from neurosim.kernels.layer import list_bits, run_lanes, run_quiet, run_signs
+from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
+from neurosim.kernels.neuron import INPUT_SHIFT
 from neurosim.kernels.rows import add_rows8
 from neurosim.kernels.tracedlayer import run_traced
 
 WIDTH = 16
 WORD = 64
+WORTH_A_LOOK = 64  # neurons from which on looking for the largest sum costs less than checking every state
 
 
 @jit
@@ -109,20 +111,20 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
         group = x.order[place]
         start, lane = p.group[group, START], x.first[group]
         n = p.group[group, STOP] - start
+        n_vectors = (n + WIDTH - 1) // WIDTH
         for phase in range(2):  # what inputs send, which all members share; then what neurons send
             if phase == 0 and sign == 0:
                 for t in range(plan.n_steps):
                     w.base[t * n_lanes + lane : t * n_lanes + lane + n] = 0
             if phase == 1 and x.later[group]:
-                for t in range(plan.n_steps):
-                    here = t * n_lanes + lane
-                    copy_into(w.acc[here : here + n], w.base[here : here + n])
+                copy_rows(w.acc, w.base, lane, n_vectors, n_lanes, plan.n_steps)
             for connection in range(len(p.conn)):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if p.conn[connection, TARGET] == group and from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
                     deliver_steps(p, x, w, connection, 1, plan.n_steps, target, runs if phase == 0 else 1, counts)
-        n_vectors = (n + WIDTH - 1) // WIDTH
+        if (sign == 0 and x.later[group] == 0) or (x.later[group] and n >= WORTH_A_LOOK):
+            w.reach[group] = reach(x, plan, w.acc if x.later[group] else w.base, lane, n)
         acc = w.acc if x.later[group] else w.base
         if sign != 0 and w.active[group]:
             counts[group, PERTURBATIONS] += plan.n_steps * n
@@ -133,21 +135,24 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
             if plan.goal.voltages:
                 pass
             elif not in_lanes(plan):
+                small = is_small(p, x, w, plan, group)
                 run_signs(
-                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
+                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
                     x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
-                    n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u, x.keep_v,
+                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u, x.keep_v,
                     x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
         elif plan.goal.voltages:
             for t in range(plan.n_steps):
                 w.noise[t * n_lanes + lane : t * n_lanes + lane + n] = 0
         else:
+            w.amplitude[:] = 0
+            small = is_small(p, x, w, plan, group)
             run_quiet(
-                n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
+                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
                 x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
             )  # fmt: skip
         if plan.goal.voltages:
@@ -165,6 +170,39 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
                 for i in range(n_words):
                     w.near[here, lane // WORD + i] |= w.close64[first_word + i]
             finish_step(p, x, w, plan, group, t, sign)
+
+
+@jit
+def reach(x, plan, acc, lane, n):
+    """Return how far from zero synaptic sums and biases could bring v within a run, if all had one sign."""
+    n_lanes = len(x.valid)
+    largest = np.int32(0)
+    for k in range(n):
+        largest = max(largest, abs(x.bias[lane + k]))
+    total = np.int64(largest) * plan.n_steps
+    for t in range(plan.n_steps):
+        row = acc[t * n_lanes + lane : t * n_lanes + lane + n]
+        largest = np.int32(0)
+        for k in range(n):
+            largest = max(largest, abs(row[k]))
+        total += np.int64(largest) << INPUT_SHIFT
+    return total
+
+
+@jit
+def is_small(p, x, w, plan, group):
+    """Whether no state of a group can leave the range in which nothing needs to be checked, whatever fires when.
+
+    |u| is at most the sum of all inputs' sizes, and |v| that of all u; without a current filter u is the input alone.
+    """
+    if x.later[group] and p.group[group, STOP] - p.group[group, START] < WORTH_A_LOOK:
+        return np.int64(0)
+    total = w.reach[group]
+    for t in range(plan.n_steps):
+        total += abs(np.int64(w.amplitude[t]))
+    if x.filtered[group]:
+        total *= plan.n_steps
+    return np.int64(total < SMALL)
 
 
 @jit

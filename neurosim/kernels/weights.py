@@ -5,13 +5,18 @@ import numpy as np
 from neurosim.codes import CONNECTION, FIRST_FACTOR, FIRST_VOTE, OFFSET, TARGET, WEIGHT_BITS
 from neurosim.counters import WEIGHT_UPDATES
 from neurosim.kernels.jit import jit
-from neurosim.kernels.noise import bits, fold
+from neurosim.kernels.noise import bits32, fold
+from neurosim.kernels.terms import nonzero_mask, sum_terms, trailing_zeros
 
-BLOCK = 16  # rows whose votes are summed up together: they stay in the first cache
+LOW_32 = np.uint64((1 << 32) - 1)
+LIMIT_32 = 1 << 31
+BLOCK = 64  # rows whose sources are looked at together
+CHUNK = 64  # terms that are listed before they are summed up
+WIDTH = 16
 
 
 @jit
-def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, totals, counts):
+def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, totals, work, counts):
     """Sum up the votes of some rows of weights, and apply them.
 
     A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a
@@ -30,8 +35,8 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
         Weights with residual bits; written.
     step, step_shift, key
         See `apply_row`.
-    totals : (16 * n_post,) int32
-        Scratch for the largest n_post.
+    totals, work : (64 * n_post,) int32, UpdateScratch
+        Scratch; n_post the largest, rounded up to a multiple of 16.
     counts : (rows, N_COUNTERS) int64
         Added to.
 
@@ -48,37 +53,31 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
         limit = 1 << (plan.plastic[c, WEIGHT_BITS] - 1 + plan.residual_bits)
         stream = fold(key, connection)
         n_changed = np.int64(0)
+        stride = (n_post + WIDTH - 1) // WIDTH * WIDTH
         for first in range(max(first_row, first_factor), min(last_row, last_factor), BLOCK):
             last = min(first + BLOCK, last_row, last_factor)
-            total = totals[: (last - first) * n_post]
+            total = totals[: (last - first) * stride]
             total[:] = 0
-            for rank in range(len(pre)):
-                for term in range(pre.shape[1]):
-                    local, factors = post[rank, term, lane : lane + n_post], pre[rank, term, first:last]
-                    for j in range(last - first):
-                        b = np.int32(factors[j])
-                        if b != 0:
-                            row = total[j * n_post : (j + 1) * n_post]
-                            for k in range(n_post):
-                                row[k] = np.int32(np.int64(row[k]) + np.int64(np.int32(b * local[k])))
+            sum_block(pre, post, first, last - first, lane, stride, work, total)
             start = (first - first_factor) * n_post
             place = plan.plastic[c, FIRST_VOTE] + start
-            for thread in range(len(votes)):
-                summed = votes[thread, place : place + len(total)]
-                for k in range(len(total)):
-                    total[k] = np.int32(np.int64(total[k]) + np.int64(summed[k]))
             for j in range(last - first):
-                row = total[j * n_post : (j + 1) * n_post]
-                found = np.int32(0)
+                row = total[j * stride : j * stride + n_post]
+                for thread in range(len(votes)):
+                    summed = votes[thread, place + j * n_post : place + (j + 1) * n_post]
+                    for k in range(n_post):
+                        row[k] = np.int32(row[k] + summed[k])
+                largest = np.int32(0)
                 for k in range(n_post):
-                    found |= row[k]
-                if found == 0:
+                    largest = max(largest, abs(row[k]))
+                if largest == 0:
                     continue
                 here = start + j * n_post
                 chip = p.dense8[p.conn[connection, OFFSET] + here : p.conn[connection, OFFSET] + here + n_post]
                 weights = full[place + j * n_post : place + (j + 1) * n_post]
                 n_new, n_full = apply_row(
-                    row, weights, chip, here, plan.residual_bits, limit, step, step_shift[c], stream
+                    row, np.int64(largest), weights, chip, plan.residual_bits, limit, step, step_shift[c],
+                    fold(stream, first - first_factor + j),
                 )  # fmt: skip
                 n_changed += n_new
                 n_saturated += n_full
@@ -87,7 +86,39 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
 
 
 @jit
-def apply_row(votes, full, chip, first, residual_bits, limit, step, step_shift, stream):
+def sum_block(pre, post, first, n_rows, lane, stride, work, total):
+    """Add up the terms of a block of rows, each row's in registers; terms with a silent source are skipped.
+
+    work : UpdateScratch
+    total : (n_rows * stride,) int32
+        Added to.
+    """
+    n_ranks, n_terms, n_lanes = post.shape
+    flat_pre, flat_post = pre.reshape(pre.size), post.reshape(post.size)
+    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - n_rows)
+    for rank in range(n_ranks):
+        for chunk in range(0, n_terms, CHUNK):
+            work.found[:] = 0
+            for term in range(chunk, min(chunk + CHUNK, n_terms)):
+                base = (rank * n_terms + term) * pre.shape[2] + first
+                rows = np.uint64(nonzero_mask(flat_pre, base)) & mask
+                while rows != 0:
+                    j = trailing_zeros(rows)
+                    rows &= rows - np.uint64(1)
+                    n = work.found[j]
+                    work.starts[j, n] = (rank * n_terms + term) * n_lanes + lane
+                    work.factors[j, n] = flat_pre[base + j]
+                    work.found[j] = n + 1
+            for j in range(n_rows):
+                if work.found[j] != 0:
+                    sum_terms(
+                        flat_post, stride // WIDTH, work.starts[j], work.factors[j], work.found[j],
+                        total[j * stride : (j + 1) * stride],
+                    )  # fmt: skip
+
+
+@jit
+def apply_row(votes, largest, full, chip, residual_bits, limit, step, step_shift, stream):
     """Apply votes to a row of weights.
 
     ``full += floor((vote * step + r) / 2**shift)``, r uniform in 0..2**shift - 1, so the expectation is exact; then
@@ -96,12 +127,12 @@ def apply_row(votes, full, chip, first, residual_bits, limit, step, step_shift, 
     Parameters
     ----------
     votes : (n,) int32
+    largest : int
+        Size of the largest vote.
     full : (n,) int32
         Weights with residual bits; written.
     chip : (n,) int8
         Written.
-    first : int
-        Index of the row's first weight in its connection, which names its rounding noise.
     residual_bits, limit : int
         Weights stay in ``-limit..limit - 1``.
     step : int
@@ -109,7 +140,7 @@ def apply_row(votes, full, chip, first, residual_bits, limit, step, step_shift, 
     step_shift : int
         Negative: shift left.
     stream : uint64
-        Names the connection's and generation's rounding noise.
+        Names the row's and generation's rounding noise.
 
     Returns
     -------
@@ -117,16 +148,30 @@ def apply_row(votes, full, chip, first, residual_bits, limit, step, step_shift, 
         Weights whose value on the chip changed, and weights that met the end of their range.
     """
     shift, left = max(0, step_shift), max(0, -step_shift)
-    mask = np.uint64((1 << shift) - 1)
-    n_changed, n_saturated = np.int64(0), np.int64(0)
+    low, high = np.uint32(stream & LOW_32), np.uint32(stream >> np.uint64(32))
+    n_changed, n_saturated = np.int32(0), np.int32(0)
+    if shift < 31 and ((largest * step) << left) + (np.int64(1) << shift) < LIMIT_32 and largest * step < LIMIT_32:
+        mask, size, top, bits_below = np.int32((1 << shift) - 1), np.int32(step << left), np.int32(limit - 1), np.int32(residual_bits)
+        for k in range(len(votes)):  # all in 32 bits, sixteen weights to a vector
+            noise = np.int32(np.int32(bits32(low, high, k)) & mask) if votes[k] != 0 else np.int32(0)
+            delta = np.int32(np.int32(np.int32(votes[k] * size) + noise) >> np.int32(shift))
+            new = np.int32(full[k] + delta)
+            n_saturated = np.int32(n_saturated + np.int32(new > top) + np.int32(new < -top - 1))
+            new = np.int32(min(max(new, np.int32(-top - 1)), top))
+            mantissa = np.int32(new >> bits_below)
+            n_changed = np.int32(n_changed + np.int32(mantissa != np.int32(chip[k])))
+            chip[k] = np.int8(mantissa)
+            full[k] = new
+        return np.int64(n_changed), np.int64(n_saturated)
+    mask = np.int64((1 << min(shift, 32)) - 1)
     for k in range(len(votes)):
         scaled = (np.int64(votes[k]) * step) << left
-        noise = np.int64(bits(stream, first + k) & mask) if votes[k] != 0 else np.int64(0)
+        noise = ((np.int64(bits32(low, high, k)) & mask) << max(0, shift - 32)) if votes[k] != 0 else np.int64(0)
         new = np.int64(full[k]) + ((scaled + noise) >> shift)
-        n_saturated += np.int64(new > limit - 1) + np.int64(new < -limit)
+        n_saturated = np.int32(n_saturated + np.int32(new > limit - 1) + np.int32(new < -limit))
         new = min(max(new, -limit), limit - 1)
         mantissa = new >> residual_bits
-        n_changed += np.int64(mantissa != np.int64(chip[k]))
+        n_changed = np.int32(n_changed + np.int32(mantissa != np.int64(chip[k])))
         chip[k] = np.int8(mantissa)
         full[k] = np.int32(new)
-    return n_changed, n_saturated
+    return np.int64(n_changed), np.int64(n_saturated)

@@ -35,7 +35,7 @@ from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.goals import Goal
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms
+from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms, make_update_work
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.logtables import log_tables
 from neurosim.normaltable import normal_table
@@ -124,6 +124,7 @@ class SimulatorLearner:
         # A network without circles runs layer by layer and needs no state between steps.
         circles = len(self.lanes.order) == 0
         self.scratch = [make_scratch(self.arrays) if circles else None for _ in range(threads)]
+        self.update_work = [make_update_work(program) for _ in range(threads)]
         self.terms = make_terms(plan, self.lanes, 0)
         self.pool = ThreadPoolExecutor(threads)
 
@@ -234,7 +235,7 @@ class SimulatorLearner:
             saturated[number] = update_rows(
                 self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
                 n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key),
-                self.work[number].total, counts[number],
+                *self.update_work[number], counts[number],
             )  # fmt: skip
 
         self._in_threads(block)

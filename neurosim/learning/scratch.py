@@ -12,7 +12,8 @@ from neurosim.layerplan import WORD, Lanes
 from neurosim.learnplan import LearnPlan
 from neurosim.program import Program, aligned_copy
 
-ROWS = 16  # of weights that are updated together (`kernels.weights.BLOCK`)
+ROWS = 64  # of weights that are updated together (`kernels.weights.BLOCK`)
+CHUNK = 64  # terms that are listed together (`kernels.weights.CHUNK`)
 
 
 class LearnScratch(NamedTuple):
@@ -23,6 +24,7 @@ class LearnScratch(NamedTuple):
     noise: npt.NDArray[np.int32]  # (T * L,) where the noise is not one amplitude times signs
     full_base: npt.NDArray[np.int32]  # (T * L,) full rank: what inputs add to the noise
     active: npt.NDArray[np.int64]  # (G,) whether the pair perturbs the group
+    reach: npt.NDArray[np.int64]  # (G,) bound of what inputs add up to
     amplitude: npt.NDArray[np.int32]  # (T,)
     sign_row: npt.NDArray[np.int64]  # (T,)
     signs64: npt.NDArray[np.uint64]  # (R, L / 64) post factors; a set bit is -1
@@ -56,7 +58,23 @@ class LearnScratch(NamedTuple):
     errors: npt.NDArray[np.int64]  # (W, C) of the unperturbed run
     voltage: npt.NDArray[np.int32]  # (T * L,) after every step, or nothing
     imbalance: npt.NDArray[np.int64]  # (1,) sum of positive less negative voltages
-    total: npt.NDArray[np.int32]  # (16 * largest group,)
+
+
+class UpdateScratch(NamedTuple):
+    """Working memory of one thread while it updates a block of rows: the terms that each has."""
+
+    found: npt.NDArray[np.int64]  # (64,)
+    starts: npt.NDArray[np.int64]  # (64, 64)
+    factors: npt.NDArray[np.int32]  # (64, 64)
+
+
+def make_update_work(program: Program) -> tuple[npt.NDArray[np.int32], UpdateScratch]:
+    """Allocate the votes of a block of rows of weights, and what is listed while they are summed up."""
+    largest = int((program.arrays.group[:, STOP] - program.arrays.group[:, START]).max())
+    lists = UpdateScratch(
+        np.zeros(ROWS, np.int64), np.zeros((ROWS, CHUNK), np.int64), np.zeros((ROWS, CHUNK), np.int32)
+    )
+    return _aligned(ROWS * -(-largest // WORD) * WORD), lists
 
 
 def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> LearnScratch:
@@ -73,6 +91,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         noise=_aligned(steps * lanes.n),
         full_base=_aligned(steps * lanes.n if n_full else 0),
         active=np.zeros(n_groups, np.int64),
+        reach=np.zeros(n_groups, np.int64),
         amplitude=np.zeros(steps, np.int32),
         sign_row=np.zeros(steps, np.int64),
         signs64=signs.reshape(rank, -1),
@@ -106,7 +125,6 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         errors=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
         voltage=_aligned(steps * lanes.n if plan.goal.voltages else 0),
         imbalance=np.zeros(1, np.int64),
-        total=np.zeros(ROWS * largest, np.int32),
     )
 
 
@@ -126,7 +144,7 @@ class Terms(NamedTuple):
     """
 
     n_samples: int
-    pre: npt.NDArray[np.int16]  # (R, n_terms, F)
+    pre: npt.NDArray[np.int16]  # (R, n_terms, F and some more zeros)
     post: npt.NDArray[np.int32]  # (R, n_terms, L)
 
 
@@ -136,6 +154,6 @@ def make_terms(plan: LearnPlan, lanes: Lanes, n_samples: int) -> Terms:
     n_terms = n_samples * per_sample
     return Terms(
         n_samples=n_samples,
-        pre=np.zeros((plan.rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR])), np.int16),
+        pre=np.zeros((plan.rank, n_terms, int(plan.plastic[-1, FIRST_FACTOR]) + ROWS), np.int16),
         post=np.zeros((plan.rank, n_terms, lanes.n), np.int32),
     )

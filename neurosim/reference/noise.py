@@ -12,6 +12,8 @@ from neurosim.normaltable import normal_table
 
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
+WORD_32 = (1 << 32) - 1
+GOLDEN_32 = 0x9E3779B9
 
 
 def mix(x: int) -> int:
@@ -29,6 +31,16 @@ def fold(key: int, word: int) -> int:
 def bits(key: int, index: int) -> int:
     """Return the 64 random bits at a position of a stream."""
     return mix((key + (index + 1) * GOLDEN) & WORD)
+
+
+def bits32(key: int, index: int) -> int:
+    """Return the 32 random bits at a position of a stream."""
+    low, high = key & WORD_32, key >> 32
+    x = (low + (index + 1) * GOLDEN_32) & WORD_32
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & WORD_32
+    x ^= high
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & WORD_32
+    return x ^ (x >> 16)
 
 
 def signs(key: int, n: int) -> npt.NDArray[np.int64]:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.codes import WEIGHT_BITS
+from neurosim.codes import FIRST_FACTOR, WEIGHT_BITS
 from neurosim.learnplan import LearnPlan
-from neurosim.reference.noise import bits, fold
+from neurosim.reference.noise import bits32, fold
 
 
 class NewWeights(NamedTuple):
@@ -18,6 +18,11 @@ class NewWeights(NamedTuple):
     full: npt.NDArray[np.int64]  # (W,) with residual bits
     n_changed: list[int]  # mantissas that changed, per plastic connection
     n_saturated: int
+
+
+def rounding_noise(drawn: int, shift: int) -> int:
+    """Return 0..2**shift - 1 from 32 random bits; beyond a shift of 32 the lowest bits stay zero."""
+    return drawn & ((1 << shift) - 1) if shift <= 32 else drawn << (shift - 32)
 
 
 def update_weights(
@@ -31,9 +36,11 @@ def update_weights(
         limit = 1 << (int(plan.plastic[c, WEIGHT_BITS]) - 1 + plan.residual_bits)
         shift, left = max(0, int(step_shift[c])), max(0, -int(step_shift[c]))
         stream = fold(key, int(connection))
+        n_post = (last - first) // int(plan.plastic[c + 1, FIRST_FACTOR] - plan.plastic[c, FIRST_FACTOR])
         for i in range(first, last):
             if votes[i]:
-                noise = bits(stream, i - first) & ((1 << shift) - 1)
+                row, k = divmod(i - first, n_post)  # each presynaptic neuron has a stream of its own
+                noise = rounding_noise(bits32(fold(stream, row), k), shift)
                 moved = int(full[i]) + (((int(votes[i]) * step << left) + noise) >> shift)
                 new[i] = min(max(moved, -limit), limit - 1)
                 n_saturated += int(new[i] != moved)
