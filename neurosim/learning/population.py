@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -35,6 +36,7 @@ from neurosim.events import Events, check_events
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.goals import Goal
 from neurosim.layerplan import lay_lanes
+from neurosim.learning.calibrate import RESPONSE_BITS
 from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms, make_update_work
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.logtables import log_tables
@@ -96,6 +98,13 @@ class Learner(Protocol):
         key: int, step: Step,
     ) -> tuple[Outcome, Updated]:  # fmt: skip
         """Evaluate and update in one, as `evaluate` and `update` would; the votes need not be kept."""
+        ...
+
+    def remember(
+        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+        memory: int,
+    ) -> None:  # fmt: skip
+        """Add what was measured to `accumulated`, which forgets, and write its upper bits to `response`, both in place."""
         ...
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
@@ -177,7 +186,7 @@ class SimulatorLearner:
         self._in_threads(block)
         return Outcome(
             votes=np.zeros(0, np.int64),
-            measured=np.sum([work.measured for work in self.work], axis=0, dtype=np.int64),
+            measured=functools.reduce(np.add, [work.measured for work in self.work]),
             predictions=predictions.ravel() if goal.windows == WINDOWS_ONE else predictions,
             statistics=statistics.sum(axis=0),
             counts=counts.sum(axis=0),
@@ -241,6 +250,15 @@ class SimulatorLearner:
         self._in_threads(block)
         return Updated(counts.sum(axis=0), int(saturated.sum()))
 
+    def remember(
+        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+        memory: int,
+    ) -> None:  # fmt: skip
+        """Keep the response; see `Learner.remember`."""
+        from neurosim.kernels.response import remember
+
+        remember(self.arrays, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
+
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
         for c, connection in enumerate(self.plan.connections):
@@ -285,6 +303,15 @@ class TwinUpdates:
         """Evaluate, then update; see `Learner.learn`."""
         outcome = self.evaluate(ids, response, scales, key)
         return outcome, self.update(full, outcome.votes, step)
+
+    def remember(
+        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+        memory: int,
+    ) -> None:  # fmt: skip
+        """Keep the response; see `Learner.remember`."""
+        from neurosim.reference.response import remember
+
+        remember(self.program, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""

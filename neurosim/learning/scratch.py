@@ -58,6 +58,7 @@ class LearnScratch(NamedTuple):
     errors: npt.NDArray[np.int64]  # (W, C) of the unperturbed run
     voltage: npt.NDArray[np.int32]  # (T * L,) after every step, or nothing
     imbalance: npt.NDArray[np.int64]  # (1,) sum of positive less negative voltages
+    total: npt.NDArray[np.int32]  # (largest group,) sums before their exponent
 
 
 class UpdateScratch(NamedTuple):
@@ -125,6 +126,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         errors=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
         voltage=_aligned(steps * lanes.n if plan.goal.voltages else 0),
         imbalance=np.zeros(1, np.int64),
+        total=np.zeros(largest, np.int32),
     )
 
 

@@ -130,7 +130,7 @@ class Trainer:
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
-        self.accumulated = np.zeros(shape, np.int64)
+        self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -159,7 +159,7 @@ class Trainer:
         remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
         step = Step(max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g))
         outcome, updated = self.learner.learn(
-            self.full, self._samples(g * self.batch), self._response(), self.scales,
+            self.full, self._samples(g * self.batch), self.response, self.scales,
             stream_key(self.seed, STREAM_PAIRS, g), step,
         )  # fmt: skip
         self._accumulate(outcome)
@@ -173,15 +173,12 @@ class Trainer:
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
-        return self.learner.evaluate(self._samples(position * self.batch), self._response(), self.scales, key)
-
-    def _response(self) -> npt.NDArray[np.int32]:
-        return quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
+        return self.learner.evaluate(self._samples(position * self.batch), self.response, self.scales, key)
 
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
-        old = self.accumulated
-        self.accumulated = old + outcome.measured - np.sign(old) * (np.abs(old) >> self.rule.memory)
+        if self.plan.form == FORM_RESPONSE:
+            self.learner.remember(outcome.measured, self.accumulated, self.response, self.rule.memory)
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
@@ -279,6 +276,7 @@ class Trainer:
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
+        self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),
