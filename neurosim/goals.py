@@ -125,7 +125,7 @@ def make_goal(
         keep=keep,
         voltages=int(kind == FIT_TRACE or balance_gain > 0 or (windowed and not spiking)),
         rate_gain=rate_gain,
-        rate_target=round(wanted.rate_target * n_steps * 256),
+        rate_target=round(wanted.rate_target * n_steps * 256) if rate_gain else 0,
         balance_gain=balance_gain,
     )
 
