@@ -119,8 +119,8 @@ class RuleConfig:
     balance_cost: float = with_key(
         0.0,
         Key(
-            "Fitness lost where positive and negative voltages of the hidden neurons differ as much as at the start, in bits; "
-            "form response: as for rate_cost.",
+            "Fitness lost where positive and negative voltages of the hidden neurons differ as much as at the start, in bits; only "
+            "with form scalar.",
             0.0, 64.0,
         ),
     )  # fmt: skip
@@ -153,6 +153,11 @@ class RuleConfig:
             raise ConfigError(
                 f"rule.factor: {self.factor!r} does not go with rule.form 'response', which needs 'trace'; "
                 "change one of them"
+            )
+        if self.form == "response" and self.balance_cost:
+            raise ConfigError(
+                f"rule.balance_cost: {self.balance_cost} is taken off a fitness, which rule.form 'response' does not compare; "
+                "set rule.form to 'scalar', or balance_cost to 0"
             )
         if self.form == "response" and FITNESS[self.fitness] >= FIT_TRACE:
             raise ConfigError(

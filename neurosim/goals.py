@@ -112,9 +112,9 @@ def make_goal(
     unit = SQUARE * n_steps * group.n if kind == FIT_TRACE else OCTAVE  # what a cost of 1 is in the fitness
     if form == FORM_SCALAR:  # of a spike more by every hidden neuron
         rate_gain = round(wanted.rate_cost * unit * (1 << RATE_BITS)) // max(1, n_hidden)
-        balance_gain = round(wanted.balance_cost * unit)
     else:  # in the unit of the readout's errors
-        rate_gain, balance_gain = (round(cost * (1 << error_bits)) for cost in (wanted.rate_cost, wanted.balance_cost))
+        rate_gain = round(wanted.rate_cost * (1 << error_bits))
+    balance_gain = round(wanted.balance_cost * unit)
     if rate_gain * max(1, n_hidden) * n_steps >= FITNESS_RANGE:
         raise ConfigError(f"rule: rate_cost {wanted.rate_cost} could bring the fitness beyond 62 bits; lower it")
     return Goal(
@@ -147,6 +147,11 @@ def _check_goal(group: LIF, kind: int, form: int, windowed: bool, wanted: Wanted
         raise ConfigError(
             f"rule: window_read 'since' takes differences of voltages, and readout {group.name!r} leaks (dv "
             f"{int(np.max(group.dv))}); set window_read 'end', or network.readout_tau to 0"
+        )
+    if wanted.balance_cost and form != FORM_SCALAR:
+        raise ConfigError(
+            f"rule: balance_cost {wanted.balance_cost} is taken off a fitness, which form 'response' does not compare; set form "
+            "'scalar', or balance_cost to 0"
         )
     if kind == FIT_USER and (wanted.rate_cost or wanted.balance_cost):
         raise ConfigError(

@@ -244,7 +244,7 @@ def start_credit(p, x, w, plan, scales, response, counts):
                 size = np.int32(abs(total) >> np.int32(shift))
                 size = np.int32(min(size, np.int32(CREDIT_LIMIT))) * np.int32(close[k])
                 credit[k] = np.int32(-size) if total < 0 else size
-    if plan.goal.rate_gain != 0 or plan.goal.balance_gain != 0:
+    if plan.goal.rate_gain != 0:
         charge(p, x, w, plan)
 
 

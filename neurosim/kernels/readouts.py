@@ -117,7 +117,7 @@ def rate_run(p, x, w, plan, scales, labels, targets, id, base, exp2_table, log2_
         The run is the unperturbed one: ``w.errors``, `predicted` (W,) and `statistics` are written.
     """
     goal, fitness = plan.goal, np.int64(0)
-    if (goal.rate_gain != 0 or goal.balance_gain != 0) and (base or plan.form == FORM_SCALAR):
+    if (goal.rate_gain != 0 or goal.balance_gain != 0) and plan.form == FORM_SCALAR:
         fitness = -cost_of_run(p, x, w, plan, scales)
     if goal.kind == FIT_TRACE:
         total, squares = np.int64(0), np.int64(0)
@@ -175,18 +175,13 @@ def cost_of_run(p, x, w, plan, scales):
                     imbalance += row[k]
         cost += max(np.int64(0), n_spikes - (n * goal.rate_target >> 8)) * goal.rate_gain >> COST_BITS
     w.imbalance[0] = imbalance
-    if plan.form != FORM_SCALAR:
-        return np.int64(0)
     return cost + ((abs(imbalance) >> scales.balance_shift) * goal.balance_gain >> 8)
 
 
 @jit
 def charge(p, x, w, plan):
-    """Take the costs of rate and balance off the local votes of hidden neurons that came near their threshold."""
+    """Take the cost of the rate off the local votes of hidden neurons that came near their threshold."""
     goal = plan.goal
-    push = np.int64(0)
-    if goal.balance_gain != 0:
-        push = goal.balance_gain * (np.int64(w.imbalance[0] > 0) - np.int64(w.imbalance[0] < 0))
     for group in range(len(p.group)):
         if not plan.group[group, LEARNS] or group == plan.readout:
             continue
@@ -196,7 +191,7 @@ def charge(p, x, w, plan):
             for rank in range(plan.rank):
                 n_spikes += w.trace[rank, k]
             beyond = max(np.int64(0), (n_spikes << 8) - goal.rate_target)
-            lost = min(beyond * goal.rate_gain >> 8, np.int64(CREDIT_LIMIT)) + push
+            lost = min(beyond * goal.rate_gain >> 8, np.int64(CREDIT_LIMIT))
             for rank in range(plan.rank):
                 w.credit[rank, k] = np.int32(np.int64(w.credit[rank, k]) - lost * np.int64(w.close8[rank, k]))
 

@@ -112,6 +112,15 @@ def calibrate_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs
     return scales._replace(fitness_shift=max(0, floor_log2_ratio(size, FITNESS_TYPICAL)))
 
 
+def follow_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs: int) -> Scales:
+    """Set the fitness shift anew as differences shrink or grow, and the step shifts against it.
+
+    A vote of the same difference moves a weight as far as before; only how finely differences are told apart changes.
+    """
+    new = calibrate_fitness(scales, statistics, n_pairs)
+    return new._replace(step_shift=scales.step_shift - (new.fitness_shift - scales.fitness_shift))
+
+
 def quantize_response(
     scales: Scales, plan: LearnPlan, arrays: ProgramArrays, accumulated: npt.NDArray[np.int64]
 ) -> tuple[Scales, npt.NDArray[np.int32]]:

@@ -32,6 +32,7 @@ from neurosim.learning.calibrate import (
     calibrate_noise,
     calibrate_steps,
     calibrate_temperature,
+    follow_fitness,
     initial_scales,
     quantize_response,
 )
@@ -41,7 +42,7 @@ from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
 from neurosim.program import Program
 
 FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
-RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
+RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness
 STATE_VERSION = 1  # of what a checkpoint holds
 
 
@@ -54,7 +55,7 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
     if plan.form == FORM_RESPONSE:
         if plan.goal.keep:  # errors of later windows reach back
             largest = max(largest, plan.goal.n_windows << plan.error_bits)
-        largest += (CREDIT_LIMIT if plan.goal.rate_gain else 0) + plan.goal.balance_gain
+        largest += CREDIT_LIMIT if plan.goal.rate_gain else 0
     if plan.factor != FACTOR_TRACE:
         largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
     limit = (2**31 - 1) // (plan.n_steps * largest)
@@ -168,6 +169,8 @@ class Trainer:
             self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
         if (g + 1) % RECALIBRATE_EVERY == 0:
             self._calibrate_noise(outcome)
+            if self.rule.form == "scalar":
+                self.scales = follow_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
         self.generation = g + 1
         return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
 

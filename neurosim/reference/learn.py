@@ -191,14 +191,14 @@ class Learner:
         return predictions
 
     def _costs(self, trace: Int64Array, near: BoolArray) -> Int64Array:
-        """Return what the local votes lose to the costs of rate and balance, where neurons came near their threshold."""
+        """Return what the local votes lose to the cost of the rate, where neurons came near their threshold."""
         goal, lost = self.plan.goal, np.zeros(near.shape, np.int64)
         for i, group in enumerate(self.groups):
             if self.plan.group[i, LEARNS] and i != self.plan.readout:
                 where = self.slices[group.name]
                 beyond = np.maximum((trace[:, where].sum(axis=0) << 8) - goal.rate_target, 0)
                 rate = np.minimum(beyond * goal.rate_gain >> 8, CREDIT_LIMIT)
-                lost[:, where] = (rate + int(np.sign(self.watch.imbalance)) * goal.balance_gain) * near[:, where]
+                lost[:, where] = rate * near[:, where]
         return lost
 
     def _gate(self, near: BoolArray) -> None:
