@@ -324,7 +324,7 @@ def _example_lines(config: _AnyConfig) -> list[str]:
     for each in keyed_fields(config):
         about: Key = each.metadata["key"]
         comment = about.text + (f" ({about.limits})" if about.limits else "")
-        lines += textwrap.wrap(comment, LINE, initial_indent="# ", subsequent_indent="#   ")
+        lines += textwrap.wrap(comment, LINE, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
         lines += [f"{each.name} = {toml_value(getattr(config, each.name))}", ""]
     return lines
 
