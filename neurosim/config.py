@@ -48,6 +48,15 @@ class NetworkConfig:
     threshold: float = with_key(
         1.0, Key("Firing threshold, in units of the weights before quantising.", 0, 1e6, positive=True)
     )
+    gain: float = with_key(
+        1.28,
+        Key(
+            "Initial weights are uniform within gain * threshold / sqrt(inputs); larger where few inputs fire.",
+            0,
+            100.0,
+            positive=True,
+        ),
+    )
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
     readout_threshold: float = with_key(
         0.0,
@@ -89,13 +98,29 @@ class RuleConfig:
     )
     rank: int = with_key(1, Key("Rank of a perturbation; for trace, the windows of time.", 1, 64))
     pairs: int = with_key(1, Key("Antithetic pairs per sample.", 1, 4096))
+    pair_every: int = with_key(
+        1, Key("Form response: only one of so many samples has pairs; the others use what is known.", 1, 65536)
+    )
+    skip: float = with_key(
+        1.0,
+        Key("No pairs for samples whose label already has a higher probability than this; 1: for all.", 1 / 1024, 1.0),
+    )
+    one_group: bool = with_key(False, Key("A pair perturbs one group of neurons, the next pair the next one."))
+    gate: bool = with_key(
+        True, Key("Form scalar: a pair moves the weights of neurons that came near their threshold, and no others.")
+    )
     error_bits: int = with_key(7, Key("Bits of the readout's error, which is broadcast.", 2, 12))
     residual_bits: int = with_key(8, Key("Bits kept below a weight, where small votes add up.", 0, 16))
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
     step: float = with_key(
         0.5,
+        Key("Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0),
+    )
+    row_step: bool = with_key(
+        True,
         Key(
-            "Typical weight change in the first generation, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0
+            "Measure the votes of each presynaptic neuron against their own root mean square, so that rare inputs learn as "
+            "fast as frequent ones; false: one step for all."
         ),
     )
     fitness: str = with_key(

@@ -100,7 +100,7 @@ def train_model(
     with Trainer(
         program, READOUT, config.rule, task.train_events, train_labels(config, task), n_steps=run_steps(config.network),
         n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
-        fitness=fitness,
+        copies=task.copies, fitness=fitness,
     ) as trainer:  # fmt: skip
         answer = answer_of(config, task)
         run = TrainRun(config, folder, task, trainer, answer, threads)

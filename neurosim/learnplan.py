@@ -42,6 +42,7 @@ class LearnPlan(NamedTuple):
     rank: int
     n_pairs: int
     pair_every: int  # one of so many samples has pairs; the others learn from the known response
+    skip: int  # samples whose likelihood (1/256 bit) is above this have no pairs; 0: never
     one_group: int  # 1: a pair perturbs one group, the next pair the next; 0: all groups at once
     gate: int  # 1: scalar votes only for neurons that came near their threshold
     n_steps: int
@@ -81,7 +82,7 @@ class Scales(NamedTuple):
 def make_plan(
     program: Program, readout: str, *, form: str, factor: str, rank: int, n_pairs: int, n_steps: int,
     error_bits: int, residual_bits: int, pair_every: int = 1, one_group: bool = False, gate: bool = False,
-    wanted: Wanted = DEFAULT_WANTED,
+    skip: int = 0, wanted: Wanted = DEFAULT_WANTED,
 ) -> LearnPlan:  # fmt: skip
     """Lay a rule out over the plastic connections of a program.
 
@@ -102,8 +103,9 @@ def make_plan(
     if form == "response" and factor != "trace":
         raise ConfigError(f"rule: form 'response' needs factor 'trace', found {factor!r}; or choose form 'scalar'")
     for name, value, low, high in (
-        ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("pair_every", pair_every, 1, 1 << 16), ("n_steps", n_steps, 1, 1 << 15),
-        ("error_bits", error_bits, 2, 12), ("residual_bits", residual_bits, 0, 16),
+        ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("pair_every", pair_every, 1, 1 << 16),
+        ("n_steps", n_steps, 1, 1 << 15), ("error_bits", error_bits, 2, 12), ("skip", skip, -(1 << 12), 0),
+        ("residual_bits", residual_bits, 0, 16),
     ):  # fmt: skip
         if not low <= value <= high:
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")
@@ -134,6 +136,7 @@ def make_plan(
         rank=rank,
         n_pairs=n_pairs,
         pair_every=pair_every,
+        skip=skip,
         one_group=int(one_group),
         gate=int(gate),
         n_steps=n_steps,

@@ -72,7 +72,14 @@ def test_copies_are_made_or_refused(name: str) -> None:
     except DataError as error:
         assert "has no changed copies of its training samples; set augment=false" in str(error)
         return
-    assert len(more.train_labels) > len(plain.train_labels)
+    if more.copies is None:
+        assert len(more.train_labels) > len(plain.train_labels)
+    else:
+        np.testing.assert_array_equal(more.train_labels, plain.train_labels)
+        epochs = [more.train_events, more.copies(0), more.copies(1), plain.train_events]
+        seen = [events.start.tobytes() + events.neuron.tobytes() for events in epochs]
+        assert seen[0] == seen[1] and len(set(seen)) == 3
+        assert [events[2:] for events in epochs] == 4 * [plain.train_events[2:]]
     np.testing.assert_array_equal(more.test_events.neuron, plain.test_events.neuron)
     np.testing.assert_array_equal(more.test_labels, plain.test_labels)
 
@@ -96,8 +103,11 @@ def test_a_task_that_is_played_has_settings_and_no_samples(name: str) -> None:
 
 
 def test_names_hold_the_options_that_are_not_the_default() -> None:
-    assert parse_task("nmnist:pool=2,split=3") == ("nmnist", {"split": 3, "pool": 2})
-    assert load_task("nmnist:pool=2,split=3").name == "nmnist:split=3,pool=2"
+    assert parse_task("nmnist:least=1,split=3") == (
+        "nmnist",
+        {"split": 3, "pool": 2, "phases": 3, "least": 1, "copies": 20},
+    )
+    assert load_task("nmnist:least=1,split=3").name == "nmnist:split=3,least=1"
     assert load_task("nmnist:split=1").name == "nmnist"
 
 
@@ -125,10 +135,12 @@ def test_unknown_task_names_the_closest() -> None:
     ("name", "words"),
     [
         ("digits:split=2", "task 'digits': unknown option 'split'; options are none"),
-        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool"),
+        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool, phases, least, copies"),
         ("nmnist:split=6", r"split '6' is not a whole number in 1\.\.5 \(which recordings.*write nmnist:split=1"),
         ("nmnist:split", "split '' is not a whole number"),
         ("nmnist:split=-1", "split '-1' is not a whole number"),
+        ("nmnist:phases=10", r"10 phases do not fit 9 steps; set phases to 1\.\.9, or more steps"),
+        ("nmnist:least=0", "least '0' is not a whole number in 1"),
         ("nmnist:pool=3", "pool 3 does not divide the 34 pixels of a side; choose 1, 2, 17 or 34"),
     ],
 )

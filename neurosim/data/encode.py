@@ -44,7 +44,7 @@ def rate_code(values: npt.ArrayLike, n_steps: int, levels: int, *, stagger: bool
     table = _check(values, n_steps, levels)
     times = np.arange(n_steps, dtype=np.int64)[:, None]
     if stagger:
-        times = (times - _shifts(table.shape[1], n_steps)) % n_steps
+        times = (times - stagger_shifts(table.shape[1], n_steps)) % n_steps
     t = _narrow(times, n_steps, levels)
 
     def fires(block: _Integers) -> npt.NDArray[np.bool_]:
@@ -95,8 +95,8 @@ def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[Any]
     return table
 
 
-def _shifts(n_inputs: int, n_steps: int) -> npt.NDArray[np.int64]:
-    """Rotation of each input, 0..n_steps - 1."""
+def stagger_shifts(n_inputs: int, n_steps: int) -> npt.NDArray[np.int64]:
+    """Return the rotation of each input in `rate_code`, (n_inputs,) in 0..n_steps - 1."""
     spread = (np.arange(n_inputs, dtype=np.uint64) * np.uint64(GOLDEN)) & np.uint64(0xFFFFFFFF)
     return np.asarray((spread * np.uint64(n_steps)) >> np.uint64(32), dtype=np.int64)
 

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.data.augment import DIRECTIONS, shift
-from neurosim.data.encode import rate_code
+from neurosim.data.augment import Warp, warped
+from neurosim.data.encode import rate_code, stagger_shifts
 from neurosim.data.folder import DataSet, find_data, read_bytes
 from neurosim.data.task import Task
 from neurosim.errors import DataError
 from neurosim.events import Events
+from neurosim.reference.noise import fold
 
 N_CLASSES = 10
 LEVELS = 255  # pixels are 0..255
@@ -34,6 +35,9 @@ MNIST = DataSet(
     ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
     "Y. LeCun, C. Cortes and C. Burges, http://yann.lecun.com/exdb/mnist, or one of its mirrors",
 )
+#: How far training images are changed, chosen on the last 10,000 training images.
+COPIES = Warp(shift=192, turn=26, zoom=20, shear=20, bend=256)
+STREAM_COPIES = 0x636F70696573  # names their random numbers
 LICENCE = "CC BY-SA 3.0"
 ATTRIBUTION = "Y. LeCun, C. Cortes, C. J. C. Burges. The MNIST database of handwritten digits."
 
@@ -110,17 +114,25 @@ def load_mnist(part: str, folder: Path | None = None) -> Images:
 
 def pixel_spikes(images: npt.NDArray[np.uint8], n_steps: int) -> Events:
     """Encode a pixel of value x as ``x * n_steps / 255`` spikes, rounded, spread evenly over the steps (`rate_code`)."""
-    counts = np.arange(LEVELS + 1) * n_steps
-    counts = (counts + LEVELS // 2) // LEVELS
-    narrow = counts.astype(np.min_scalar_type(n_steps))  # 60,000 images stay as small as they are
-    return rate_code(narrow[images.reshape(len(images), -1)], n_steps, n_steps)
+    from neurosim.kernels.ratecode import rate_events
+
+    n_inputs = images.shape[1] * images.shape[2]
+    pixels = np.ascontiguousarray(images).reshape(len(images), n_inputs)
+    counts = (np.arange(LEVELS + 1) * n_steps + LEVELS // 2) // LEVELS
+    fires = rate_code(counts[:, None], n_steps, n_steps, stagger=False).to_dense()[:, :, 0]
+    when = np.argsort(~fires, axis=1, kind="stable").astype(np.int64)  # the steps with a spike come first
+    n_events = int(np.bincount(pixels.ravel(), minlength=LEVELS + 1) @ counts)
+    start, neuron = np.zeros(len(pixels) * n_steps + 1, np.int64), np.zeros(n_events, np.int32)
+    shifts = stagger_shifts(n_inputs, n_steps)
+    rate_events(pixels, counts, when, shifts, np.zeros(n_steps, np.int64), start, neuron)
+    return Events(start, neuron, len(pixels), n_steps, n_inputs)
 
 
 def mnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
     """Return MNIST as one rate-coded input per pixel; of `n_steps` steps (8) a pixel fires in its share, `pixel_spikes`.
 
-    With `augment` the training images are followed by four copies, moved by one pixel each. Option "limit": learn
-    from the first so many images only; 0 means all.
+    With `augment` each epoch sees other copies of the training images, changed at random within `COPIES`. Option "limit":
+    learn from the first so many images only; 0 means all.
     """
     steps = N_STEPS if n_steps is None else n_steps
     folder = find_data(MNIST)
@@ -128,15 +140,15 @@ def mnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -
     if options["limit"]:
         images, labels = images[: options["limit"]], labels[: options["limit"]]
     test, test_labels = load_mnist("test", folder)
-    more = ""
-    if augment:
-        images = np.concatenate([images, *(shift(images, *direction) for direction in DIRECTIONS)])
-        labels = np.tile(labels, 1 + len(DIRECTIONS))
-        more = "; training images also moved by one pixel in four directions"
+
+    def copies(epoch: int) -> Events:
+        return pixel_spikes(warped(images, COPIES, fold(STREAM_COPIES, epoch)), steps)
+
+    more = "; training images moved, turned, stretched and bent anew in each epoch" if augment else ""
     rows, columns = test.shape[1:]
     return Task(
         name="mnist",
-        train_events=pixel_spikes(images, steps),
+        train_events=copies(0) if augment else pixel_spikes(images, steps),
         train_labels=labels,
         test_events=pixel_spikes(test, steps),
         test_labels=test_labels,
@@ -148,6 +160,7 @@ def mnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -
         licence=LICENCE,
         attribution=ATTRIBUTION,
         images=test,
+        copies=copies if augment else None,
     )
 
 

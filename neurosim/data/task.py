@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,10 @@ class Task:
         The test samples as pictures, for reports.
     train_step_labels, test_step_labels : (n_samples, n_steps_input) int64 or None
         Class at each step, -1 where there is none, for tasks that know it.
+    copies : function of int to Events, or None
+        Called with the number of an epoch (from 0): the training samples as that epoch sees them, changed anew for
+        each, in the order of `train_labels`, so that one epoch's events are in memory at a time; `train_events` are
+        those of epoch 0. None: every epoch sees `train_events`.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Task:
     images: npt.NDArray[np.uint8] | None = None
     train_step_labels: npt.NDArray[np.int64] | None = None
     test_step_labels: npt.NDArray[np.int64] | None = None
+    copies: Callable[[int], Events] | None = None
 
 
 def refuse_copies(name: str, augment: bool) -> None:

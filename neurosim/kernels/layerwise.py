@@ -39,7 +39,7 @@ from neurosim.counters import (
     SATURATION_V,
     SYNAPTIC_OPERATIONS,
 )
-from neurosim.kernels.arith import copy_into, shift_signed
+from neurosim.kernels.arith import copy_into, largest_size, shift_signed
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
@@ -59,9 +59,10 @@ def window(t, plan):
 
 
 @jit
-def load_events(p, x, w, plan, runs, event_start, event_neuron, n_event_steps, first_row):
-    """List the input spikes of every step, count them into the traces, and note them for each run that gets them."""
+def load_events(p, x, w, plan, event_start, event_neuron, n_event_steps, first_row):
+    """List the input spikes of every step, count them into the traces, and note them for the unperturbed run."""
     w.n_spikes[:] = 0
+    w.input_operations[:] = 0
     for t in range(plan.n_steps):
         if t >= n_event_steps:
             continue
@@ -79,12 +80,25 @@ def load_events(p, x, w, plan, runs, event_start, event_neuron, n_event_steps, f
             for i in range(last - event):
                 listed[i] = np.int32(np.int64(mine[i]) - start)
             w.n_spikes[t, group] = last - event
-            note_spikes(p, w, group, listed, last - event, runs)
+            note_spikes(p, w, group, listed, last - event, 1)
             if t + 1 < plan.n_steps:
                 trace = w.trace[there, lane : lane + stop - start]
                 for i in range(last - event):
                     trace[np.uint32(listed[i])] += 1
             event = last
+
+
+@jit
+def share_inputs(p, x, w, plan, runs, counts):
+    """Count the input spikes of a sample, and what they deliver, for so many more runs, which share the sums."""
+    for group in range(len(p.group)):
+        if p.group[group, MODEL] == MODEL_INPUT:
+            lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+            for t in range(plan.n_steps):
+                note_spikes(p, w, group, w.spikes[t, lane : lane + n], w.n_spikes[t, group], runs)
+    for connection in range(len(p.conn)):
+        if p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT:
+            counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += runs * w.input_operations[connection]
 
 
 @jit
@@ -100,11 +114,11 @@ def note_spikes(p, w, group, listed, n_spikes, runs):
 
 
 @jit
-def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
+def run_layers(p, x, w, plan, scales, sign, statistics, counts):
     """Run the network from rest, unperturbed (sign 0) or as a member of a pair (+1, -1).
 
     The unperturbed run sums up what inputs send, counts the spikes of neurons into the traces and notes who came near its
-    threshold; `runs` is how many runs share the inputs' sums.
+    threshold.
     """
     n_lanes = len(x.valid)
     for place in range(len(x.order)):
@@ -122,7 +136,7 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if p.conn[connection, TARGET] == group and from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
-                    deliver_steps(p, x, w, connection, 1, plan.n_steps, target, runs if phase == 0 else 1, counts)
+                    deliver_steps(p, x, w, connection, 1, plan.n_steps, target, counts)
         if (sign == 0 and x.later[group] == 0) or (x.later[group] and n >= WORTH_A_LOOK):
             w.reach[group] = reach(x, plan, w.acc if x.later[group] else w.base, lane, n)
         acc = w.acc if x.later[group] else w.base
@@ -137,13 +151,13 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
             elif not in_lanes(plan):
                 small = is_small(p, x, w, plan, group)
                 run_signs(
-                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
-                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
         elif plan.goal.voltages:
             for t in range(plan.n_steps):
@@ -152,8 +166,8 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
             w.amplitude[:] = 0
             small = is_small(p, x, w, plan, group)
             run_quiet(
-                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
             )  # fmt: skip
         if plan.goal.voltages:
             run_traced(
@@ -176,16 +190,9 @@ def run_layers(p, x, w, plan, scales, sign, runs, statistics, counts):
 def reach(x, plan, acc, lane, n):
     """Return how far from zero synaptic sums and biases could bring v within a run, if all had one sign."""
     n_lanes = len(x.valid)
-    largest = np.int32(0)
-    for k in range(n):
-        largest = max(largest, abs(x.bias[lane + k]))
-    total = np.int64(largest) * plan.n_steps
+    total = largest_size(x.bias[lane : lane + n]) * plan.n_steps
     for t in range(plan.n_steps):
-        row = acc[t * n_lanes + lane : t * n_lanes + lane + n]
-        largest = np.int32(0)
-        for k in range(n):
-            largest = max(largest, abs(row[k]))
-        total += np.int64(largest) << INPUT_SHIFT
+        total += largest_size(acc[t * n_lanes + lane : t * n_lanes + lane + n]) << INPUT_SHIFT
     return total
 
 
@@ -228,7 +235,7 @@ def finish_step(p, x, w, plan, group, t, sign):
 
 
 @jit
-def deliver_steps(p, x, w, connection, first_step, last_step, target, runs, counts):
+def deliver_steps(p, x, w, connection, first_step, last_step, target, counts):
     """Add what a connection delivers in some steps to the sums of its target group."""
     n_lanes = len(x.valid)
     source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
@@ -251,7 +258,8 @@ def deliver_steps(p, x, w, connection, first_step, last_step, target, runs, coun
             n_synapses += n_spikes * n_post
         else:
             n_synapses += count_synapses(p.csr_start, fan_out, sources, n_spikes)
-    counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += runs * n_synapses
+    counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += n_synapses
+    w.input_operations[connection] += n_synapses  # read for connections from inputs only
 
 
 @jit
@@ -303,7 +311,7 @@ def set_noise(p, x, w, plan, scales, group, first_step, last_step, sign, spread,
 
 @jit
 def set_full_noise(p, x, w, plan, scales, group, first_step, last_step, sign, statistics):
-    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over the sources that fired."""
+    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over who fired."""
     lane, n_lanes = x.first[group], len(x.valid)
     n = p.group[group, STOP] - p.group[group, START]
     exponent = scales.group[group, NOISE_EXP]

@@ -1,7 +1,7 @@
-"""Evaluate antithetic pairs on a block of samples, and leave what their votes are made of: numbers before and after synapses.
+"""Evaluate antithetic pairs on a block of samples, and leave what votes are made of: numbers before and after synapses.
 
-One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`; twin:
-`neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
+One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`;
+twin: `neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
 second copy of a run would double the compile time.
 """
 
@@ -37,7 +37,7 @@ from neurosim.kernels.arith import shift_signed
 from neurosim.kernels.factors import choose_groups, draw_post_factors, draw_pre_factors, share_drive
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
-from neurosim.kernels.layerwise import load_events, run_layers
+from neurosim.kernels.layerwise import load_events, run_layers, share_inputs
 from neurosim.kernels.noise import fold
 from neurosim.kernels.readouts import (
     charge,
@@ -56,8 +56,8 @@ WORD = 64
 
 
 @jit
-def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass, event_start, event_neuron, n_event_steps, first, last,
-                  key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
+def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass, event_start, event_neuron, n_event_steps,
+                  first, last, key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
     """Evaluate samples ``ids[first:last]``; write the terms of their votes and add up measured responses.
 
     Parameters
@@ -98,12 +98,14 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
         fitness_plus = np.int64(0)
         w.trace[:] = 0
         w.near[:] = 0
-        load_events(p, x, w, plan, 1 + 2 * n_pairs, event_start, event_neuron, n_event_steps, first_row)
-        for member in range(1 + 2 * n_pairs):  # unperturbed, then plus and minus of each pair
+        load_events(p, x, w, plan, event_start, event_neuron, n_event_steps, first_row)
+        for member in range(1 + 2 * plan.n_pairs):  # unperturbed, then plus and minus of each pair
+            if member > 2 * n_pairs:
+                break
             sign = 0 if member == 0 else 1 - 2 * ((member + 1) % 2)
             if sign == 1:
                 pair_key = fold(fold(key, i), (member - 1) // 2)
-                choose_groups(p, w, plan, i * plan.n_pairs + (member - 1) // 2)
+                choose_groups(p, w, plan, i // plan.pair_every * plan.n_pairs + (member - 1) // 2)
                 draw_post_factors(p, x, w, plan, pair_key, normal, counts)
                 if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
                     draw_pre_factors(p, x, w, plan, pair_key, normal, counts)
@@ -111,9 +113,9 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
             fitness = aims.given[i, member] if generation_pass == PASS_VOTE else np.int64(0)
             if generation_pass != PASS_VOTE or sign == 0:
                 if s is None:
-                    run_layers(p, x, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+                    run_layers(p, x, w, plan, scales, sign, statistics, counts)
                 else:
-                    run_steps(p, x, s, w, plan, scales, sign, 1 + 2 * n_pairs, statistics, counts)
+                    run_steps(p, x, s, w, plan, scales, sign, statistics, counts)
                 if generation_pass == PASS_LOOK:
                     look(x, w, plan, aims.seen[i, member])
                 else:
@@ -126,11 +128,15 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
             if generation_pass == PASS_LOOK:
                 if sign == 0:
                     finish_traces(p, x, w, plan, statistics, counts)
+                    share_inputs(p, x, w, plan, 2 * n_pairs, counts)
             elif sign == 0:
                 if plan.goal.kind == FIT_USER:
                     statistics[STAT_TOTALS, LIKELIHOOD] += fitness
                 finish_traces(p, x, w, plan, statistics, counts)
                 start_credit(p, x, w, plan, scales, response, counts)
+                if plan.skip < 0 and fitness > plan.skip:
+                    n_pairs = 0
+                share_inputs(p, x, w, plan, 2 * n_pairs, counts)
             elif sign == 1:
                 fitness_plus = fitness
                 for window in range(plan.goal.n_windows):
@@ -146,6 +152,8 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
             if n_pairs == 0:
                 draw_pre_factors(p, x, w, plan, key, normal, counts)
             hand_in(p, x, w, plan, i, pre, post, counts)
+        elif plan.factor < FACTOR_FULL and n_pairs == 0:
+            pre[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
     count_spikes(p, w, counts)
 
 

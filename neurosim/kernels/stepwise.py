@@ -30,7 +30,7 @@ from neurosim.kernels.layerwise import (
 
 
 @jit
-def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
+def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
     """Run the network from rest; as `neurosim.kernels.layerwise.run_layers`, for any network.
 
     s : Scratch
@@ -51,7 +51,7 @@ def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
                 from_input = p.group[p.conn[connection, SOURCE], MODEL] == MODEL_INPUT
                 if from_input == (phase == 0) and (phase == 1 or sign == 0):
                     target = w.base if phase == 0 else w.acc
-                    deliver_steps(p, x, w, connection, t, t + 1, target, runs if phase == 0 else 1, counts)
+                    deliver_steps(p, x, w, connection, t, t + 1, target, counts)
         for group in range(len(p.group)):
             if p.group[group, MODEL] == MODEL_INPUT:
                 continue
@@ -70,9 +70,9 @@ def run_steps(p, x, s, w, plan, scales, sign, runs, statistics, counts):
             close = s.near[start : start + n]
             close[:] = 0
             advance(
-                n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n], x.bias[lane : lane + n],
-                p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD], p.group[group, HALF], s.fired, close,
-                s.counted,
+                n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n],
+                x.bias[lane : lane + n], p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD],
+                p.group[group, HALF], s.fired, close, s.counted,
             )  # fmt: skip
             count_updates(group, n, s.counted, counts)
             if plan.goal.voltages:

@@ -4,23 +4,44 @@ import numpy as np
 
 from neurosim.codes import CONNECTION, FIRST_FACTOR, FIRST_VOTE, OFFSET, TARGET, WEIGHT_BITS
 from neurosim.counters import WEIGHT_UPDATES
+from neurosim.kernels.arith import largest_size
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits32, fold
 from neurosim.kernels.terms import nonzero_mask, sum_terms, trailing_zeros
 
 LOW_32 = np.uint64((1 << 32) - 1)
 LIMIT_32 = 1 << 31
+LARGEST_VOTE = 1 << 22  # its square, times all targets of a row, fits 64 bits
 BLOCK = 64  # rows whose sources are looked at together
 CHUNK = 64  # terms that are listed before they are summed up
 WIDTH = 16
 
 
 @jit
-def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, totals, work, counts):
+def update_rows(
+    p,
+    x,
+    plan,
+    pre,
+    post,
+    votes,
+    first_row,
+    last_row,
+    full,
+    step,
+    step_shift,
+    key,
+    power,
+    memory,
+    age,
+    totals,
+    work,
+    counts,
+):
     """Sum up the votes of some rows of weights, and apply them.
 
-    A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a
-    row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
+    A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of
+    a row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
 
     Parameters
     ----------
@@ -35,6 +56,11 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
         Weights with residual bits; written.
     step, step_shift, key
         See `apply_row`.
+    power : (F,) or (0,) int64
+        Leaky sums of the mean square of each row's votes; written. If given, the shift of a row is `step_shift` and the
+        binary logarithm of the root of its mean square: rows with large votes take no larger steps than others.
+    memory, age : int
+        The sums forget ``2**-memory`` in each generation; `age` is the number of generations that they hold, this one included.
     totals, work : (64 * n_post,) int32, UpdateScratch
         Scratch; n_post the largest, rounded up to a multiple of 16.
     counts : (rows, N_COUNTERS) int64
@@ -67,22 +93,43 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
                     summed = votes[thread, place + j * n_post : place + (j + 1) * n_post]
                     for k in range(n_post):
                         row[k] = np.int32(row[k] + summed[k])
-                largest = np.int32(0)
-                for k in range(n_post):
-                    largest = max(largest, abs(row[k]))
+                largest = largest_size(row)
+                shift = step_shift[c]
+                if len(power) > 0:
+                    power[first + j] += mean_square(row) - (power[first + j] >> memory)
+                    shift += root_exponent(power[first + j] // min(age, 1 << memory))
                 if largest == 0:
                     continue
                 here = start + j * n_post
                 chip = p.dense8[p.conn[connection, OFFSET] + here : p.conn[connection, OFFSET] + here + n_post]
                 weights = full[place + j * n_post : place + (j + 1) * n_post]
                 n_new, n_full = apply_row(
-                    row, np.int64(largest), weights, chip, plan.residual_bits, limit, step, step_shift[c],
+                    row, largest, weights, chip, plan.residual_bits, limit, step, shift,
                     fold(stream, first - first_factor + j),
                 )  # fmt: skip
                 n_changed += n_new
                 n_saturated += n_full
         counts[len(p.group) + connection, WEIGHT_UPDATES] += n_changed
     return n_saturated
+
+
+@jit
+def mean_square(votes):
+    """Return the mean of the squared votes, sizes beyond 22 bits cut: (n,) int32."""
+    total = np.int64(0)
+    for k in range(len(votes)):
+        size = np.int64(min(abs(np.int64(votes[k])), LARGEST_VOTE))
+        total += size * size
+    return total // len(votes)
+
+
+@jit
+def root_exponent(square):
+    """Return the exponent of the power of two that is nearest to the square root, by ratio; 0 for 0."""
+    n = np.int64(0)
+    while square >> n != 0:
+        n += 1
+    return n >> 1
 
 
 @jit
@@ -150,8 +197,9 @@ def apply_row(votes, largest, full, chip, residual_bits, limit, step, step_shift
     shift, left = max(0, step_shift), max(0, -step_shift)
     low, high = np.uint32(stream & LOW_32), np.uint32(stream >> np.uint64(32))
     n_changed, n_saturated = np.int32(0), np.int32(0)
-    if shift < 31 and ((largest * step) << left) + (np.int64(1) << shift) < LIMIT_32 and largest * step < LIMIT_32:
-        mask, size, top, bits_below = np.int32((1 << shift) - 1), np.int32(step << left), np.int32(limit - 1), np.int32(residual_bits)
+    if shift < 31 and largest * step < LIMIT_32 and ((largest * step) << left) + (1 << shift) + limit < LIMIT_32:
+        mask, size = np.int32((1 << shift) - 1), np.int32(step << left)
+        top, bits_below = np.int32(limit - 1), np.int32(residual_bits)
         for k in range(len(votes)):  # all in 32 bits, sixteen weights to a vector
             noise = np.int32(np.int32(bits32(low, high, k)) & mask) if votes[k] != 0 else np.int32(0)
             delta = np.int32(np.int32(np.int32(votes[k] * size) + noise) >> np.int32(shift))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from neurosim.codes import (
     CREDIT_SHIFT,
+    FACTOR_GAUSSIAN,
     FIT_COUNT,
     FIT_FIRST,
     FIT_LIKELIHOOD,
@@ -27,6 +28,7 @@ from neurosim.codes import (
     WEIGHT_BITS,
 )
 from neurosim.learnplan import LearnPlan, Scales
+from neurosim.normaltable import SIGMA_BITS
 from neurosim.program import ProgramArrays
 
 RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
@@ -98,6 +100,8 @@ def calibrate_noise(
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
         drive = int(statistics[STAT_DRIVE, g]) // max(1, int(statistics[STAT_DRIVE_STEPS, g]))
+        if plan.factor == FACTOR_GAUSSIAN:  # the noise is drive times post factor; elsewhere that is a sign
+            drive <<= SIGMA_BITS
         wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
         if g == plan.readout and plan.goal.kind not in (FIT_COUNT, FIT_FIRST):
             wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
@@ -134,6 +138,26 @@ def quantize_response(
             group[g, RESPONSE_SHIFT] = shift
             response[:, :, where] = np.sign(part) * (np.abs(part) >> shift)
     return scales._replace(group=group), response
+
+
+def row_steps(plan: LearnPlan, scales: Scales, step_256: int, full_step: int) -> Scales:
+    """Set each connection's step shift for rows whose votes are measured against their own root mean square.
+
+    A vote of that size then changes a weight by `step_256` / 256 of an 8-bit weight step, up to a factor below 2, which
+    `row_step_size` makes up for.
+    """
+    shifts = scales.step_shift.copy()
+    for c in range(len(plan.connections)):
+        exponent = floor_log2_ratio(step_256, 256) + plan.residual_bits - (8 - int(plan.plastic[c, WEIGHT_BITS]))
+        shifts[c] = full_step.bit_length() - 1 - exponent
+    return scales._replace(step_shift=shifts)
+
+
+def row_step_size(remaining: int, step_256: int) -> int:
+    """Return the step of a generation: what is left of the full step, times the part of the wanted size beyond a power of two."""
+    exponent = floor_log2_ratio(step_256, 256)
+    part = (step_256 << 8) >> (8 + exponent) if exponent > -8 else 256  # 256..511
+    return max(1, remaining * part >> 8)
 
 
 def calibrate_steps(

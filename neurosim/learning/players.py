@@ -100,7 +100,8 @@ class KernelPlayer:
         with np.errstate(over="ignore"):
             update_rows(
                 self.arrays, self.lanes, self.plan, self.terms.pre, self.terms.post, votes.astype(np.int32)[None], 0,
-                int(self.plan.plastic[-1, FIRST_FACTOR]), full, step, step_shift, np.uint64(key), *self.update_work, counts,
+                int(self.plan.plastic[-1, FIRST_FACTOR]), full, step, step_shift, np.uint64(key), np.zeros(0, np.int64), 0, 1,
+                *self.update_work, counts,
             )  # fmt: skip
         return counts
 

@@ -38,6 +38,7 @@ class LearnScratch(NamedTuple):
     u: npt.NDArray[np.int32]  # (L,)
     last_v: npt.NDArray[np.int32]  # (L,)
     counted: npt.NDArray[np.int64]  # (4,)
+    input_operations: npt.NDArray[np.int64]  # (connections,) synaptic operations of a sample's input spikes
     spikes: npt.NDArray[np.int32]  # (T, L) who fired, by the first lane of the group
     n_spikes: npt.NDArray[np.int64]  # (T, G)
     sent: npt.NDArray[np.int64]  # (N,)
@@ -106,6 +107,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         u=_aligned(lanes.n),
         last_v=_aligned(lanes.n),
         counted=np.zeros(4, np.int64),
+        input_operations=np.zeros(len(program.arrays.conn), np.int64),
         spikes=np.zeros((steps, lanes.n), np.int32),
         n_spikes=np.zeros((steps, n_groups), np.int64),
         sent=np.zeros(n, np.int64),

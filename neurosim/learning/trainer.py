@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -12,7 +14,12 @@ from neurosim.aims import FitnessFunction
 from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
+    FACTOR_FULL,
+    FACTOR_FULL_GAUSSIAN,
+    FACTOR_GAUSSIAN,
+    FACTOR_RANDOM,
     FACTOR_TRACE,
+    FIRST_FACTOR,
     FIT_TRACE,
     FITNESS_LIMIT,
     FORM_RESPONSE,
@@ -35,30 +42,24 @@ from neurosim.learning.calibrate import (
     follow_fitness,
     initial_scales,
     quantize_response,
+    row_step_size,
+    row_steps,
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
-from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
+from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.normaltable import normal_table
 from neurosim.program import Program
 
 FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness
-STATE_VERSION = 1  # of what a checkpoint holds
+POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
+STATE_VERSION = 2  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
-    """Refuse a batch whose votes could leave 32 bits.
-
-    A vote is a sum over the samples of a pre factor (at most the number of steps) times a local vote.
-    """
-    largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
-    if plan.form == FORM_RESPONSE:
-        if plan.goal.keep:  # errors of later windows reach back
-            largest = max(largest, plan.goal.n_windows << plan.error_bits)
-        largest += CREDIT_LIMIT if plan.goal.rate_gain else 0
-    if plan.factor != FACTOR_TRACE:
-        largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
-    limit = (2**31 - 1) // (plan.n_steps * largest)
+    """Refuse a batch whose votes could leave 32 bits: a vote is a sum over the samples."""
+    limit = (2**31 - 1) // largest_vote(plan)
     if batch > limit:
         raise ConfigError(
             f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
@@ -70,6 +71,29 @@ def _wanted(rule: RuleConfig, windowed: bool) -> Wanted:
     return Wanted(
         rule.fitness, windowed, rule.window_response, rule.window_read, rule.rate_cost, rule.rate_target, rule.balance_cost
     )  # fmt: skip
+
+
+def skip_level(probability: float) -> int:
+    """Return the binary logarithm of a probability in 1/256, rounded down: a setting, read before any noise is drawn."""
+    return math.floor(256 * math.log2(probability)) if probability < 1 else 0
+
+
+def largest_vote(plan: LearnPlan) -> int:
+    """Return the largest vote that a sample can give: a pre factor times a local vote, summed over ranks and pairs."""
+    if plan.form == FORM_RESPONSE:
+        largest = max(CREDIT_LIMIT, 1 << plan.error_bits)
+        if plan.goal.keep:  # errors of later windows reach back
+            largest = max(largest, plan.goal.n_windows << plan.error_bits)
+        return plan.n_steps * (largest + (CREDIT_LIMIT if plan.goal.rate_gain else 0))
+    normal = int(normal_table()[-1])
+    product = {  # largest pre factor times largest post factor
+        FACTOR_TRACE: plan.n_steps,  # over all windows together
+        FACTOR_RANDOM: plan.rank,
+        FACTOR_GAUSSIAN: plan.rank * normal * normal,
+        FACTOR_FULL: 1,
+        FACTOR_FULL_GAUSSIAN: normal,
+    }[plan.factor]
+    return FITNESS_LIMIT * plan.n_pairs * product
 
 
 class Generation(NamedTuple):
@@ -106,6 +130,8 @@ class Trainer:
     backend : str
     threads : int
         Does not change any result.
+    copies : function of int to Events, optional
+        The training samples as an epoch sees them, by the epoch's number; `events` are those of epoch 0.
     targets : (n_samples, n_steps, C) integers, optional
         For fitness "trace": what the readout's voltages should be.
     fitness : callable, optional
@@ -116,22 +142,27 @@ class Trainer:
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.ArrayLike, *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
-        targets: npt.ArrayLike | None = None, fitness: FitnessFunction | None = None,
+        copies: Callable[[int], Events] | None = None, targets: npt.ArrayLike | None = None,
+        fitness: FitnessFunction | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, events.n_samples
         self.plan: LearnPlan = make_plan(
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
-            error_bits=rule.error_bits, residual_bits=rule.residual_bits, wanted=_wanted(rule, np.ndim(labels) == 2),
+            error_bits=rule.error_bits, residual_bits=rule.residual_bits, pair_every=rule.pair_every,
+            one_group=rule.one_group, gate=rule.gate, skip=skip_level(rule.skip), wanted=_wanted(rule, np.ndim(labels) == 2),
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(
             backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
         )
+        self.copies, self._shown = copies, 0
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
         self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
+        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if rule.row_step else 0, np.int64)
+        self.row_memory = max(0, POWER_SAMPLES.bit_length() - batch.bit_length())
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
@@ -146,42 +177,78 @@ class Trainer:
         self._calibrate_noise(outcome)
         for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
             outcome = self._evaluate(w, STREAM_WARMUP, w)
-            if self.rule.form == "scalar":
+            if self.rule.form == "scalar" and not self.rule.row_step:  # that one finds its size by itself
                 self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
             self._accumulate(outcome)
         outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
+        if self.rule.row_step:
+            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
+            return
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
+        return self.advance(1)[0]
+
+    def advance(self, most: int) -> list[Generation]:
+        """Run up to so many generations, at least one: no further than the next calibration or the end of the epoch.
+
+        The generations are the same in any portions.
+        """
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        step = Step(max(1, remaining), self.scales.step_shift, stream_key(self.seed, STREAM_ROUNDING, g))
-        outcome, updated = self.learner.learn(
-            self.full, self._samples(g * self.batch), self.response, self.scales,
-            stream_key(self.seed, STREAM_PAIRS, g), step,
-        )  # fmt: skip
-        self._accumulate(outcome)
-        update_counts, n_saturated = updated
-        if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
-            self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
-        if (g + 1) % RECALIBRATE_EVERY == 0:
-            self._calibrate_noise(outcome)
-            if self.rule.form == "scalar":
-                self.scales = follow_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
-        self.generation = g + 1
-        return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
+        until = min(g + most, self.n_generations, (g // RECALIBRATE_EVERY + 1) * RECALIBRATE_EVERY)
+        if self.copies is not None:  # the first generation that begins in the next epoch sees other copies
+            epoch = g * self.batch // self.n_samples
+            until = min(until, -(-(epoch + 1) * self.n_samples // self.batch))
+        self._show(g)
+        numbers = range(g, max(g + 1, until))
+        found = self.learner.learn(
+            self.full,
+            Memory(self.accumulated, self.response, self.rule.memory),
+            np.stack([self._samples(i * self.batch) for i in numbers]),
+            self.scales,
+            [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
+            [self._step(i) for i in numbers],
+        )
+        shown = []
+        for outcome, updated in found:
+            if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
+                self.counts = None if outcome.counts is None else self.counts + outcome.counts + updated.counts
+            self.generation += 1
+            shown.append(self._summary(outcome, updated))
+        if self.generation % RECALIBRATE_EVERY == 0:
+            self._calibrate_noise(found[-1][0])
+            if self.rule.form == "scalar" and not self.rule.row_step:  # that one finds its size by itself
+                statistics = found[-1][0].statistics
+                self.scales = follow_fitness(self.scales, statistics, self.batch * self.rule.pairs)
+        return shown
+
+    def _step(self, g: int) -> Step:
+        remaining = max(1, (self.n_generations - g) * FULL_STEP // self.n_generations)
+        key = stream_key(self.seed, STREAM_ROUNDING, g)
+        if not self.rule.row_step:
+            return Step(remaining, self.scales.step_shift, key)
+        size = row_step_size(remaining, int(self.rule.step * 256))
+        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
+        self._show(position)
         return self.learner.evaluate(self._samples(position * self.batch), self.response, self.scales, key)
+
+    def _show(self, position: int) -> None:
+        """Show the copies of the epoch that a batch begins in."""
+        epoch = position * self.batch // self.n_samples
+        if self.copies is not None and epoch != self._shown:
+            self.learner.show(self.copies(epoch))
+            self._shown = epoch
 
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
         if self.plan.form == FORM_RESPONSE:
-            self.learner.remember(outcome.measured, self.accumulated, self.response, self.rule.memory)
+            self.learner.remember(outcome.measured, Memory(self.accumulated, self.response, self.rule.memory))
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
@@ -203,7 +270,7 @@ class Trainer:
             self._order = (epoch, permutation(stream_key(self.seed, STREAM_ORDER, epoch), self.n_samples))
         return self._order[1]
 
-    def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
+    def _summary(self, outcome: Outcome, updated: Updated) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
         unit = 256 * max(1, int(totals[LABELLED])) if self.plan.goal.kind < FIT_TRACE else self.batch
         for i, group in enumerate(self.program.network.ordered_groups):
@@ -216,8 +283,8 @@ class Trainer:
             n_samples=int(totals[LABELLED]),
             likelihood=int(totals[LIKELIHOOD]) / unit,
             rates=rates,
-            moved=n_moved / self.plan.n_weights,
-            saturated=n_saturated / self.plan.n_weights,
+            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_weights,
+            saturated=updated.n_saturated / self.plan.n_weights,
         )
 
     @property
@@ -250,6 +317,7 @@ class Trainer:
         arrays: dict[str, npt.NDArray[Any]] = {
             "full": self.full.copy(),
             "accumulated": self.accumulated.copy(),
+            "power": self.power.copy(),
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
@@ -279,6 +347,7 @@ class Trainer:
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
+        self.power = arrays["power"].astype(np.int64)
         self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(

@@ -138,7 +138,7 @@ class Learner:
     ) -> tuple[list[Int64Array], Int64Array]:
         """Return the factors of a pair; those with traces are the sample's own."""
         pair_key = fold(sample_key, pair)
-        self._choose_groups(position * self.plan.n_pairs + pair)
+        self._choose_groups(position // self.plan.pair_every * self.plan.n_pairs + pair)
         post = self._post_factors(pair_key)
         return (pre if self.plan.factor == FACTOR_TRACE else self._random_factors(pair_key, trace)), post
 
@@ -159,7 +159,8 @@ class Learner:
         pre = self._trace_factors(trace)
         self._gate(near)
         sample_key = fold(key, position)
-        for pair in range(plan.n_pairs if position % plan.pair_every == 0 else 0):
+        has_pairs = position % plan.pair_every == 0 and (plan.skip == 0 or fitness <= plan.skip)
+        for pair in range(plan.n_pairs if has_pairs else 0):
             pre, post = self._draw_pair(sample_key, position, pair, trace, pre)
             reached, rated = [], []
             for member, sign in ((2 * pair + 1, 1), (2 * pair + 2, -1)):
@@ -202,14 +203,14 @@ class Learner:
         return lost
 
     def _gate(self, near: BoolArray) -> None:
-        """Set whose local votes count: all, or those of neurons that came near their threshold (ever, if no window is meant)."""
+        """Set whose local votes count: all, or those of neurons that came near their threshold in the window (or ever)."""
         self.open = np.ones_like(near)
         if self.plan.gate:
             self.open[:] = near if self.plan.factor == FACTOR_TRACE else near.any(axis=0)
             self.open[:, self.readout] = True  # it answers without a threshold
 
     def _choose_groups(self, pair: int) -> None:
-        """Set which groups the pair perturbs: all, or one after the other."""
+        """Set which groups the pair perturbs: all, or one after the other. Pairs count through the generation."""
         perturbed = np.nonzero(self.plan.group[:, PERTURBED])[0]
         self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group else perturbed
 
@@ -309,7 +310,7 @@ class Learner:
         return normals(key, n) if self.plan.factor in (FACTOR_GAUSSIAN, FACTOR_FULL_GAUSSIAN) else signs(key, n)
 
     def _post_factors(self, pair_key: int) -> Int64Array:
-        """Draw a factor per rank and neuron of the chosen groups; full rank has draws for synapses instead, and ones here."""
+        """Draw a factor per rank and neuron of the chosen groups; ones for full rank, which has draws for synapses."""
         post = np.zeros((self.plan.rank, self.n_neurons), np.int64)
         for i in self.active:
             group = self.groups[i]
@@ -385,7 +386,10 @@ class Learner:
         return fitness
 
     def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
-        """Add fitness x post (of neurons whose votes count) to the local votes; with random factors, which each pair draws anew, vote at once."""
+        """Add fitness x post, of neurons whose votes count, to the local votes.
+
+        Vote at once where each pair draws pre factors of its own.
+        """
         credit += fitness * post
         if self.plan.factor != FACTOR_TRACE:
             self._vote(pre, credit)
