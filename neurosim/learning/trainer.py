@@ -177,7 +177,7 @@ class Trainer:
         self._calibrate_noise(outcome)
         for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
             outcome = self._evaluate(w, STREAM_WARMUP, w)
-            if self.rule.form == "scalar" and not self.rule.row_step:  # that one finds its size by itself
+            if self.rule.form == "scalar":
                 self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
             self._accumulate(outcome)
         outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
