@@ -29,6 +29,7 @@ from neurosim.codes import (
 )
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import INPUT_SHIFT, RANGES, lost_weight_bits
+from neurosim.goals import DEFAULT_WANTED, Goal, Wanted, make_goal
 from neurosim.network import LIF, Dense
 from neurosim.program import Program
 
@@ -60,6 +61,7 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
+    goal: Goal  # what is wanted of a run
     plastic: npt.NDArray[np.int64]  # (P + 1, 4) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS; last row: totals
     group: npt.NDArray[np.int64]  # (G, 2) PERTURBED (by members), LEARNS (has plastic inputs)
     update: int  # how votes become changes, UPDATE_*
@@ -104,6 +106,7 @@ class Scales(NamedTuple):
     step_shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * step >> shift; with momentum vote >> shift is averaged
     temperature: int  # 2**temperature units of the readout are 1/256 bit
     fitness_shift: int  # fitness difference >> shift
+    balance_shift: int = 0  # 2**shift units of the imbalance are 1/256 of what is typical
 
 
 class Squares(NamedTuple):
@@ -119,7 +122,7 @@ def make_plan(
     program: Program, readout: str, *, form: str, factor: str, rank: int, n_pairs: int, n_steps: int,
     error_bits: int, residual_bits: int, pair_every: int = 1, one_group: bool = False, gate: bool = False,
     update: str = "rounding", momentum: int = 0, biases: bool = False, thresholds: bool = False,
-    skip: int = 0,
+    skip: int = 0, wanted: Wanted = DEFAULT_WANTED,
 ) -> LearnPlan:  # fmt: skip
     """Lay a rule out over the plastic connections of a program.
 
@@ -158,7 +161,8 @@ def make_plan(
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")
     if readout not in names:
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
-    if not isinstance(program.network.group(readout), LIF):
+    answering = program.network.group(readout)
+    if not isinstance(answering, LIF):
         raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
     if program.models is not None:
         raise ConfigError(
@@ -190,6 +194,7 @@ def make_plan(
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
         residual_bits=residual_bits,
+        goal=make_goal(answering, FORMS[form], rank, n_steps, error_bits, _n_hidden(program, readout), wanted),
         plastic=np.stack([[*plastic, -1], weights, factors, [*bits, 0]], axis=1).astype(np.int64),
         group=np.stack([perturbed, learns], axis=1).astype(np.int64),
         update=UPDATES[update],
@@ -237,6 +242,11 @@ def neuron_range(kind: int) -> tuple[int, int]:
     """Return the smallest and largest mantissa of a learned bias or threshold; its register holds mantissa << 6."""
     low, high = RANGES["bias_mant" if kind == KIND_BIAS else "vth"]
     return (low if kind == KIND_BIAS else max(1, low)), high
+
+
+def _n_hidden(program: Program, readout: str) -> int:
+    groups = program.network.ordered_groups
+    return sum(group.n for group in groups if isinstance(group, LIF) and group.name != readout)
 
 
 def _check_choice(what: str, value: str, table: dict[str, int]) -> None:
