@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neurosim.codes import FIT_TRACE
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
 from neurosim.errors import ConfigError
+from neurosim.goals import FITNESS, READS, RESPONSES
 from neurosim.groups import CUBA_MODELS
 from neurosim.learnplan import FACTORS, FORMS, UPDATES
 from neurosim.stepsize import SCHEDULES
@@ -76,6 +78,15 @@ class NetworkConfig:
         ),
     )
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
+    readout_threshold: float = with_key(
+        0.0,
+        Key(
+            "Firing threshold of the readout, in the same units; 0: it integrates only. rule.fitness count and first-spike "
+            "need one.",
+            0.0, 1e6,
+        ),
+    )  # fmt: skip
+    readout_tau: float = with_key(0.0, Key("Membrane time constant of the readout; 0: no leak.", 0.0, 100.0, unit="s"))
     dt: float = with_key(
         1e-3,
         Key("Length of a time step; only its ratio to the time constants matters.", 0, 1.0, unit="s", positive=True),
@@ -127,7 +138,8 @@ class RuleConfig:
     residual_bits: int = with_key(8, Key("Bits kept below a weight, where small votes add up.", 0, 16))
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
     readout_perturbation: float = with_key(
-        0.03125, Key("Form scalar: size of a readout's perturbation per step, in octaves of probability.", 1 / 256, 64.0)
+        0.03125,
+        Key("Form scalar: size of a readout's perturbation per step, in octaves of probability.", 1 / 256, 64.0),
     )
     step: float = with_key(
         0.5,
@@ -182,6 +194,52 @@ class RuleConfig:
     thresholds: bool = with_key(
         False, Key("Learn a threshold for each hidden neuron as well, in units of the weights.")
     )
+    fitness: str = with_key(
+        "likelihood",
+        Key(
+            "What is good. likelihood, count, first-spike: the log-probability of the label, from the readout's voltages, its spike "
+            "counts, or the steps left after its first spikes; trace: minus the squared distance of its voltages from targets; "
+            "function: one of your own (the last two with form scalar, from Python).",
+            choices=tuple(FITNESS),
+        ),
+    )
+    rate_cost: float = with_key(
+        0.0,
+        Key(
+            "Fitness lost for each spike of every hidden neuron beyond the target rate, in bits; form response: taken off the "
+            "local votes, in units of the readout's error.",
+            0.0, 64.0,
+        ),
+    )  # fmt: skip
+    rate_target: float = with_key(0.1, Key("Target rate of hidden neurons, in spikes per step.", 0.0, 1.0))
+    balance_cost: float = with_key(
+        0.0,
+        Key(
+            "Fitness lost where positive and negative voltages of the hidden neurons differ as much as at the start, in bits; only "
+            "with form scalar.",
+            0.0, 64.0,
+        ),
+    )  # fmt: skip
+    window_labels: bool = with_key(
+        True,
+        Key("With rank above 1, learn one answer for each window of time where the task has a label for each step."),
+    )
+    window_response: str = with_key(
+        "shared",
+        Key(
+            "With an answer for each window: windows share a response for each distance from cause to effect, or each window has its "
+            "own, to what happens within it.",
+            choices=tuple(RESPONSES),
+        ),
+    )
+    window_read: str = with_key(
+        "since",
+        Key(
+            "With an answer for each window: read what the readout got since the window began, or its voltage at the end of the window "
+            "(for one that leaks).",
+            choices=READS,
+        ),
+    )
     memory: int = with_key(5, Key("The response is averaged over about 2**memory generations.", 0, 30))
     warmup: int = with_key(16, Key("Generations measured before weights move.", 0, 1_000_000))
 
@@ -206,6 +264,16 @@ class RuleConfig:
             other, value = ("momentum", self.momentum) if self.momentum else ("factor", self.factor)
             raise ConfigError(
                 f"rule.update: 'significance' does not go with rule.{other} {value!r}; change one of them"
+            )
+        if self.form == "response" and self.balance_cost:
+            raise ConfigError(
+                f"rule.balance_cost: {self.balance_cost} is taken off a fitness, which rule.form 'response' does not compare; "
+                "set rule.form to 'scalar', or balance_cost to 0"
+            )
+        if self.form == "response" and FITNESS[self.fitness] >= FIT_TRACE:
+            raise ConfigError(
+                f"rule.fitness: {self.fitness!r} has no error for each readout, which rule.form 'response' needs; "
+                "set rule.form to 'scalar'"
             )
 
 
@@ -237,6 +305,17 @@ class TrainConfig:
         for name, kind in _TABLES.items():
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not a {kind.__name__}; make one")
+        fires, reads_spikes = self.network.readout_threshold > 0, self.rule.fitness in ("count", "first-spike")
+        if reads_spikes and not fires:
+            raise ConfigError(
+                f"rule.fitness: {self.rule.fitness!r} reads spikes, and a readout with network.readout_threshold 0 never fires; "
+                "set the threshold, for instance to 1"
+            )
+        if fires and not reads_spikes and self.rule.fitness != "function":
+            raise ConfigError(
+                f"network.readout_threshold: {self.network.readout_threshold} lets the readout fire and start again from 0, and "
+                f"rule.fitness {self.rule.fitness!r} reads its voltages; set 0, or rule.fitness to 'count'"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration in types that JSON and TOML can hold; `from_dict` gives back an equal one."""
@@ -357,7 +436,7 @@ def _example_lines(config: _AnyConfig) -> list[str]:
     for each in keyed_fields(config):
         about: Key = each.metadata["key"]
         comment = about.text + (f" ({about.limits})" if about.limits else "")
-        lines += textwrap.wrap(comment, LINE, initial_indent="# ", subsequent_indent="#   ")
+        lines += textwrap.wrap(comment, LINE, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
         lines += [f"{each.name} = {toml_value(getattr(config, each.name))}", ""]
     return lines
 

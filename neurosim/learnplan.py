@@ -33,6 +33,7 @@ from neurosim.codes import (
 )
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import INPUT_SHIFT, RANGES, lost_weight_bits
+from neurosim.goals import DEFAULT_WANTED, Goal, Wanted, make_goal
 from neurosim.network import LIF, Connection, Conv, CubaLIF, Dense, Input, IntegerConnection
 from neurosim.neurons import ATRLIF, Neurons, ProdNeuron, Sigma, SigmaDelta, TernaryLIF
 from neurosim.program import Program
@@ -66,6 +67,7 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
+    goal: Goal  # what is wanted of a run
     #: (P + 1, 7) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS, KIND, VALUES (where weights are multiplied with messages:
     #: the limit of their sum in a trace; else 0), SHARED (most links that share a weight); last row: totals
     plastic: npt.NDArray[np.int64]
@@ -117,6 +119,7 @@ class Scales(NamedTuple):
     step_shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * step >> shift; with momentum vote >> shift is averaged
     temperature: int  # 2**temperature units of the readout are 1/256 bit
     fitness_shift: int  # fitness difference >> shift
+    balance_shift: int = 0  # 2**shift units of the imbalance are 1/256 of what is typical
 
 
 class Squares(NamedTuple):
@@ -132,7 +135,7 @@ def make_plan(
     program: Program, readout: str, *, form: str, factor: str, rank: int, n_pairs: int, n_steps: int,
     error_bits: int, residual_bits: int, pair_every: int = 1, one_group: bool = False, gate: bool = False,
     update: str = "rounding", momentum: int = 0, biases: bool = False, thresholds: bool = False,
-    skip: int = 0,
+    skip: int = 0, wanted: Wanted = DEFAULT_WANTED,
 ) -> LearnPlan:  # fmt: skip
     """Lay a rule out over the plastic connections of a program.
 
@@ -171,7 +174,8 @@ def make_plan(
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")
     if readout not in names:
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
-    if not isinstance(program.network.group(readout), LIF):
+    answering = program.network.group(readout)
+    if not isinstance(answering, LIF):
         raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
     plastic = [i for i, c in enumerate(program.network.connections) if c.plastic]
     if not plastic:
@@ -179,6 +183,13 @@ def make_plan(
     connections = [c for i in plastic if not isinstance(c := program.network.connections[i], Connection)]
     _check_connections(program, connections, factor, update)
     _check_neurons(program, biases, thresholds)
+    goal = make_goal(answering, FORMS[form], rank, n_steps, error_bits, _n_hidden(program, readout), wanted)
+    if program.models is not None and goal != Goal():
+        raise ConfigError(
+            f"rule: in network {program.network.name!r}, which has other neurons than plain LIF, delays, values of spikes or "
+            "convolutions, the answer is the readout's last voltage; set rule.fitness to 'likelihood' without labels by window "
+            "or costs"
+        )
     learns = np.array([any(c.target == name for c in connections) for name in names], np.int64)
     perturbed = learns.copy()
     if form == "response":
@@ -204,6 +215,7 @@ def make_plan(
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
         residual_bits=residual_bits,
+        goal=goal,
         plastic=np.stack(
             [[*plastic, -1], weights, factors, [*bits, 0], [*kinds, 0], [*values, 0], [*shared, 1]], axis=1
         ).astype(np.int64),
@@ -342,6 +354,11 @@ def neuron_range(kind: int) -> tuple[int, int]:
     """Return the smallest and largest mantissa of a learned bias or threshold; its register holds mantissa << 6."""
     low, high = RANGES["bias_mant" if kind == KIND_BIAS else "vth"]
     return (low if kind == KIND_BIAS else max(1, low)), high
+
+
+def _n_hidden(program: Program, readout: str) -> int:
+    groups = program.network.ordered_groups
+    return sum(group.n for group in groups if isinstance(group, LIF) and group.name != readout)
 
 
 def _check_choice(what: str, value: str, table: dict[str, int]) -> None:

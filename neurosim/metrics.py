@@ -75,7 +75,7 @@ def training_metrics(
             "seconds": round(seconds, 3),
             "history": history,
         },
-        "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion")},
+        "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion", "windows")},
         "counts": {
             "per_inference": test["counts"],
             "per_learning_step": None if learning is None else counts_metrics(learning),

@@ -41,8 +41,16 @@ def check_rule(plan: LearnPlan) -> None:
         (factor in KNOWN_FACTORS, f"factor {factor!r}", f"choose {' or '.join(KNOWN_FACTORS)}"),
         (plan.pair_every == 1, f"pair_every {plan.pair_every}", "set it to 1"),
         (not plan.one_group, "one_group", "turn it off"),
-        (plan.n_learned == plan.n_weights, "biases or thresholds, not only weights", "set rule.biases and rule.thresholds to false"),
-        (plan.update != UPDATE_SIGNIFICANCE, "update 'significance', which needs squares of votes", "choose 'rounding'"),
+        (
+            plan.n_learned == plan.n_weights,
+            "biases or thresholds, not only weights",
+            "set rule.biases and rule.thresholds to false",
+        ),
+        (
+            plan.update != UPDATE_SIGNIFICANCE,
+            "update 'significance', which needs squares of votes",
+            "choose 'rounding'",
+        ),
     ):
         if not known:
             raise FeatureError(f"rule: backend 'lava' does not learn with {found}; {limit}, or use backend 'simulator'")

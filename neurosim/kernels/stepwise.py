@@ -73,6 +73,8 @@ def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
                 x.half[lane : lane + n], s.fired, close, s.counted,
             )  # fmt: skip
             count_updates(group, n, s.counted, counts)
+            if plan.goal.voltages:
+                copy_into(w.voltage[here : here + n], w.last_v[lane : lane + n])
             w.n_spikes[t, group] = list_set(s.fired, n, w.spikes[t, lane : lane + n])
             if sign == 0:
                 near = w.near[window(t, plan), lane // WORD : lane // WORD + (n + WORD - 1) // WORD]

@@ -33,8 +33,8 @@ def build_network(
 ) -> Network:  # fmt: skip
     """Return input, layers of convolution, hidden layers and a readout that integrates, all connections plastic.
 
-    The readout has no threshold, no leak and no current filter: its voltage at the end is the sum of the weights
-    of all spikes that it received, and the largest voltage is the answer.
+    The readout has no current filter and, unless the configuration says otherwise, no threshold and no leak: its voltage at
+    the end is the sum of the weights of all spikes that it received, and the largest voltage is the answer.
     """
     groups: list[Group] = [Input(INPUT, n_inputs)]
     connections: list[Connection] = []
@@ -54,7 +54,8 @@ def build_network(
             connection, target = _dense(config, source.name, kind, seed, layer, n, source.n, limit, message_bits), kind
         connections.append(connection)
         if kind == READOUT:
-            groups.append(CubaLIF(READOUT, n_classes, v_threshold=inf))
+            threshold = config.readout_threshold or inf
+            groups.append(CubaLIF(READOUT, n_classes, tau_mem=config.readout_tau or None, v_threshold=threshold))
             break
         n = connection.shape[0]
         groups.append(
@@ -66,7 +67,9 @@ def build_network(
             limit = RECURRENT_GAIN * config.threshold / sqrt(n)
             stream = RECURRENT_STREAM + layer
             connections.append(_dense(config, target, target, seed, stream, n, n, limit, message_bits))
-    return Network(tuple(groups), tuple(connections), (Probe(READOUT, "v"),), config.dt, name)
+    fires = config.readout_threshold > 0
+    probes = (Probe(READOUT), Probe(READOUT, "v")) if fires else (Probe(READOUT, "v"),)
+    return Network(tuple(groups), tuple(connections), probes, config.dt, name)
 
 
 def _dense(

@@ -10,8 +10,13 @@ import numpy.typing as npt
 from neurosim.codes import (
     CREDIT_SHIFT,
     FACTOR_GAUSSIAN,
+    FIT_COUNT,
+    FIT_FIRST,
+    FIT_LIKELIHOOD,
+    FIT_TRACE,
     FITNESS_SIZE,
     FORM_RESPONSE,
+    IMBALANCE,
     NEURON_RESIDUAL,
     NOISE_EXP,
     PERTURBED,
@@ -34,6 +39,8 @@ RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
 AVERAGE_TYPICAL = 1 << 11  # a typical vote in an average of 16 bits, so that one 16 times as large still fits
+TRACE_DISTANCE = 256  # the untrained readout's mean distance from a target trace, after its shift
+IMBALANCE_TYPICAL = 256  # positive less negative voltages of the start, after their shift
 FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
 
 
@@ -59,14 +66,37 @@ def initial_scales(plan: LearnPlan) -> Scales:
     return Scales(group, shifts, temperature=8, fitness_shift=0)
 
 
-def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
-    """Set the temperature so that the untrained readouts spread over about three octaves."""
+def calibrate_temperature(
+    scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int, kind: int = FIT_LIKELIHOOD
+) -> Scales:
+    """Set the temperature so that the untrained readouts spread over about three octaves.
+
+    For fitness "trace" so that their mean distance from the target is about 256 after the shift.
+
+    Parameters
+    ----------
+    n_samples : int
+        Answers that `statistics` are of: samples, times windows where each has an answer.
+    kind : int
+        FIT_*.
+    """
+    wanted = TRACE_DISTANCE if kind == FIT_TRACE else SPREAD_OCTAVES_256
     spread = int(statistics[STAT_TOTALS, SPREAD]) // n_samples
-    return scales._replace(temperature=max(0, floor_log2_ratio(spread, SPREAD_OCTAVES_256)))
+    return scales._replace(temperature=max(0, floor_log2_ratio(spread, wanted)))
+
+
+def calibrate_balance(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
+    """Set the shift that brings the imbalance of positive and negative voltages to about 256."""
+    size = int(statistics[STAT_TOTALS, IMBALANCE]) // n_samples
+    return scales._replace(balance_shift=max(0, floor_log2_ratio(size, IMBALANCE_TYPICAL)))
 
 
 def calibrate_noise(
-    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int,
+    scales: Scales,
+    plan: LearnPlan,
+    arrays: ProgramArrays,
+    statistics: npt.NDArray[np.int64],
+    perturbation_256: int,
     readout_256: int,
 ) -> Scales:
     """Set each group's noise exponent so that a step with drive moves it by the wanted part of its threshold.
@@ -84,7 +114,7 @@ def calibrate_noise(
         if plan.factor == FACTOR_GAUSSIAN:  # the noise is drive times post factor; elsewhere that is a sign
             drive <<= SIGMA_BITS
         wanted = int(plan.group[g, SIZE]) * perturbation_256 >> 8
-        if g == plan.readout:
+        if g == plan.readout and plan.goal.kind not in (FIT_COUNT, FIT_FIRST):
             wanted = readout_256 << scales.temperature
         # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest
         group[g, NOISE_EXP] = floor_log2_ratio(wanted * 362 >> 8, drive)
@@ -95,6 +125,15 @@ def calibrate_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs
     """Set the shift that brings a typical fitness difference to about 16."""
     size = int(statistics[STAT_TOTALS, FITNESS_SIZE]) // n_pairs
     return scales._replace(fitness_shift=max(0, floor_log2_ratio(size, FITNESS_TYPICAL)))
+
+
+def follow_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs: int) -> Scales:
+    """Set the fitness shift anew as differences shrink or grow, and the step shifts against it.
+
+    A vote of the same difference moves a weight as far as before; only how finely differences are told apart changes.
+    """
+    new = calibrate_fitness(scales, statistics, n_pairs)
+    return new._replace(step_shift=scales.step_shift - (new.fitness_shift - scales.fitness_shift))
 
 
 def quantize_response(

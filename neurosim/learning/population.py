@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.aims import Aims, FitnessFunction, ask, check_labels, check_targets
 from neurosim.backend import LearningBackend, check_features, check_threads, check_values, get_backend
 from neurosim.codes import (
     CONV_FIRST,
     FACTOR_FULL,
     FIRST_FACTOR,
+    FIT_USER,
     FORM_RESPONSE,
     KIND,
     KIND_BIAS,
@@ -28,16 +30,23 @@ from neurosim.codes import (
     NEURON_GROUP,
     NEURON_KIND,
     NEURON_RESIDUAL,
+    PASS_LOOK,
+    PASS_VOTE,
+    PASS_WHOLE,
     START,
+    STAT_DRIVE,
+    STAT_DRIVE_STEPS,
     STOP,
     TARGET,
     UPDATE_SIGNIFICANCE,
     WEIGHT_BITS,
+    WINDOWS_ONE,
 )
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import BackendError, DataError
+from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT, lost_weight_bits
+from neurosim.goals import Goal
 from neurosim.layerplan import lay_lanes
 from neurosim.learning.calibrate import RESPONSE_BITS
 from neurosim.learning.scratch import LearnModels, Terms, make_learn_scratch, make_terms, make_update_work
@@ -58,8 +67,8 @@ class Outcome(NamedTuple):
 
     votes: npt.NDArray[np.int64]  # (n_learned,) sum over samples and pairs; (0,) where they were applied at once
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
-    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
-    statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
+    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run, or (B, R) where windows have answers
+    statistics: npt.NDArray[np.int64]  # (5, max(G, N_TOTALS)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
     row_squares: npt.NDArray[np.int64] | None = None  # see `Squares`; None where votes were applied at once
     column_squares: npt.NDArray[np.int64] | None = None
@@ -73,6 +82,15 @@ class Outcome(NamedTuple):
             return None
         return Squares(self.row_squares, self.column_squares, self.n_terms, self.neuron_squares)
 
+
+class Extra(NamedTuple):
+    """What a learner gets beside labels."""
+
+    targets: npt.NDArray[np.int32] = np.zeros((0, 0, 0), np.int32)  # (n_samples, n_steps, C) for fitness "trace"
+    fitness: FitnessFunction | None = None  # for fitness "function"
+
+
+NO_EXTRA = Extra()
 
 
 class Memory(NamedTuple):
@@ -161,11 +179,14 @@ class Learner(Protocol):
 class SimulatorLearner:
     """Learning on the compiled kernels; threads take blocks of samples, then blocks of rows of weights."""
 
+    any_goal = True  # every kind of fitness
+
     def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events = program, plan, events
-        self.labels = np.ascontiguousarray(labels, np.int64)
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        extra: Extra = NO_EXTRA,
+    ) -> None:  # fmt: skip
+        self.program, self.plan, self.events, self.extra = program, plan, events, extra
+        self.labels = np.ascontiguousarray(labels.reshape(len(labels), -1), np.int64)
         self.chip = copy_chip(program, plan)
         self.arrays, links = self.chip.arrays, self.chip.links
         self.lanes = lay_lanes(program)
@@ -231,7 +252,7 @@ class SimulatorLearner:
         """Run generations; see `Learner.learn`."""
         one_by_one = self.plan.update == UPDATE_SIGNIFICANCE or self.plan.n_learned > self.plan.n_weights
         one_by_one = one_by_one or self.chip.links is not None  # whose weights are brought into their formats in between
-        if WAITS and not one_by_one:
+        if WAITS and not one_by_one and self.extra.fitness is None:
             return self._run(EVALUATE | UPDATE, full, memory, ids, scales, keys, steps)
         found = []
         for g, step in enumerate(steps):  # threads cannot wait for each other: one phase at a time
@@ -286,15 +307,32 @@ class SimulatorLearner:
         self, phases: int, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales,
         keys: Sequence[int], steps: Sequence[Step], chance: Chance | None = None,
     ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
-        """Run generations, or a phase of one, on all threads."""
+        """Run generations, or a phase of one, on all threads; in two passes where a function of the user's comes between."""
+        check_batch(ids.ravel(), memory.response, self.plan, self.program, self.events)
+        ids, goal = np.ascontiguousarray(ids, np.int64), self.plan.goal
+        n_samples, function = ids.shape[1], self.extra.fitness
+        nothing = np.zeros((n_samples, 1, 1, 1, 1), np.int64)
+        aims = Aims(self.labels, self.extra.targets, nothing, np.zeros((n_samples, 0), np.int64))
+        if function is None or phases != EVALUATE:
+            return self._pass(PASS_WHOLE, aims, phases, full, memory, ids, scales, keys, steps, chance)
+        shape = (n_samples, 1 + 2 * self.plan.n_pairs, 3, goal.n_windows, self.plan.n_classes)
+        aims = aims._replace(seen=np.zeros(shape, np.int64))
+        ((looked, _),) = self._pass(PASS_LOOK, aims, phases, full, memory, ids, scales, keys, steps)
+        aims = aims._replace(given=ask(function, aims.seen, ids[0]))
+        ((voted, updated),) = self._pass(PASS_VOTE, aims, phases, full, memory, ids, scales, keys, steps)
+        return [(joined(looked, voted), updated)]
+
+    def _pass(
+        self, number: int, aims: Aims, phases: int, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64],
+        scales: Scales, keys: Sequence[int], steps: Sequence[Step], chance: Chance | None = None,
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations once."""
         from neurosim.kernels.generations import run_generations
 
-        check_batch(ids.ravel(), memory.response, self.plan, self.program, self.events)
         n_threads, (n_generations, n_samples), table = len(self.work), ids.shape, log_tables()
-        ids = np.ascontiguousarray(ids, np.int64)
         if self.terms.n_samples != n_samples:
             self.terms = make_terms(self.plan, self.lanes, n_samples)
-        predictions = np.zeros(ids.shape, np.int64)
+        predictions = np.zeros((*ids.shape, self.plan.goal.n_windows), np.int64)
         shape = (N_STATISTICS, max(len(self.program.group_names), N_TOTALS))
         statistics = np.zeros((n_generations, n_threads, *shape), np.int64)
         counts = np.zeros((n_generations, n_threads, len(self.program.rows), N_COUNTERS), np.int64)
@@ -302,20 +340,22 @@ class SimulatorLearner:
         arrived = np.zeros(1, np.int64)
         sizes = np.array([step.size for step in steps], np.int64)
         pair_keys, rounding_keys = np.array(keys, np.uint64), np.array([step.key for step in steps], np.uint64)
-        step, chance, links = steps[0], chance or no_chance(), self.chip.links
+        step, known, links = steps[0], chance or no_chance(), self.chip.links
 
-        def block(number: int) -> None:
+        def block(thread: int) -> None:
             run_generations(
-                number, n_threads, phases, arrived, self.arrays, self.lanes, self.scratch[number], self.work[number],
+                thread, n_threads, phases, number, aims, arrived, self.arrays, self.lanes, self.scratch[thread], self.work[thread],
                 self.plan, scales, memory.response, memory.accumulated, self.measured, memory.leak, RESPONSE_BITS, ids,
-                self.labels, self.events.start, self.events.neuron, self.events.n_steps, pair_keys, table.exp2,
+                self.events.start, self.events.neuron, self.events.n_steps, pair_keys, table.exp2,
                 table.log2, normal_table(), self.terms.pre, self.terms.post, self.votes, full, sizes, step.shift,
-                rounding_keys, step.power, step.memory, step.age, chance, step.average, *self.update_work[number], predictions, statistics,
-                saturated, written, counts, links, self.models[number], None if links is None else self.shared,
+                rounding_keys, step.power, step.memory, step.age, known, step.average, *self.update_work[thread], predictions, statistics,
+                saturated, written, counts, links, self.models[thread], None if links is None else self.shared,
             )  # fmt: skip
 
         self._in_threads(block)
         measured = functools.reduce(np.add, list(self.measured)) if phases == EVALUATE else np.zeros(0, np.int64)
+        if self.plan.goal.windows == WINDOWS_ONE:
+            predictions = predictions[:, :, 0]
         statistics, counts, written = (part.sum(axis=1) for part in (statistics, counts, written))
         return [
             (
@@ -383,7 +423,12 @@ class SimulatorLearner:
         limit = np.iinfo(np.int32)
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
-        terms, n_weights, chance, neurons = make_terms(self.plan, self.lanes, 0), self.plan.n_weights, no_chance(), self._no_votes()
+        terms, n_weights, chance, neurons = (
+            make_terms(self.plan, self.lanes, 0),
+            self.plan.n_weights,
+            no_chance(),
+            self._no_votes(),
+        )
         if squares is not None:
             columns = np.zeros(self.lanes.n, np.int64)
             for first, row in zip(self.lanes.first, self.arrays.group, strict=True):
@@ -472,8 +517,19 @@ class TwinUpdates(ABC):
         check_squares(self.plan, squares)
         power = step.power if len(step.power) else None
         new = update_weights(
-            self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key, power, step.memory, step.age, step.z,
-            step.average, squares, self.program,
+            self.plan,
+            full.astype(np.int64),
+            votes,
+            step.size,
+            step.shift,
+            step.key,
+            power,
+            step.memory,
+            step.age,
+            step.z,
+            step.average,
+            squares,
+            self.program,
         )
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
         places = [*(len(self.program.group_names) + self.plan.connections), *self.plan.neuron[:-1, NEURON_GROUP]]
@@ -518,10 +574,13 @@ class TwinUpdates(ABC):
 class ReferenceLearner(TwinUpdates):
     """Learning on the numpy twins."""
 
+    any_goal = True
+
     def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events, self.labels = program, plan, events, labels
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        extra: Extra = NO_EXTRA,
+    ) -> None:  # fmt: skip
+        self.program, self.plan, self.events, self.labels, self.extra = program, plan, events, labels, extra
         self.inputs = events.to_values()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
         self.neurons: dict[str, LIF] = {}
@@ -533,10 +592,17 @@ class ReferenceLearner(TwinUpdates):
         from neurosim.reference.learn import Learner as Twin
 
         check_batch(ids, response, self.plan, self.program, self.events)
+        targets = self.extra.targets if len(self.extra.targets) else None
+        given, looked = None, None
+        if self.extra.fitness is not None:
+            first = Twin(self.program, self.plan, scales, self.weights, self.neurons)
+            given = ask(self.extra.fitness, first.look(ids, self.inputs, key), ids)
+            looked = Outcome(first.votes, first.measured, ids, first.statistics, first.chip.counts)
         twin = Twin(self.program, self.plan, scales, self.weights, self.neurons)
-        found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key)
+        found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key, targets, given)
         rows, columns, n_terms, neurons = found.squares
-        return Outcome(*found[:-1], rows, columns, neurons, n_terms)
+        outcome = Outcome(*found[:-1], rows, columns, neurons, n_terms)
+        return outcome if looked is None else joined(looked, outcome)
 
     def show(self, events: Events) -> None:
         """Take other input spikes; see `Learner.show`."""
@@ -548,8 +614,9 @@ class ReferenceLearner(TwinUpdates):
 
 
 def open_learner(
-    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-) -> Learner:
+    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.ArrayLike, threads: int, *,
+    targets: npt.ArrayLike | None = None, fitness: FitnessFunction | None = None,
+) -> Learner:  # fmt: skip
     """Load a program for learning on a backend.
 
     Parameters
@@ -560,10 +627,14 @@ def open_learner(
         The program, and the learning rule laid out over it.
     events : Events
         Training samples.
-    labels : (n_samples,) integers
-        0..n_classes - 1.
+    labels : (n_samples,) or (n_samples, R) integers
+        0..n_classes - 1, one for each window where the plan's goal has windows; see `neurosim.aims.check_labels`.
     threads : int
         Does not change any result.
+    targets : (n_samples, n_steps, C) integers, optional
+        What the readout's voltages should be, for fitness "trace".
+    fitness : callable, optional
+        For fitness "function": see `neurosim.aims.FitnessFunction`.
 
     Raises
     ------
@@ -583,18 +654,36 @@ def open_learner(
         )
     events = check_events(events, program.network.n_inputs)
     check_values(program.network, events)
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):
-        raise DataError(
-            f"labels: {labels.dtype} of shape {labels.shape}; give one integer for each of {events.n_samples} samples"
-        )
-    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= plan.n_classes):
-        worst = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
-        raise DataError(
-            f"labels: {worst} is outside 0..{plan.n_classes - 1}, the readout's neurons; use those as labels"
+    goal = plan.goal
+    checked = check_labels(labels, events.n_samples, goal, plan.n_classes)
+    extra = Extra(check_targets(targets, events.n_samples, plan.n_steps, goal, plan.n_classes), fitness)
+    if (goal.kind == FIT_USER) != (fitness is not None):
+        raise ConfigError(
+            "rule: fitness 'function' and a function belong together; give fitness= a function and set rule.fitness to 'function', "
+            "or neither"
         )
     learner = getattr(import_module(module), name)
-    return cast(Learner, learner(program, plan, events, labels.astype(np.int64), check_threads(threads)))
+    if goal == Goal():
+        return cast(Learner, learner(program, plan, events, checked.ravel(), check_threads(threads)))
+    if not getattr(learner, "any_goal", False):
+        raise FeatureError(
+            f"backend {backend!r}: learns from the likelihood of one label a sample only; leave rule.fitness, rule.rate_cost and "
+            "rule.balance_cost at their defaults, or use the backend 'simulator'"
+        )
+    shaped = checked.ravel() if goal.windows == WINDOWS_ONE else checked
+    return cast(Learner, learner(program, plan, events, shaped, check_threads(threads), extra))
+
+
+def joined(looked: Outcome, voted: Outcome) -> Outcome:
+    """Return the outcome of a generation of two passes; what the second does again is not counted again."""
+    statistics = voted.statistics.copy()
+    for row in (STAT_DRIVE, STAT_DRIVE_STEPS):
+        statistics[row] = looked.statistics[row]
+    assert looked.counts is not None and voted.counts is not None
+    counts = looked.counts.copy()
+    for column in (COLUMN["votes"], COLUMN["reward_broadcasts"]):
+        counts[:, column] += voted.counts[:, column]
+    return voted._replace(statistics=statistics, counts=counts)
 
 
 def check_batch(

@@ -60,8 +60,12 @@ class LearnScratch(NamedTuple):
     drawn: npt.NDArray[np.int8]  # the same, spread
     credit: npt.NDArray[np.int32]  # (R, L)
     measured: npt.NDArray[np.int64]  # (R, C, N)
-    classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
-    z: npt.NDArray[np.int64]  # (C,)
+    classes: npt.NDArray[np.int64]  # (2, C) POWERS, ERROR
+    z: npt.NDArray[np.int64]  # (W, C) the answer of a run, by window
+    plus: npt.NDArray[np.int64]  # (W, C) that of the plus of a pair
+    errors: npt.NDArray[np.int64]  # (W, C) of the unperturbed run
+    voltage: npt.NDArray[np.int32]  # (T * L,) after every step, or nothing
+    imbalance: npt.NDArray[np.int64]  # (1,) sum of positive less negative voltages
     total: npt.NDArray[np.int32]  # (largest group,) sums before their exponent
 
 
@@ -138,8 +142,12 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         drawn=np.zeros(padded, np.int8),
         credit=np.zeros((rank, lanes.n), np.int32),
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
-        classes=np.zeros((3, plan.n_classes), np.int64),
-        z=np.zeros(plan.n_classes, np.int64),
+        classes=np.zeros((2, plan.n_classes), np.int64),
+        z=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
+        plus=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
+        errors=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
+        voltage=_aligned(steps * lanes.n if plan.goal.voltages else 0),
+        imbalance=np.zeros(1, np.int64),
         total=np.zeros(largest, np.int32),
     )
 
