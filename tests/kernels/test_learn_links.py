@@ -9,12 +9,13 @@ import pytest
 from random_learning import LINK_NETWORKS, MODEL_GROUPS, link_case
 from random_networks import LearningCase
 
-from neurosim.codes import KIND, KIND_ROWS, PERTURBED, STAT_DRIVE_STEPS, STAT_SPIKES
+from neurosim.codes import FIRST_FACTOR, KIND, KIND_ROWS, PERTURBED, STAT_DRIVE_STEPS, STAT_SPIKES
 from neurosim.compile_network import compile
 from neurosim.errors import ConfigError
+from neurosim.goals import Wanted
 from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learnplan import initial_weights, make_plan
-from neurosim.network import Dense, Network
+from neurosim.network import Conv, Dense, Network
 from neurosim.reference.learn import links_of
 
 KEY = 0x1234_5678_9ABC_DEF0
@@ -171,3 +172,65 @@ def test_second_ports_cannot_learn() -> None:
     with pytest.raises(ConfigError, match="learning perturbs port 'a_real_in' of 'a', not 'a_imag_in'"):
         make_plan(compile(replace(network, connections=tuple(changed)), "unlimited"), "out", form="scalar", factor="trace",
                   rank=1, n_pairs=1, n_steps=4, error_bits=7, residual_bits=8)  # fmt: skip
+
+
+def generations(case: LearningCase, backend: str, threads: int, momentum: int) -> list[np.ndarray]:
+    """Three generations at once, with row steps or momentum: all that they change and report."""
+    plan = case.plan._replace(momentum=momentum)
+    learner = open_learner(backend, case.program, plan, case.events, case.labels, threads)
+    full = initial_weights(case.program, plan)
+    learner.load(full)
+    memory = Memory(np.zeros(case.response.shape, np.int64), np.zeros_like(case.response), 2)
+    power = np.zeros(0 if momentum else int(plan.plastic[-1, FIRST_FACTOR]), np.int64)
+    average = np.zeros(plan.n_learned if momentum else 0, np.int16)
+    shift = np.ones(len(plan.connections), np.int64)
+    steps = [Step(300 - g, shift, 77 + g, power, 3, g + 1, 0, average) for g in range(3)]
+    ids = np.stack([np.roll(case.ids, g) for g in range(3)])
+    found = learner.learn(full, memory, ids, case.scales, [7, 8, 9], steps)
+    learner.close()
+    assert np.count_nonzero(full != initial_weights(case.program, plan))
+    assert average.any() if momentum else power.any()
+    reports = [(o.predictions, o.statistics, o.counts, u.counts, np.array(u.n_saturated)) for o, u in found]
+    return [full, power, average, memory.accumulated, memory.response, *(part for report in reports for part in report)]
+
+
+@pytest.mark.parametrize("name", ["sparse", "conv", "conv in circles", "values"])
+@pytest.mark.parametrize("momentum", [0, 3])
+def test_row_steps_and_momentum_equal_twin(name: str, momentum: int) -> None:
+    case = link_case(name, "response", "trace", 2, seed=3)
+    expected = generations(case, "reference", 1, momentum)
+    for threads in (1, 3):
+        for found, part in zip(generations(case, "simulator", threads, momentum), expected, strict=True):
+            np.testing.assert_array_equal(found, part)
+
+
+def test_rows_of_one_source_or_of_a_kernel_are_measured_for_themselves() -> None:
+    """Sources without synapses have no power; a kernel's is its first source's."""
+    for name in ("sparse", "conv"):
+        case = link_case(name, "response", "trace", 2, seed=3)
+        power, sizes = generations(case, "simulator", 1, 0)[1], np.diff(case.plan.row_start)
+        assert not power[sizes == 0].any() and power[sizes > 0].any()
+        for c, connection in enumerate(case.program.network.connections[i] for i in case.plan.connections):
+            first, last = case.plan.plastic[c : c + 2, FIRST_FACTOR]
+            if isinstance(connection, Conv):
+                assert sizes[first] == np.size(connection.weights) and not sizes[first + 1 : last].any()
+            elif isinstance(connection, Dense):
+                assert (sizes[first:last] == connection.shape[0]).all()
+            else:
+                np.testing.assert_array_equal(sizes[first:last], np.diff(connection.as_sparse().start))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "words"),
+    [
+        ("sparse", {"update": "significance"}, "update 'significance' needs dense connections"),
+        ("conv", {"update": "significance"}, "update 'significance' needs dense connections"),
+        ("values", {"biases": True}, "biases learn in plain LIF neurons"),
+        ("delays", {"thresholds": True}, "thresholds learn in plain LIF neurons"),
+        ("conv", {"wanted": Wanted(rate_cost=1.0)}, "the answer is the readout's last voltage"),
+    ],
+)
+def test_what_is_not_known_of_such_networks_is_refused(name: str, setting: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_plan(link_case(name).program, "out", form="scalar", factor="trace", rank=1, n_pairs=1, n_steps=4, error_bits=7,
+                  residual_bits=8, **setting)  # fmt: skip
