@@ -15,7 +15,7 @@ from neurosim.aims import FitnessFunction, window_labels
 from neurosim.answers import Answer
 from neurosim.backend import RunResult, get_backend
 from neurosim.compile_network import compile as compile_network
-from neurosim.config import TrainConfig, assignments
+from neurosim.config import TrainConfig, as_stream, assignments
 from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
@@ -91,6 +91,7 @@ def train_model(
     KeyboardInterrupt
         After an interrupt: the generation is finished and a checkpoint written first.
     """
+    config = as_stream(config) if config.mode == "stream" else config
     task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
     program, notes = prepare_program(config, task)
     if config.batch > len(task.train_labels):
