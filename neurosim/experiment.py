@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurosim.backend import RunResult, get_backend
+from neurosim.chipcost import ChipCost, cost_of
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, assignments
 from neurosim.counters import OpCounts
@@ -42,6 +43,7 @@ class TrainingStart(NamedTuple):
     program: Program
     task: Task
     n_generations: int
+    cost: ChipCost  # what a chip would need to learn so
 
 
 def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[QuantNote, ...]]:
@@ -87,20 +89,12 @@ def train_model(
     """
     task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
     program, notes = prepare_program(config, task)
-    if config.batch > len(task.train_labels):
-        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
-    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
-    load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
-    with Trainer(
-        program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),
-        n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
-        copies=task.copies,
-    ) as trainer:  # fmt: skip
+    with open_trainer(config, program, task, threads) as trainer:
         run = TrainRun(config, folder, task, trainer, threads)
         if resume:
             run.restore()
         if on_start is not None:
-            on_start(TrainingStart(config, program, task, n_generations))
+            on_start(TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer)))
         run.train(on_progress)
         final = run.trained_program()
         model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
@@ -114,6 +108,33 @@ def train_model(
     save_plots(metrics, folder.plots)
     write_report(metrics, folder.report_path)
     return metrics
+
+
+def open_trainer(config: TrainConfig, program: Program, task: Task, threads: int = 2) -> Trainer:
+    """Return a trainer of the program with the settings of a configuration."""
+    if config.batch > len(task.train_labels):
+        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
+    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
+    load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
+    return Trainer(
+        program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),
+        n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
+        copies=task.copies,
+    )  # fmt: skip
+
+
+def plan_training(config: TrainConfig, threads: int = 1) -> TrainingStart:
+    """Return what is known of a training before it runs: network, chip, and what learning would need of the chip.
+
+    Examples
+    --------
+    >>> plan_training(TrainConfig(chip="unlimited")).cost.verdict[:3]
+    'yes'
+    """
+    task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
+    program, _ = prepare_program(config, task)
+    with open_trainer(config, program, task, threads) as trainer:
+        return TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer))
 
 
 def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:

@@ -54,6 +54,8 @@ def train(
                                           "and stop.")] = False,
     backend: Annotated[str | None, typer.Option(help="What it learns on, if not what the configuration says; see: "
                                                 "neurosim backends.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train nothing; show the network, and what learning would "
+                                          "need of the chip.")] = False,
     seed: Seed = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a network on the chip and write model, metrics, plots and report into a folder."""
@@ -65,10 +67,10 @@ def train(
         print(example_toml(), end="")
         return
     if resume is not None:
-        if assignments or out is not None or force or seed is not None or backend is not None:
+        if assignments or out is not None or force or seed is not None or backend is not None or dry_run:
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
-                "leave out --set, --seed, --backend, --out and --force"
+                "leave out --set, --seed, --backend, --out, --force and --dry-run"
             )
         from neurosim.experiment import checkpoint_config
 
@@ -84,8 +86,38 @@ def train(
     config = _with_options(override(config, assignments or ()), seed, None)
     config = config if backend is None else replace(config, backend=backend)
     _check_names(config)
+    if dry_run:
+        _show_plan(config, as_json)
+        return
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _show_plan(config: TrainConfig, as_json: bool) -> None:
+    """Show what is known before training: data, network, chip, and what learning would need of the chip."""
+    from neurosim import report
+    from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
+    from neurosim.errors import ConfigError
+    from neurosim.experiment import plan_training
+    from neurosim.tasks import EPISODE_TASKS
+
+    if config.task in EPISODE_TASKS:
+        raise ConfigError(f"--dry-run: task {config.task!r} is played and has no samples to plan for; train it")
+    start = plan_training(config)
+    metrics = {"chip_cost": start.cost.to_dict()}
+    if as_json:
+        write_json(metrics | {"config": config.to_dict(), "generations": start.n_generations})
+        return
+    console = make_console()
+    _show_start(console, start)
+    for table in report.chip_cost_tables(metrics)[1:]:
+        show_table(console, table)
+    needs = report.chip_needs_table(metrics)
+    show_table(console, needs._replace(columns=needs.columns[:-1], rows=tuple(row[:-1] for row in needs.rows)))
+    show_lines(console, [f"limit of {row[0]}: {row[-1]}" for row in needs.rows])
+    show_heading(console, "Would it learn on the chip?")
+    show_lines(console, report.chip_cost_lines(metrics))
+    show_lines(console, [f"not modelled: {text}" for text in start.cost.to_dict()["not_modelled"]])
 
 
 def _with_options(config: TrainConfig, seed: int | None, epochs: int | None) -> TrainConfig:
