@@ -79,6 +79,13 @@ class Generation(NamedTuple):
     saturated: float  # share of the plastic weights that met the end of their range
 
 
+class Stuck(NamedTuple):
+    """Weights that no write reaches."""
+
+    where: npt.NDArray[np.int64]  # indices of weights that learn
+    full: npt.NDArray[np.int32]  # what they hold, with residual bits
+
+
 class Trainer:
     """A program learning a classification task on a backend.
 
@@ -101,12 +108,14 @@ class Trainer:
         Does not change any result.
     copies : function of int to Events, optional
         The training samples as an epoch sees them, by the epoch's number; `events` are those of epoch 0.
+    stuck : Stuck, optional
+        Synapses that are broken: they are put back after each update.
     """
 
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.NDArray[np.int64], *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
-        copies: Callable[[int], Events] | None = None,
+        copies: Callable[[int], Events] | None = None, stuck: Stuck | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
@@ -117,7 +126,7 @@ class Trainer:
         )  # fmt: skip
         check_votes(self.plan, batch)
         self.learner = open_learner(backend, program, self.plan, events, labels, threads)
-        self.copies, self._shown = copies, 0
+        self.copies, self._shown, self.stuck = copies, 0, stuck
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
@@ -162,6 +171,9 @@ class Trainer:
             self.full, self._samples(g * self.batch), self.response, self.scales,
             stream_key(self.seed, STREAM_PAIRS, g), step,
         )  # fmt: skip
+        if self.stuck is not None:
+            self.full[self.stuck.where] = self.stuck.full
+            self.learner.load(self.full)
         self._accumulate(outcome)
         update_counts, n_saturated = updated
         if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
