@@ -33,6 +33,7 @@ from neurosim.trainrun import Progress as Progress
 from neurosim.trainrun import TrainRun
 from neurosim.trainrun import checkpoint_config as checkpoint_config
 from neurosim.trainrun import predictions as class_predictions
+from neurosim.transfer import starting_network
 from neurosim.version import VERSION
 
 
@@ -47,8 +48,12 @@ class TrainingStart(NamedTuple):
 
 
 def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[QuantNote, ...]]:
-    """Describe the network of a configuration, quantise it, and map it onto its chip."""
-    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, f"{task.name}-{config.seed}")
+    """Describe the network of a configuration, or take that of its `start`, quantise it, and map it onto its chip."""
+    name = f"{task.name}-{config.seed}"
+    if config.start:
+        started, scales = starting_network(config, task.n_inputs, task.n_classes, name)
+        return dataclasses.replace(compile_network(started, config.chip), scales=scales), ()
+    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, name)
     quantized = quantize(network)
     program = compile_network(quantized.network, config.chip)
     return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes

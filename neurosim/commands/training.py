@@ -50,6 +50,8 @@ def train(
                                                 "is the same to the byte.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds an earlier run; its results "
                                         "are removed.")] = False,
+    start: Annotated[Path | None, typer.Option("--from", metavar="MODEL", help="Begin with the network and weights of a model "
+                                               "file or run folder instead of random weights.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a configuration file with every key, "
                                           "and stop.")] = False,
     backend: Annotated[str | None, typer.Option(help="What it learns on, if not what the configuration says; see: "
@@ -67,10 +69,10 @@ def train(
         print(example_toml(), end="")
         return
     if resume is not None:
-        if assignments or out is not None or force or seed is not None or backend is not None or dry_run:
+        if assignments or out is not None or force or seed is not None or backend is not None or dry_run or start is not None:
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
-                "leave out --set, --seed, --backend, --out, --force and --dry-run"
+                "leave out --set, --seed, --backend, --out, --from, --force and --dry-run"
             )
         from neurosim.experiment import checkpoint_config
 
@@ -83,6 +85,7 @@ def train(
         from neurosim.tasks import task_settings
 
         config = override(replace(TrainConfig(), task=what), task_settings(what))
+    config = config if start is None else _started(config, start)
     config = _with_options(override(config, assignments or ()), seed, None)
     config = config if backend is None else replace(config, backend=backend)
     _check_names(config)
@@ -91,6 +94,16 @@ def train(
         return
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _started(config: TrainConfig, path: Path) -> TrainConfig:
+    """Return the configuration with a model to start from, and with that model's network."""
+    from neurosim.commands.inputs import load
+    from neurosim.commands.options import model_file
+    from neurosim.transfer import model_network
+
+    network = replace(model_network(load(path), f"--from {path}"), n_steps=config.network.n_steps)
+    return replace(config, start=model_file(path).as_posix(), network=network)
 
 
 def _show_plan(config: TrainConfig, as_json: bool) -> None:
