@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from benchmarks.measure import Cell, Options, Table, run_python
 from benchmarks.time_population import Problem, demo_problem, large_problem
-from neurosim.codes import FIRST_FACTOR
+from neurosim.codes import FIRST_FACTOR, SOURCE, TARGET
+from neurosim.layerplan import WORD, lay_lanes
 from neurosim.learning.build import READOUT
-from neurosim.learning.population import make_learn_scratch
+from neurosim.learning.scratch import make_learn_scratch, make_terms
 from neurosim.learnplan import initial_weights, make_plan
 
 #: Ends every measured program. Linux keeps the peak of this process alone in VmHWM; ru_maxrss begins with its parent's.
@@ -120,14 +121,15 @@ def _learner(options: Options) -> Table:
         for row in learner_rows(problem, rank)
     ]
     columns = (
-        "network", "rank", "layer", "weights (m n)", "bytes of weights", "bytes of votes, per thread",
+        "network", "rank", "layer", "weights (m n)", "bytes of weights", "bytes of votes, per sample",
         "bytes of perturbation, per thread", "r (m + n)", "bytes per r (m + n)",
     )  # fmt: skip
     note = (
         "From the arrays that the learner allocates. Weights: the chip's int8 and, in 32 bits, with their residual "
-        "bits; votes in 32 bits. Perturbation: pre and post factors, traces, near flags, local votes and the measured "
-        "response (one column per class), which grow with r (m + n); no m x n noise matrix is ever stored, whatever "
-        "the number of pairs."
+        "bits. Votes: the factors before and after the synapses that they are made of, kept for the samples of a "
+        "generation. Perturbation: pre and post factors, traces, near flags, local votes and the measured response (one "
+        "column per class). Both grow with r (m + n), m rounded up to 64; neither noise nor votes are ever stored as a "
+        "matrix of m x n, whatever the number of pairs."
     )
     return Table("Memory of the learner", columns, rows, note)
 
@@ -139,27 +141,28 @@ def learner_rows(problem: Problem, rank: int) -> list[list[Cell]]:
         program, READOUT, form="response", factor="trace", rank=rank, n_pairs=1, n_steps=problem.n_steps, error_bits=7,
         residual_bits=8,
     )  # fmt: skip
-    work, full = make_learn_scratch(program, plan), initial_weights(program, plan)
+    lanes, full = lay_lanes(program), initial_weights(program, plan)
+    work, terms = make_learn_scratch(program, plan, lanes), make_terms(plan, lanes, 1)
     rows: list[list[Cell]] = []
     for c, index in enumerate(plan.connections):
         connection = program.network.connections[index]
         m, n = connection.shape
         source, target = (
-            slice(start, start + size)
-            for start, size in (
-                (program.network.offsets[connection.source], n),
-                (program.network.offsets[connection.target], m),
-            )
+            slice(int(lanes.first[group]), int(lanes.first[group]) + -(-size // WORD) * WORD)
+            for group, size in zip(program.arrays.conn[index, [SOURCE, TARGET]], (n, m), strict=True)
         )
+        words = slice(target.start // WORD, target.stop // WORD)
+        neurons = slice(program.network.offsets[connection.target], program.network.offsets[connection.target] + m)
         factors = slice(int(plan.plastic[c, FIRST_FACTOR]), int(plan.plastic[c + 1, FIRST_FACTOR]))
         pre: list[npt.NDArray[Any]] = [work.factor_b[:, factors], work.trace[:, source]]
-        post: list[npt.NDArray[Any]] = [work.factor_a[:, target], work.near[:, target], work.credit[:, target]]
-        post.append(work.measured[:, :, target])
+        post: list[npt.NDArray[Any]] = [work.factor_a[:, target], work.signs64[:, words], work.credit[:, target]]
+        post += [work.near[:, words], work.close8[:, target], work.measured[:, :, neurons]]
+        votes: list[npt.NDArray[Any]] = [terms.pre[:, :, factors], terms.post[:, :, target]]
         weights = full[plan.votes_of(c)]
-        n_bytes = sum(part.nbytes for part in pre + post)
+        n_bytes, n_bytes_votes = sum(part.nbytes for part in pre + post), sum(part.nbytes for part in votes)
         n_bytes_weights = weights.nbytes + weights.size * np.dtype(np.int8).itemsize
         rows.append([
             problem.name, rank, connection.name, weights.size, n_bytes_weights,
-            work.votes[plan.votes_of(c)].nbytes, n_bytes, rank * (m + n), n_bytes / (rank * (m + n)),
+            n_bytes_votes, n_bytes, rank * (m + n), n_bytes / (rank * (m + n)),
         ])  # fmt: skip
     return rows

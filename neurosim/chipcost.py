@@ -20,7 +20,7 @@ from neurosim.codes import (
 )
 from neurosim.counters import COLUMN, OpCounts
 from neurosim.learning.calibrate import RESPONSE_BITS
-from neurosim.learning.trainer import Trainer
+from neurosim.learning.trainer import Trainer, largest_vote
 from neurosim.learnplan import LearnPlan
 from neurosim.mapping.demand import RESIDUAL_BITS, axon_memory, synapse_bits
 from neurosim.network import Dense
@@ -284,8 +284,8 @@ def _needs(program: Program, plan: LearnPlan, state: tuple[Part, ...], messages:
     needs.append(_need("state of a presynaptic neuron", of, bits, "bits", chip, "pre_traces", "trace_bits"))
     of, bits = _most([(part.of, part.bits) for part in state if part.owner == "neuron"])
     needs.append(_need("state of a neuron", of, bits, "bits", chip, "post_traces", "trace_bits"))
-    of, bits = _vote(program, plan)
-    needs.append(_need("vote of a sample", of, bits, "bits", chip, "learning_accumulator_bits"))
+    bits = largest_vote(plan).bit_length() + 1
+    needs.append(_need("vote of a sample", "one synapse", bits, "bits", chip, "learning_accumulator_bits"))
     if messages:
         widest = max(messages, key=lambda message: message.bits)
         needs.append(_need("value of a message", f"{widest.what} to {widest.group}", widest.bits, "bits", chip, "message_bits"))
@@ -336,16 +336,4 @@ def _fullest_core(program: Program, plan: LearnPlan, beside: dict[str, int]) -> 
             change = axon_memory(here, needed, program.chip) - axon_memory(here, counted, program.chip)
             bits += connection.shape[1] * int(change)
         found.append((f"core {core.core}", bits))
-    return max(found, key=lambda item: item[1])
-
-
-def _vote(program: Program, plan: LearnPlan) -> tuple[str, int]:
-    """Return the connection with the largest product of spike count and local vote, and its bits with the sign."""
-    found = []
-    for index in plan.connections:
-        connection = program.network.connections[index]
-        readout = connection.target == program.group_names[plan.readout]
-        largest = (1 << (local_vote_bits(plan, readout) - 1)) - 1
-        steps = -(-plan.n_steps // plan.rank) if plan.factor == FACTOR_TRACE else 1
-        found.append((connection.name, (largest * steps * plan.rank).bit_length() + 1))
     return max(found, key=lambda item: item[1])

@@ -46,6 +46,15 @@ class NetworkConfig:
     threshold: float = with_key(
         1.0, Key("Firing threshold, in units of the weights before quantising.", 0, 1e6, positive=True)
     )
+    gain: float = with_key(
+        1.28,
+        Key(
+            "Initial weights are uniform within gain * threshold / sqrt(inputs); larger where few inputs fire.",
+            0,
+            100.0,
+            positive=True,
+        ),
+    )
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
     dt: float = with_key(
         1e-3,
@@ -82,7 +91,8 @@ class RuleConfig:
         1, Key("Form response: only one of so many samples has pairs; the others use what is known.", 1, 65536)
     )
     skip: float = with_key(
-        1.0, Key("No pairs for samples whose label already has a higher probability than this; 1: for all.", 1 / 1024, 1.0)
+        1.0,
+        Key("No pairs for samples whose label already has a higher probability than this; 1: for all.", 1 / 1024, 1.0),
     )
     one_group: bool = with_key(False, Key("A pair perturbs one group of neurons, the next pair the next one."))
     gate: bool = with_key(
@@ -93,9 +103,7 @@ class RuleConfig:
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
     step: float = with_key(
         0.5,
-        Key(
-            "Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0
-        ),
+        Key("Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0),
     )
     row_step: bool = with_key(
         True,

@@ -42,7 +42,9 @@ def lay_lanes(program: Program) -> Lanes:
     sizes = arrays.group[:, STOP] - arrays.group[:, START]
     widths = -(-sizes // WORD) * WORD
     first = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
-    lanes = {name: np.zeros(int(first[-1]), np.int32) for name in ("keep_u", "keep_v", "threshold", "half", "bias", "valid")}
+    lanes = {
+        name: np.zeros(int(first[-1]), np.int32) for name in ("keep_u", "keep_v", "threshold", "half", "bias", "valid")
+    }
     lanes["threshold"][:] = lanes["half"][:] = np.iinfo(np.int32).max
     for g, row in enumerate(arrays.group):
         here = slice(int(first[g]), int(first[g] + sizes[g]))
@@ -54,7 +56,8 @@ def lay_lanes(program: Program) -> Lanes:
     later = np.zeros(len(arrays.group), np.int64)
     for connection in arrays.conn:
         later[connection[TARGET]] |= arrays.group[connection[SOURCE], MODEL] != MODEL_INPUT
-    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=(arrays.group[:, KEEP_U] != 0).astype(np.int64), **lanes)
+    filtered = (arrays.group[:, KEEP_U] != 0).astype(np.int64)
+    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=filtered, **lanes)
 
 
 def _order(arrays: ProgramArrays) -> npt.NDArray[np.int64]:

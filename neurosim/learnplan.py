@@ -94,12 +94,15 @@ def make_plan(
     if factor.startswith("full") and rank != 1:
         raise ConfigError(f"rule: rank {rank} with factor {factor!r}, whose draws have full rank already; set rank 1")
     if form != "response" and pair_every != 1:
-        raise ConfigError(f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing")
+        raise ConfigError(
+            f"rule: pair_every {pair_every} needs form 'response'; without a pair form {form!r} learns nothing"
+        )
     if form == "response" and factor != "trace":
         raise ConfigError(f"rule: form 'response' needs factor 'trace', found {factor!r}; or choose form 'scalar'")
     for name, value, low, high in (
-        ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("pair_every", pair_every, 1, 1 << 16), ("n_steps", n_steps, 1, 1 << 15),
-        ("error_bits", error_bits, 2, 12), ("skip", skip, -(1 << 12), 0), ("residual_bits", residual_bits, 0, 16),
+        ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("pair_every", pair_every, 1, 1 << 16),
+        ("n_steps", n_steps, 1, 1 << 15), ("error_bits", error_bits, 2, 12), ("skip", skip, -(1 << 12), 0),
+        ("residual_bits", residual_bits, 0, 16),
     ):  # fmt: skip
         if not low <= value <= high:
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 N_ENTRIES = 256
-COINS = 1024  # tosses whose heads, less half of them, have a standard deviation of 16
+SIGMA_BITS = 4  # a standard deviation of 16
+COINS = 4 << 2 * SIGMA_BITS  # tosses whose heads, less half of them, have it: half the square root of their number
 
 
 @cache
@@ -17,8 +18,8 @@ def normal_table() -> npt.NDArray[np.int8]:
     """Return 256 quantiles of a normal law of standard deviation 16, ascending and antisymmetric, (256,) int8.
 
     Entry i is the quantile at (i + 1/2) / 256 of heads less 512 in 1,024 tosses of a coin, by whole-number binomials.
-    A byte of a hash picks an entry; the largest is 46. (EGGROLL's integer form takes round(16 N(0, 1)), arXiv:2511.16652,
-    appendix G.)
+    A byte of a hash picks an entry; the largest is 46. (EGGROLL's integer form takes round(16 N(0, 1)),
+    arXiv:2511.16652, appendix G.)
     """
     upper: list[int] = []
     heads, below = 0, 1  # sequences with at most so many heads

@@ -61,7 +61,10 @@ class EpisodeTask(NamedTuple):
 
 
 LIMIT = Option(0, 0, 10_000_000, "learn from the first so many samples only; 0: all")
-POOL = Option(1, 1, 34, "join squares of so many pixels a side into one input; 1, 2, 17 or 34")
+SPLIT = Option(1, 1, 5, "which recordings are tested with")
+POOL = Option(2, 1, 34, "join squares of so many pixels a side into one input; 1, 2, 17 or 34")
+PHASES = Option(3, 1, 64, "parts of the time with inputs of their own; 3: one for each saccade")
+LEAST = Option(2, 1, 255, "events in a square and a step that make its input fire")
 
 #: Every task by name.
 TASKS: dict[str, TaskEntry] = {
@@ -71,19 +74,22 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "mnist": TaskEntry(
         "neurosim.data.mnist:mnist_task", "handwritten digits, 28 x 28 pixels, 60,000 and 10,000",
-        ("augment=false", "network.n_steps=8", "epochs=4"), {"limit": LIMIT},
+        ("network.n_steps=8", "epochs=20", "rule.perturbation=1.0"), {"limit": LIMIT},
     ),
     "nmnist": TaskEntry(
         "neurosim.data.nmnist:nmnist_task", "digits seen by an event camera, 34 x 34 x 2",
-        ("network.n_steps=12", "rule.step=0.0625"),
-        {"split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL},
+        ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "rule.step=0.125", "epochs=6"),
+        {
+            "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST,
+            "copies": Option(20, 1, 1000, "how often each recording is there, warped but for the first"),
+        },
     ),
     "nmnist-saccades": TaskEntry(
         "neurosim.data.saccades:saccades_task", "MNIST seen by a simulated event camera, tested on real recordings",
-        ("augment=false", "network.n_steps=12", "rule.step=0.0625", "epochs=4"),
+        ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "rule.step=0.25", "epochs=3"),
         {
-            "split": Option(1, 1, 5, "which recordings are tested with"), "pool": POOL, "limit": LIMIT,
-            "share": Option(10, 0, 90, "percent of the training samples that are recordings, repeated as needed"),
+            "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST, "limit": LIMIT,
+            "copies": Option(20, 0, 1000, "how often each recording is there, warped but for the first"),
         },
     ),
     "fsdd": TaskEntry(
@@ -184,7 +190,7 @@ def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = N
     entry = TASKS[base]
     if augment is None:
         augment = "augment=false" not in entry.settings
-    fewest = {"limit": 1, "share": 0}.items() if test_only else ()
+    fewest = {"limit": 1, "copies": 0}.items() if test_only else ()
     loaded = values | {key: value for key, value in fewest if key in values}
     task: Task = pkgutil.resolve_name(entry.loader)(n_steps, augment, loaded)
     given = [f"{key}={value}" for key, value in values.items() if value != entry.options[key].default]

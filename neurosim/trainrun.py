@@ -57,8 +57,10 @@ class TrainRun:
         before, start = self.seconds, time.monotonic()
         with deferred_interrupt() as interrupted:
             while trainer.generation < trainer.n_generations:
-                shown = trainer.step()
-                self._smooth(shown)
+                g = trainer.generation
+                stops = [(g // each + 1) * each for each in (every, config.evaluate_every, config.checkpoint_every)]
+                for shown in trainer.advance(min(stops) - g):
+                    self._smooth(shown)
                 self.seconds = before + time.monotonic() - start
                 last = trainer.generation == trainer.n_generations
                 measured = trainer.generation % config.evaluate_every == 0 or last

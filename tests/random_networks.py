@@ -108,7 +108,27 @@ RULES = [
     ("scalar", "trace", 2),
     ("scalar", "random", 1),
     ("scalar", "random", 2),
+    ("scalar", "gaussian", 1),
+    ("scalar", "gaussian", 2),
+    ("scalar", "full", 1),
+    ("scalar", "full-gaussian", 1),
 ]
+#: What else a plan can say, each with a rule that may say so.
+VARIANTS: list[tuple[str, str, int, dict[str, int | bool]]] = [
+    ("response", "trace", 2, {"pair_every": 2}),
+    ("response", "trace", 1, {"one_group": True}),
+    ("response", "trace", 2, {"one_group": True, "pair_every": 3}),
+    ("scalar", "trace", 2, {"gate": True}),
+    ("scalar", "trace", 1, {"one_group": True}),
+    ("scalar", "random", 1, {"gate": True}),
+    ("scalar", "random", 2, {"gate": True, "one_group": True}),
+    ("scalar", "gaussian", 2, {"gate": True}),
+    ("scalar", "gaussian", 1, {"one_group": True}),
+    ("scalar", "full", 1, {"gate": True}),
+    ("scalar", "full-gaussian", 1, {"gate": True, "one_group": True}),
+]
+#: Exponents of the noise by factor, so that perturbations change who fires whatever the size of the draws.
+NOISE_EXPONENT = {"trace": 6, "random": 8, "gaussian": 0, "full": 8, "full-gaussian": 4}
 
 
 def learning_network(layout: str, seed: int, bits: int = 8) -> Network:
@@ -146,16 +166,19 @@ def learning_case(
     n_steps: int = 8,
     bits: int = 8,
     seed: int = 1,
+    pair_every: int = 1,
+    one_group: bool = False,
+    gate: bool = False,
 ) -> LearningCase:
     """Return a case whose perturbations change who fires; samples repeat and are out of order in `ids`."""
     rng = np.random.default_rng(seed)
     program = compile(learning_network(layout, seed, bits), "unlimited")
     plan = make_plan(
         program, "out", form=form, factor=factor, rank=rank, n_pairs=n_pairs, n_steps=n_steps, error_bits=7,
-        residual_bits=8,
+        residual_bits=8, pair_every=pair_every, one_group=one_group, gate=gate,
     )  # fmt: skip
     group = np.zeros((len(program.group_names), 3), np.int64)
-    group[:, 0] = rng.integers(6, 9, len(group)) + 2 * (factor == "random")
+    group[:, 0] = rng.integers(0, 3, len(group)) + NOISE_EXPONENT[factor]
     group[:, 2] = rng.integers(1, 4, len(group))
     scales = Scales(group, np.full(len(plan.connections), 4, np.int64), temperature=6, fitness_shift=1)
     events = random_events(seed, n_samples, n_steps - 2, program.network.n_inputs, rate=0.3)

@@ -56,12 +56,25 @@ def test_weights_start_in_the_middle_of_their_step(bits: int, residual_bits: int
     assert np.unique(full & ((1 << residual_bits) - 1)).tolist() == [(1 << residual_bits) // 2]
 
 
+def test_variants_are_written_into_the_plan() -> None:
+    plain, varied = plan_of("one hidden"), plan_of("one hidden", one_group=True, gate=True)
+    assert (plain.pair_every, plain.one_group, plain.gate) == (1, 0, 0)
+    assert (varied.one_group, varied.gate) == (1, 1)
+    assert plan_of("one hidden", form="response", pair_every=7).pair_every == 7
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({"form": "adam"}, "unknown form 'adam'; choose one of response, scalar"),
-        ({"factor": "none"}, "unknown factor 'none'; choose one of trace, random"),
+        ({"factor": "none"}, "unknown factor 'none'; choose one of trace, random, gaussian, full, full-gaussian"),
         ({"form": "response", "factor": "random"}, "form 'response' needs factor 'trace', found 'random'"),
+        ({"form": "response", "factor": "full"}, "form 'response' needs factor 'trace', found 'full'"),
+        ({"factor": "full", "rank": 2}, "rank 2 with factor 'full', whose draws have full rank already; set rank 1"),
+        ({"factor": "full-gaussian", "rank": 3}, "rank 3 with factor 'full-gaussian', whose draws have full rank"),
+        ({"pair_every": 2}, "pair_every 2 needs form 'response'; without a pair form 'scalar' learns nothing"),
+        ({"form": "response", "pair_every": 0}, "pair_every 0 is outside 1..65536"),
+        ({"form": "response", "pair_every": 65537}, "pair_every 65537 is outside 1..65536"),
         ({"rank": 0}, "rank 0 is outside 1..64"),
         ({"rank": 65}, "rank 65 is outside 1..64"),
         ({"n_pairs": 0}, "pairs 0 is outside 1..4096"),

@@ -103,8 +103,11 @@ def test_a_task_that_is_played_has_settings_and_no_samples(name: str) -> None:
 
 
 def test_names_hold_the_options_that_are_not_the_default() -> None:
-    assert parse_task("nmnist:pool=2,split=3") == ("nmnist", {"split": 3, "pool": 2})
-    assert load_task("nmnist:pool=2,split=3").name == "nmnist:split=3,pool=2"
+    assert parse_task("nmnist:least=1,split=3") == (
+        "nmnist",
+        {"split": 3, "pool": 2, "phases": 3, "least": 1, "copies": 20},
+    )
+    assert load_task("nmnist:least=1,split=3").name == "nmnist:split=3,least=1"
     assert load_task("nmnist:split=1").name == "nmnist"
 
 
@@ -132,10 +135,12 @@ def test_unknown_task_names_the_closest() -> None:
     ("name", "words"),
     [
         ("digits:split=2", "task 'digits': unknown option 'split'; options are none"),
-        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool"),
+        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool, phases, least, copies"),
         ("nmnist:split=6", r"split '6' is not a whole number in 1\.\.5 \(which recordings.*write nmnist:split=1"),
         ("nmnist:split", "split '' is not a whole number"),
         ("nmnist:split=-1", "split '-1' is not a whole number"),
+        ("nmnist:phases=10", r"10 phases do not fit 9 steps; set phases to 1\.\.9, or more steps"),
+        ("nmnist:least=0", "least '0' is not a whole number in 1"),
         ("nmnist:pool=3", "pool 3 does not divide the 34 pixels of a side; choose 1, 2, 17 or 34"),
     ],
 )

@@ -55,12 +55,12 @@ def event_bytes(events: list[tuple[int, int, int, int]]) -> bytes:
 
 
 def write_nmnist(folder: Path) -> None:
-    """Write recordings of ten events each, in the place that belongs to the digit."""
+    """Write recordings of ten pairs of events each, in the place that belongs to the digit."""
     (folder / "events").mkdir(parents=True)
     lines = ["file,label"]
     for i in range(N_RECORDINGS):
         digit = i % 10
-        events = [(3 * digit + k % 3, i % 34, k % 2, 30_000 * k) for k in range(10)]
+        events = [(3 * digit + k % 3, i % 34, k % 2, 30_000 * k + late) for k in range(10) for late in (0, 1)]
         (folder / f"events/{i + 1:05d}.bin").write_bytes(event_bytes(events))
         lines.append(f"events/{i + 1:05d}.bin,{digit}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")

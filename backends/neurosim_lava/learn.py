@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_features, needed_features
+from neurosim.errors import FeatureError
 from neurosim.events import Events
 from neurosim.learning.population import Outcome, TwinUpdates, check_batch
-from neurosim.learnplan import LearnPlan, Scales
+from neurosim.learnplan import FACTORS, LearnPlan, Scales
 from neurosim.network import LIF
 from neurosim.program import Program
 from neurosim_lava import place
@@ -22,6 +23,28 @@ from neurosim_lava.wire import Arrays, Header
 FEATURES = frozenset({"lif", "dense", "sparse", "recurrent", "probe_state"})
 
 
+#: The factors that members draw or trace.
+KNOWN_FACTORS = ("trace", "random")
+
+
+def check_rule(plan: LearnPlan) -> None:
+    """Refuse variants of the rule that members on Lava do not know.
+
+    Raises
+    ------
+    FeatureError
+        If the plan has another factor, leaves samples without pairs, or perturbs one group at a time.
+    """
+    factor = next(name for name, code in FACTORS.items() if code == plan.factor)
+    for known, found, limit in (
+        (factor in KNOWN_FACTORS, f"factor {factor!r}", f"choose {' or '.join(KNOWN_FACTORS)}"),
+        (plan.pair_every == 1, f"pair_every {plan.pair_every}", "set it to 1"),
+        (not plan.one_group, "one_group", "turn it off"),
+    ):
+        if not known:
+            raise FeatureError(f"rule: backend 'lava' does not learn with {found}; {limit}, or use backend 'simulator'")
+
+
 class LavaLearner(TwinUpdates):
     """A program being trained on Lava; see `neurosim.learning.population.Learner`.
 
@@ -31,6 +54,11 @@ class LavaLearner(TwinUpdates):
         As in `neurosim.learning.population.open_learner`; `threads` changes nothing.
     patience : float
         Factor on all time limits.
+
+    Raises
+    ------
+    FeatureError
+        If the program needs what Lava's neurons have not, or the rule is one that `check_rule` refuses.
     """
 
     def __init__(
@@ -38,6 +66,7 @@ class LavaLearner(TwinUpdates):
         patience: float = 1.0,
     ) -> None:  # fmt: skip
         check_features("lava, learning", FEATURES, needed_features(program))
+        check_rule(plan)
         self.program, self.plan, self.events, self.labels = program, plan, events, labels
         self._inputs = events.to_dense()
         self._patience = patience

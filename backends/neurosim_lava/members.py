@@ -56,6 +56,7 @@ class Members(Learner):
         plan = self.plan
         runs = events.take(np.repeat(ids, self.n_runs))
         header, arrays = translate.request(network.with_probes(()), runs, plan.n_steps)
+        self._choose_groups(0)  # the same for every pair (`learn.check_rule`)
         pair_keys = [[fold(fold(key, i), pair) for pair in range(plan.n_pairs)] for i in range(len(ids))]
         post = np.array([[self._post_factors(k) for k in keys] for keys in pair_keys], np.int8)
         index = {group.name: i for i, group in enumerate(self.groups)}

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.data.augment import DIRECTIONS
+from neurosim.data.augment_events import warp_events
 from neurosim.data.collect import EventCollector
+from neurosim.data.event_code import SIDE, EventCode
 from neurosim.data.folder import DataSet, find_data, read_bytes
 from neurosim.data.split import disjoint_tests
 from neurosim.data.task import Task
 from neurosim.errors import DataError
 from neurosim.events import Events
 
-SIDE = 34  # pixels
 N_CLASSES = 10
-N_STEPS = 12
+N_STEPS = 9
+BLOCK = 32  # recordings encoded together
+NUMBER_BITS = 16  # of a recording's name; above it stands the number of its copy
 EVENT_BYTES = 5
 DURATION_US = 315_000  # three saccades of 105 ms; what comes later joins the last step
 N_TEST = 100  # recordings of each split, where there is no official test set
@@ -94,43 +97,48 @@ def parse_events(content: bytes, where: str, strict: bool = True) -> Recording:
     return Recording(x[good], y[good], (raw[:, 2] >> 7)[good], time[good], n_malformed)
 
 
-def input_of(recording: Recording, pool: int = 1) -> npt.NDArray[np.int64]:
-    """Return the input of each event: ``polarity * side**2 + y * side + x`` with the pixels of `pool`-sided squares."""
-    side = SIDE // pool
-    return (recording.polarity * side + recording.y // pool) * side + recording.x // pool
-
-
-def bin_recording(recording: Recording, n_steps: int, pool: int = 1) -> npt.NDArray[np.int64]:
-    """Count events, (n_steps, 2 * side * side); an event at time t is in step ``t * n_steps // 315000``, or in the last."""
-    n_inputs = n_pooled(pool)
+def count_events(recording: Recording, n_steps: int) -> npt.NDArray[np.int64]:
+    """Count events, (n_steps, 2, 34 * 34); an event at time t is in step ``t * n_steps // 315000``, or in the last."""
     step = np.minimum(recording.time * n_steps // DURATION_US, n_steps - 1)
-    cells = np.bincount(step * n_inputs + input_of(recording, pool), minlength=n_steps * n_inputs)
-    return cells.reshape(n_steps, n_inputs).astype(np.int64)
+    cell = ((step * 2 + recording.polarity) * SIDE + recording.y) * SIDE + recording.x
+    counted = np.bincount(cell, minlength=n_steps * 2 * SIDE * SIDE)
+    return counted.reshape(n_steps, 2, SIDE * SIDE).astype(np.int64)
 
 
-def n_pooled(pool: int) -> int:
-    """Return the number of inputs: two polarities of the joined pixels."""
-    if SIDE % pool:
-        raise DataError(f"nmnist: pool {pool} does not divide the {SIDE} pixels of a side; choose 1, 2, 17 or 34")
-    return 2 * (SIDE // pool) ** 2
-
-
-def bin_recordings(recordings: Iterable[Recording], n_steps: int, pool: int = 1) -> Events:
-    """Make binary events of recordings: an input fires in a step if it has at least one event in it."""
-    collected = EventCollector(n_steps, n_pooled(pool))
-    add_recordings(collected, recordings, pool)
+def encode_recordings(recordings: Iterable[Recording], code: EventCode) -> Events:
+    """Make input spikes of recordings."""
+    collected = EventCollector(code.n_steps, code.n_inputs)
+    add_recordings(collected, recordings, code)
     return collected.events()
 
 
-def add_recordings(collected: EventCollector, recordings: Iterable[Recording], pool: int) -> None:
-    """Add recordings as `bin_recordings` does."""
-    for recording in recordings:
-        collected.add(bin_recording(recording, collected.n_steps, pool)[None] > 0)
+def add_recordings(collected: EventCollector, recordings: Iterable[Recording], code: EventCode) -> None:
+    """Add recordings as `encode_recordings` does."""
+    stream = iter(recordings)
+    while block := list(islice(stream, BLOCK)):
+        collected.add(code.spikes(np.array([count_events(recording, code.n_steps) for recording in block])))
 
 
-def moved(recording: Recording, rows: int, columns: int) -> Recording:
-    """Return a recording moved by whole pixels; events that leave the field are gone."""
-    x, y = recording.x + columns, recording.y + rows
+def warped_copies(recordings: list[Recording], numbers: npt.NDArray[np.int64], n_copies: int) -> Iterator[Recording]:
+    """Yield the recordings, then `n_copies` - 1 times all of them, each time through warps of their own.
+
+    Parameters
+    ----------
+    recordings : list of Recording
+    numbers : (n,) int64
+        Names of the recordings, 0..65535; the same recording has the same copies in every split.
+    n_copies : int
+        1..1000, the recordings themselves among them.
+    """
+    yield from recordings
+    for copy in range(1, n_copies):
+        for recording, number in zip(recordings, numbers.tolist(), strict=True):
+            yield warped(recording, (copy << NUMBER_BITS) + number)
+
+
+def warped(recording: Recording, number: int) -> Recording:
+    """Return a recording through the warp of that number; events that leave the field are gone."""
+    x, y = warp_events(recording.x, recording.y, number, SIDE)
     inside = (x >= 0) & (x < SIDE) & (y >= 0) & (y < SIDE)
     return Recording(x[inside], y[inside], recording.polarity[inside], recording.time[inside])
 
@@ -197,32 +205,30 @@ def read_recordings(files: list[Path]) -> list[Recording]:
 
 
 def nmnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
-    """Return the recordings as binary events in `n_steps` steps (12); of 900 recordings, 100 are for testing.
+    """Return the recordings as binary events in `n_steps` steps (9); of 900 recordings, 100 are for testing.
 
-    With `augment` the training recordings are followed by four copies, moved by one pixel each. Options: "split" 1..5,
-    which share no test recording; "pool".
+    With `augment` the training recordings are followed by warped copies. Options: "split" 1..5, which share no test
+    recording; "pool", "phases", "least" as in `EventCode`; "copies": how often each recording is there, the first time as it is.
     """
-    steps, pool = N_STEPS if n_steps is None else n_steps, options["pool"]
-    n_inputs = n_pooled(pool)
+    code = EventCode(
+        N_STEPS if n_steps is None else n_steps, options["pool"], options["phases"], options["least"]
+    ).checked()
     listing = list_recordings(find_data(NMNIST))
     train, test = listing.split(options["split"])
     recordings = read_recordings([listing.files[i] for i in train])
     test_recordings = read_recordings([listing.files[i] for i in test])
-    train_labels, more = listing.labels[train], ""
-    if augment:
-        recordings += [moved(recording, *direction) for direction in DIRECTIONS for recording in recordings]
-        train_labels = np.tile(train_labels, 1 + len(DIRECTIONS))
-        more = "; training recordings also moved by one pixel in four directions"
+    n_copies = options["copies"] if augment else 1
+    more = f"; each training recording {n_copies} times, warped but for the first" if n_copies > 1 else ""
     return Task(
         name="nmnist",
-        train_events=bin_recordings(recordings, steps, pool),
-        train_labels=train_labels,
-        test_events=bin_recordings(test_recordings, steps, pool),
+        train_events=encode_recordings(warped_copies(recordings, train, n_copies), code),
+        train_labels=np.tile(listing.labels[train], n_copies),
+        test_events=encode_recordings(test_recordings, code),
         test_labels=listing.labels[test],
         n_classes=N_CLASSES,
-        n_inputs=n_inputs,
-        n_steps_input=steps,
-        description=f"digits recorded by an event camera in three saccades, {n_inputs} inputs, {steps} steps{more}",
+        n_inputs=code.n_inputs,
+        n_steps_input=code.n_steps,
+        description=f"digits recorded by an event camera in three saccades, {code.n_inputs} inputs, {code.n_steps} steps{more}",
         source=SOURCE,
         licence=LICENCE,
         attribution=ATTRIBUTION,

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.data import nmnist
-from neurosim.data.augment import DIRECTIONS, shift
-from neurosim.data.camera import SIDE, Camera, record
+from neurosim.data.camera import Camera, record
 from neurosim.data.collect import EventCollector
+from neurosim.data.event_code import EventCode
 from neurosim.data.folder import find_data
 from neurosim.data.mnist import ATTRIBUTION as MNIST_ATTRIBUTION
 from neurosim.data.mnist import MNIST, load_mnist
@@ -83,7 +83,7 @@ def compare_with_recordings(split: int | None = None, camera: Camera = CAMERA) -
     n_bins = 21  # of 15 ms; 7 in each saccade
     simulated = record(images, camera, n_bins).astype(np.float64)
     recordings = nmnist.read_recordings([listing.files[i] for i in chosen])
-    recorded = np.array([nmnist.bin_recording(r, n_bins) for r in recordings], np.float64).reshape(simulated.shape)
+    recorded = np.array([nmnist.count_events(r, n_bins) for r in recordings], np.float64)
     both = np.array([simulated, recorded])
     totals = both.sum(axis=(2, 3, 4)).mean(axis=1)
     return Comparison(
@@ -102,23 +102,17 @@ def _mean_correlation(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) ->
     return float(np.mean((a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))))
 
 
-def pool_counts(counts: npt.NDArray[np.uint8], pool: int) -> npt.NDArray[np.bool_]:
-    """Return which inputs fire, (n, n_steps, n_inputs), from the events of each pixel, (n, n_steps, 2, 34 * 34)."""
-    n, n_steps = counts.shape[:2]
-    side = SIDE // pool
-    squares = counts.reshape(n, n_steps, 2, side, pool, side, pool)
-    return np.asarray(squares.any(axis=(4, 6)).reshape(n, n_steps, 2 * side * side))
-
-
 def saccades_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
     """Return simulated recordings of MNIST with real ones among them, tested with real recordings as `nmnist` is.
 
-    Learns from the MNIST images 1,000 and up, as `CAMERA` sees them, and from the training recordings of the split,
-    repeated so that they are about "share" percent of all. With `augment` the images are followed by four copies, moved by one pixel
-    each. Options: "split", "pool" as of `nmnist`; "limit": only so many images; "share": 0 leaves the recordings out.
+    Learns from the MNIST images 1,000 and up, as `CAMERA` sees them, and from the training recordings of the split; with `augment`
+    these are followed by warped copies as in `nmnist`. Options: "split", "pool", "phases", "least", "copies" as there, but that 0
+    copies leave the recordings out; "limit": only so many images.
     """
-    steps, pool, share = nmnist.N_STEPS if n_steps is None else n_steps, options["pool"], options["share"]
-    collected = EventCollector(steps, nmnist.n_pooled(pool))
+    code = EventCode(
+        nmnist.N_STEPS if n_steps is None else n_steps, options["pool"], options["phases"], options["least"]
+    ).checked()
+    n_copies = options["copies"] if augment else min(1, options["copies"])
     images, labels = load_mnist("train", find_data(MNIST))
     last = FIRST_IMAGE + options["limit"] if options["limit"] else len(images)
     images, labels = images[FIRST_IMAGE:last], labels[FIRST_IMAGE:last]
@@ -126,29 +120,24 @@ def saccades_task(n_steps: int | None, augment: bool, options: Mapping[str, int]
         raise DataError(f"task 'nmnist-saccades': MNIST has no images from number {FIRST_IMAGE} on; get the full set")
     listing = nmnist.list_recordings(find_data(nmnist.NMNIST))
     train, test = listing.split(options["split"])
-    moves = ((0, 0), *DIRECTIONS) if augment else ((0, 0),)
-    for move in moves:
-        for first in range(0, len(images), BLOCK):
-            counts = record(shift(images[first : first + BLOCK], *move), CAMERA, steps)
-            collected.add(pool_counts(counts, pool))
-    n_simulated = collected.n_samples
-    copies = max(1, round(n_simulated * share / ((100 - share) * len(train)))) if share else 0
-    if copies:
+    collected = EventCollector(code.n_steps, code.n_inputs)
+    for first in range(0, len(images), BLOCK):
+        collected.add(code.spikes(record(images[first : first + BLOCK], CAMERA, code.n_steps)))
+    if n_copies:
         recordings = nmnist.read_recordings([listing.files[i] for i in train])
-        for _ in range(copies):
-            nmnist.add_recordings(collected, recordings, pool)
+        nmnist.add_recordings(collected, nmnist.warped_copies(recordings, train, n_copies), code)
     test_recordings = nmnist.read_recordings([listing.files[i] for i in test])
     return Task(
         name="nmnist-saccades",
         train_events=collected.events(),
-        train_labels=np.concatenate([np.tile(labels, len(moves)), np.tile(listing.labels[train], copies)]),
-        test_events=nmnist.bin_recordings(test_recordings, steps, pool),
+        train_labels=np.concatenate([labels, np.tile(listing.labels[train], n_copies)]),
+        test_events=nmnist.encode_recordings(test_recordings, code),
         test_labels=listing.labels[test],
         n_classes=nmnist.N_CLASSES,
-        n_inputs=nmnist.n_pooled(pool),
-        n_steps_input=steps,
-        description=f"{n_simulated:,} simulated recordings of MNIST images, {len(train)} real ones {copies} times; tested with "
-        f"real ones, {steps} steps",
+        n_inputs=code.n_inputs,
+        n_steps_input=code.n_steps,
+        description=f"{len(labels):,} simulated recordings of MNIST images, {len(train)} real ones {n_copies} times; tested with "
+        f"real ones, {code.n_steps} steps",
         source=f"MNIST, idx files; {nmnist.SOURCE}",
         licence=nmnist.LICENCE,
         attribution=f"{MNIST_ATTRIBUTION} {nmnist.ATTRIBUTION}",

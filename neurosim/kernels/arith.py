@@ -35,3 +35,12 @@ def copy_into(target, source):
     """Copy element by element; an assignment of whole arrays would allocate, which kernels cannot."""
     for k in range(len(source)):
         target[k] = source[k]
+
+
+@jit
+def largest_size(values):
+    """Return the largest magnitude; that of ``-2**31`` has no place in 32 bits."""
+    low, high = np.int32(0), np.int32(0)
+    for k in range(len(values)):
+        low, high = min(low, values[k]), max(high, values[k])
+    return max(np.int64(high), -np.int64(low))

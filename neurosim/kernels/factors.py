@@ -31,7 +31,7 @@ BYTES = 8
 
 @jit
 def draw_normal(key, table, values):
-    """Write integers of normal shape to ``values`` (n,) int8: the table's entry at byte ``i % 8`` of word ``i // 8``."""
+    """Write integers of normal shape to ``values`` (n,) int8: the entry at byte ``i % 8`` of word ``i // 8``."""
     n = len(values)
     for word in range((n + BYTES - 1) // BYTES):
         r = bits(key, word)
@@ -144,14 +144,15 @@ def draw_rows(p, w, plan, c, key, normal, fired):
 
 @jit
 def share_drive(p, x, w, plan):
-    """Sum the pre factors of the input spikes of each step, which both members share."""
+    """Sum the pre factors of the input spikes of each step; both members share them, with traces all pairs."""
     w.drive[:] = 0
     w.full_base[:] = 0
     n_lanes = len(x.valid)
     for c in range(len(plan.plastic) - 1):
         connection = plan.plastic[c, CONNECTION]
         source, group = p.conn[connection, SOURCE], p.conn[connection, TARGET]
-        if p.group[source, MODEL] != MODEL_INPUT or not w.active[group]:
+        perturbed = plan.group[group, PERTURBED] if plan.factor == FACTOR_TRACE else w.active[group]
+        if p.group[source, MODEL] != MODEL_INPUT or not perturbed:
             continue
         lane, n_pre = x.first[source], p.group[source, STOP] - p.group[source, START]
         n_post = p.group[group, STOP] - p.group[group, START]
@@ -159,7 +160,8 @@ def share_drive(p, x, w, plan):
             listed, n_spikes = w.spikes[t - 1, lane : lane + n_pre], w.n_spikes[t - 1, source]
             if plan.factor >= FACTOR_FULL:
                 here = t * n_lanes + x.first[group]
-                add_rows8(w.full, plan.plastic[c, FIRST_VOTE], n_post, listed, n_spikes, 0, 0, w.full_base[here : here + n_post])
+                base = w.full_base[here : here + n_post]
+                add_rows8(w.full, plan.plastic[c, FIRST_VOTE], n_post, listed, n_spikes, 0, 0, base)
                 continue
             first_rank = window(t, plan) if plan.factor == FACTOR_TRACE else 0
             last_rank = first_rank + 1 if plan.factor == FACTOR_TRACE else plan.rank

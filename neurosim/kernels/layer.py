@@ -35,8 +35,8 @@ SMALL = 1 << 20  # states below need no range checks, and their products with a 
 QUIET, SIGNS, LANES = range(3)  # no noise; amplitude x sign; a value for each neuron
 
 
-def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
-                     threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
+def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u,
+                     keep_v, threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
     """Run sixteen times `n_vectors` neurons, from lane `first` on, through all steps, from rest.
 
     Parameters
@@ -103,7 +103,9 @@ def _scale_small(b: Any, x: Any, keep: Any) -> Any:
     return b.sub(b.xor(b.lshr(b.mul(magnitude, keep), filled(x.type, 12)), sign), sign)
 
 
-def _small_step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any) -> tuple[list[Any], list[Any]]:
+def _small_step(
+    b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any
+) -> tuple[list[Any], list[Any]]:
     """As `_step` where no register can leave its range."""
     keep_u, keep_v, threshold, half, bias = setting
     current = b.shl(acc, filled(INTS, INPUT_SHIFT))
@@ -140,8 +142,8 @@ def _step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v:
 
 
 def _write(mode: int) -> Any:
-    def write(b: Any, small: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any, sign: Any,
-              sign_row: Any, noise: Any, keep_u: Any, keep_v: Any, threshold: Any, half: Any, bias: Any, fired: Any,
+    def write(b: Any, small: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any,
+              sign: Any, sign_row: Any, noise: Any, keep_u: Any, keep_v: Any, threshold: Any, half: Any, bias: Any, fired: Any,
               near: Any, last_v: Any, counted: Any) -> None:  # fmt: skip
         settings = (keep_u, keep_v, threshold, half, bias)
         stop = b.add(first, b.mul(n_vectors, LONG(WIDTH)))
@@ -235,10 +237,10 @@ def _typed(mode: int) -> Any:
     arrays = [types.int32, types.int32, types.uint16, types.int64, *(6 * [types.int32]), types.uint16, types.uint16,
               types.int32, types.int64]  # fmt: skip
 
-    def typed(typing, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted):  # fmt: skip
-        given = [small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold, half,
-                 bias, fired, near, last_v, counted]  # fmt: skip
+    def typed(typing, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
+              threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
+        given = [small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
+                 threshold, half, bias, fired, near, last_v, counted]  # fmt: skip
         return call(name, types.void, numbers + arrays, given, _write(mode))
 
     return intrinsic(typed)

@@ -39,7 +39,7 @@ from neurosim.counters import (
     SATURATION_V,
     SYNAPTIC_OPERATIONS,
 )
-from neurosim.kernels.arith import copy_into, shift_signed
+from neurosim.kernels.arith import copy_into, largest_size, shift_signed
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
@@ -148,20 +148,20 @@ def run_layers(p, x, w, plan, scales, sign, statistics, counts):
             if not in_lanes(plan):
                 small = is_small(p, x, w, plan, group)
                 run_signs(
-                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
-                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise, x.keep_u, x.keep_v,
-                    x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
         else:
             w.amplitude[:] = 0
             small = is_small(p, x, w, plan, group)
             run_quiet(
-                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid, x.keep_u, x.keep_v,
-                x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
             )  # fmt: skip
         count_updates(group, plan.n_steps * n, w.counted, counts)
         n_words = (n + WORD - 1) // WORD
@@ -179,16 +179,9 @@ def run_layers(p, x, w, plan, scales, sign, statistics, counts):
 def reach(x, plan, acc, lane, n):
     """Return how far from zero synaptic sums and biases could bring v within a run, if all had one sign."""
     n_lanes = len(x.valid)
-    largest = np.int32(0)
-    for k in range(n):
-        largest = max(largest, abs(x.bias[lane + k]))
-    total = np.int64(largest) * plan.n_steps
+    total = largest_size(x.bias[lane : lane + n]) * plan.n_steps
     for t in range(plan.n_steps):
-        row = acc[t * n_lanes + lane : t * n_lanes + lane + n]
-        largest = np.int32(0)
-        for k in range(n):
-            largest = max(largest, abs(row[k]))
-        total += np.int64(largest) << INPUT_SHIFT
+        total += largest_size(acc[t * n_lanes + lane : t * n_lanes + lane + n]) << INPUT_SHIFT
     return total
 
 
@@ -307,7 +300,7 @@ def set_noise(p, x, w, plan, scales, group, first_step, last_step, sign, spread,
 
 @jit
 def set_full_noise(p, x, w, plan, scales, group, first_step, last_step, sign, statistics):
-    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over the sources that fired."""
+    """Set a group's noise in some steps from a draw of its own for every synapse: the sum over who fired."""
     lane, n_lanes = x.first[group], len(x.valid)
     n = p.group[group, STOP] - p.group[group, START]
     exponent = scales.group[group, NOISE_EXP]

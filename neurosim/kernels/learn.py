@@ -1,13 +1,14 @@
-"""Evaluate antithetic pairs on a block of samples, and leave what their votes are made of: numbers before and after synapses.
+"""Evaluate antithetic pairs on a block of samples, and leave what votes are made of: numbers before and after synapses.
 
-One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`; twin:
-`neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
+One call runs, for each sample, the unperturbed network, then both members of every pair. The rule: `docs/learning.md`;
+twin: `neurosim.reference.learn`. Large functions are called from one place each: the compiler inlines every call, and a
 second copy of a run would double the compile time.
 """
 
 import numpy as np
 
 from neurosim.codes import (
+    CONNECTION,
     CORRECT,
     CREDIT_LIMIT,
     CREDIT_SHIFT,
@@ -16,16 +17,12 @@ from neurosim.codes import (
     FACTOR_TRACE,
     FIRST_FACTOR,
     FIRST_VOTE,
-    CONNECTION,
     FITNESS_LIMIT,
     FITNESS_SIZE,
     FORM_RESPONSE,
     LEARNS,
     LIKELIHOOD,
-    MODEL,
-    MODEL_INPUT,
     PLUS,
-    SOURCE,
     SPREAD,
     START,
     STAT_NEAR,
@@ -51,8 +48,8 @@ WORD = 64
 
 
 @jit
-def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first, last,
-                  key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
+def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first,
+                  last, key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
     """Evaluate samples ``ids[first:last]``; write the terms of their votes and add up measured responses.
 
     Parameters
@@ -98,7 +95,7 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
             sign = 0 if member == 0 else 1 - 2 * ((member + 1) % 2)
             if sign == 1:
                 pair_key = fold(fold(key, i), (member - 1) // 2)
-                choose_groups(p, w, plan, i * plan.n_pairs + (member - 1) // 2)
+                choose_groups(p, w, plan, i // plan.pair_every * plan.n_pairs + (member - 1) // 2)
                 draw_post_factors(p, x, w, plan, pair_key, normal, counts)
                 if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
                     draw_pre_factors(p, x, w, plan, pair_key, normal, counts)

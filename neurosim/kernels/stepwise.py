@@ -12,7 +12,6 @@ from neurosim.codes import (
     SOURCE,
     START,
     STOP,
-    TARGET,
     THRESHOLD,
 )
 from neurosim.counters import PERTURBATIONS
@@ -71,9 +70,9 @@ def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
             close = s.near[start : start + n]
             close[:] = 0
             advance(
-                n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n], x.bias[lane : lane + n],
-                p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD], p.group[group, HALF], s.fired, close,
-                s.counted,
+                n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n],
+                x.bias[lane : lane + n], p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD],
+                p.group[group, HALF], s.fired, close, s.counted,
             )  # fmt: skip
             count_updates(group, n, s.counted, counts)
             w.n_spikes[t, group] = list_set(s.fired, n, w.spikes[t, lane : lane + n])

@@ -26,7 +26,7 @@ def _plain_nonzero_mask(values, first):
     first : int
     """
     bits = np.packbits(values[first : first + WORD] != 0, bitorder="little")
-    return int(bits.view(np.int64)[0])
+    return bits.view(np.int64)[0]
 
 
 def _plain_sum_terms(post, n_vectors, starts, factors, n_terms, total):

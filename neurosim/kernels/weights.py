@@ -4,6 +4,7 @@ import numpy as np
 
 from neurosim.codes import CONNECTION, FIRST_FACTOR, FIRST_VOTE, OFFSET, TARGET, WEIGHT_BITS
 from neurosim.counters import WEIGHT_UPDATES
+from neurosim.kernels.arith import largest_size
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits32, fold
 from neurosim.kernels.terms import nonzero_mask, sum_terms, trailing_zeros
@@ -17,11 +18,30 @@ WIDTH = 16
 
 
 @jit
-def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, step_shift, key, power, memory, age, totals, work, counts):
+def update_rows(
+    p,
+    x,
+    plan,
+    pre,
+    post,
+    votes,
+    first_row,
+    last_row,
+    full,
+    step,
+    step_shift,
+    key,
+    power,
+    memory,
+    age,
+    totals,
+    work,
+    counts,
+):
     """Sum up the votes of some rows of weights, and apply them.
 
-    A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of a
-    row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
+    A row belongs to one presynaptic neuron of one plastic connection; rows are numbered over all of them. The votes of
+    a row are never stored beyond its own update: memory grows with neurons times terms, not with synapses.
 
     Parameters
     ----------
@@ -73,9 +93,7 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
                     summed = votes[thread, place + j * n_post : place + (j + 1) * n_post]
                     for k in range(n_post):
                         row[k] = np.int32(row[k] + summed[k])
-                largest = np.int32(0)
-                for k in range(n_post):
-                    largest = max(largest, abs(row[k]))
+                largest = largest_size(row)
                 shift = step_shift[c]
                 if len(power) > 0:
                     power[first + j] += mean_square(row) - (power[first + j] >> memory)
@@ -86,7 +104,7 @@ def update_rows(p, x, plan, pre, post, votes, first_row, last_row, full, step, s
                 chip = p.dense8[p.conn[connection, OFFSET] + here : p.conn[connection, OFFSET] + here + n_post]
                 weights = full[place + j * n_post : place + (j + 1) * n_post]
                 n_new, n_full = apply_row(
-                    row, np.int64(largest), weights, chip, plan.residual_bits, limit, step, shift,
+                    row, largest, weights, chip, plan.residual_bits, limit, step, shift,
                     fold(stream, first - first_factor + j),
                 )  # fmt: skip
                 n_changed += n_new
@@ -179,8 +197,9 @@ def apply_row(votes, largest, full, chip, residual_bits, limit, step, step_shift
     shift, left = max(0, step_shift), max(0, -step_shift)
     low, high = np.uint32(stream & LOW_32), np.uint32(stream >> np.uint64(32))
     n_changed, n_saturated = np.int32(0), np.int32(0)
-    if shift < 31 and ((largest * step) << left) + (np.int64(1) << shift) < LIMIT_32 and largest * step < LIMIT_32:
-        mask, size, top, bits_below = np.int32((1 << shift) - 1), np.int32(step << left), np.int32(limit - 1), np.int32(residual_bits)
+    if shift < 31 and largest * step < LIMIT_32 and ((largest * step) << left) + (1 << shift) + limit < LIMIT_32:
+        mask, size = np.int32((1 << shift) - 1), np.int32(step << left)
+        top, bits_below = np.int32(limit - 1), np.int32(residual_bits)
         for k in range(len(votes)):  # all in 32 bits, sixteen weights to a vector
             noise = np.int32(np.int32(bits32(low, high, k)) & mask) if votes[k] != 0 else np.int32(0)
             delta = np.int32(np.int32(np.int32(votes[k] * size) + noise) >> np.int32(shift))

@@ -13,7 +13,6 @@ from neurosim.network import Connection, CubaLIF, Group, Input, Network, Probe
 
 READOUT = "readout"
 INPUT = "input"
-WEIGHT_GAIN = 1.28  # initial weights are uniform within gain * threshold / sqrt(fan-in)
 WEIGHT_LEVELS = 1 << 15  # of the hashed integers behind the initial weights
 
 
@@ -41,7 +40,7 @@ def build_network(config: NetworkConfig, n_inputs: int, n_classes: int, seed: in
         Connection(
             names[i],
             names[i + 1],
-            initial_weights(seed, i, sizes[i + 1], sizes[i], WEIGHT_GAIN * config.threshold / sqrt(sizes[i])),
+            initial_weights(seed, i, sizes[i + 1], sizes[i], config.gain * config.threshold / sqrt(sizes[i])),
             num_weight_bits=config.weight_bits,
             plastic=True,
         )

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from neurosim.codes import (
     CREDIT_SHIFT,
+    FACTOR_GAUSSIAN,
     FITNESS_SIZE,
     FORM_RESPONSE,
     NOISE_EXP,
@@ -22,6 +23,7 @@ from neurosim.codes import (
     WEIGHT_BITS,
 )
 from neurosim.learnplan import LearnPlan, Scales
+from neurosim.normaltable import SIGMA_BITS
 from neurosim.program import ProgramArrays
 
 RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
@@ -72,6 +74,8 @@ def calibrate_noise(
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
         drive = int(statistics[STAT_DRIVE, g]) // max(1, int(statistics[STAT_DRIVE_STEPS, g]))
+        if plan.factor == FACTOR_GAUSSIAN:  # the noise is drive times post factor; elsewhere that is a sign
+            drive <<= SIGMA_BITS
         wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
         if g == plan.readout:
             wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)

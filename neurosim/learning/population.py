@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
@@ -12,7 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
-from neurosim.codes import FIRST_FACTOR, N_STATISTICS, N_TOTALS, OFFSET, START, STOP, TARGET, WEIGHT_BITS
+from neurosim.codes import (
+    FACTOR_FULL,
+    FIRST_FACTOR,
+    FORM_RESPONSE,
+    N_STATISTICS,
+    N_TOTALS,
+    OFFSET,
+    START,
+    STOP,
+    TARGET,
+    WEIGHT_BITS,
+)
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import BackendError, DataError
 from neurosim.events import Events, check_events
@@ -26,6 +39,9 @@ from neurosim.normaltable import normal_table
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
 
+EVALUATE, UPDATE = 1, 2  # phases of a generation
+WAITS = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"  # compiled threads can wait for each other inside a kernel
+
 
 class Outcome(NamedTuple):
     """What the samples of one generation give."""
@@ -35,6 +51,14 @@ class Outcome(NamedTuple):
     predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
     statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
+
+
+class Memory(NamedTuple):
+    """What pairs measured so far: the response of each readout to each neuron. Arrays change in place."""
+
+    accumulated: npt.NDArray[np.int64]  # (R, C, N) a leaky sum
+    response: npt.NDArray[np.int32]  # (R, C, N) its upper bits
+    leak: int  # it forgets 2**-leak in each generation
 
 
 class Step(NamedTuple):
@@ -69,17 +93,17 @@ class Learner(Protocol):
         ...
 
     def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
-        """Evaluate and update in one, as `evaluate` and `update` would; the votes need not be kept."""
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
+        steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations: `evaluate`, `update` and `remember` in turn, with samples `ids` (n_generations, B).
+
+        The votes need not be handed out. Operation counts may all stand with the first generation.
+        """
         ...
 
-    def remember(
-        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
-        memory: int,
-    ) -> None:  # fmt: skip
-        """Add what was measured to `accumulated`, which forgets, and write its upper bits to `response`, both in place."""
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
+        """Add what was measured to the memory."""
         ...
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
@@ -106,6 +130,12 @@ class SimulatorLearner:
         self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
         self.lanes = lay_lanes(program)
         self.work = [make_learn_scratch(program, plan, self.lanes) for _ in range(threads)]
+        size = plan.n_weights if plan.factor >= FACTOR_FULL else 0
+        self.votes = np.zeros((threads if size else 0, size), np.int32)
+        self.measured = np.zeros((threads, plan.rank, plan.n_classes, program.network.n_neurons), np.int64)
+        for number in range(threads):
+            own = {"measured": self.measured[number]} | ({"votes": self.votes[number]} if size else {})
+            self.work[number] = self.work[number]._replace(**own)
         # A network without circles runs layer by layer and needs no state between steps.
         circles = len(self.lanes.order) == 0
         self.scratch = [make_scratch(self.arrays) if circles else None for _ in range(threads)]
@@ -117,42 +147,70 @@ class SimulatorLearner:
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        return self._run(ids, response, scales, key)._replace(votes=self._votes())
+        memory = Memory(np.zeros(response.shape, np.int64), response, 0)
+        none = np.zeros(0, np.int32)
+        ((outcome, _),) = self._run(EVALUATE, none, memory, ids[None], scales, [key], [self._no_step()])
+        return outcome._replace(votes=self._votes())
 
-    def _run(self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int) -> Outcome:
-        """Run the population; the votes stay in terms."""
-        from neurosim.kernels.learn import learn_samples
+    def learn(
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
+        steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations; see `Learner.learn`."""
+        if WAITS:
+            return self._run(EVALUATE | UPDATE, full, memory, ids, scales, keys, steps)
+        found = []
+        for g, step in enumerate(steps):  # threads cannot wait for each other: one phase at a time
+            ((outcome, _),) = self._run(EVALUATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
+            ((_, updated),) = self._run(UPDATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
+            found.append((outcome, updated))
+        return found
 
-        check_batch(ids, response, self.plan, self.program, self.events)
-        n_threads = len(self.work)
-        bounds = [len(ids) * i // n_threads for i in range(n_threads + 1)]
-        predictions, table = np.zeros(len(ids), np.int64), log_tables()
+    def _no_step(self) -> Step:
+        return Step(0, np.zeros(len(self.plan.connections), np.int64), 0)
+
+    def _run(
+        self, phases: int, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales,
+        keys: Sequence[int], steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations, or a phase of one, on all threads."""
+        from neurosim.kernels.generations import run_generations
+
+        check_batch(ids.ravel(), memory.response, self.plan, self.program, self.events)
+        n_threads, (n_generations, n_samples), table = len(self.work), ids.shape, log_tables()
         ids = np.ascontiguousarray(ids, np.int64)
-        if self.terms.n_samples != len(ids):
-            self.terms = make_terms(self.plan, self.lanes, len(ids))
+        if self.terms.n_samples != n_samples:
+            self.terms = make_terms(self.plan, self.lanes, n_samples)
+        predictions = np.zeros(ids.shape, np.int64)
         shape = (N_STATISTICS, max(len(self.program.group_names), N_TOTALS))
-        statistics = np.zeros((n_threads, *shape), np.int64)
-        counts = np.zeros((n_threads, len(self.program.rows), N_COUNTERS), np.int64)
+        statistics = np.zeros((n_generations, n_threads, *shape), np.int64)
+        counts = np.zeros((n_generations, n_threads, len(self.program.rows), N_COUNTERS), np.int64)
+        written, saturated = np.zeros_like(counts), np.zeros((n_generations, n_threads), np.int64)
+        arrived = np.zeros(1, np.int64)
+        sizes = np.array([step.size for step in steps], np.int64)
+        pair_keys, rounding_keys = np.array(keys, np.uint64), np.array([step.key for step in steps], np.uint64)
+        step = steps[0]
 
         def block(number: int) -> None:
-            work = self.work[number]
-            work.votes[:] = 0
-            work.measured[:] = 0
-            learn_samples(
-                self.arrays, self.lanes, self.scratch[number], work, self.plan, scales, response, ids, self.labels,
-                self.events.start, self.events.neuron, self.events.n_steps, bounds[number], bounds[number + 1],
-                np.uint64(key), table.exp2, table.log2, normal_table(), self.terms.pre, self.terms.post, predictions,
-                statistics[number], counts[number],
+            run_generations(
+                number, n_threads, phases, arrived, self.arrays, self.lanes, self.scratch[number], self.work[number],
+                self.plan, scales, memory.response, memory.accumulated, self.measured, memory.leak, RESPONSE_BITS, ids,
+                self.labels, self.events.start, self.events.neuron, self.events.n_steps, pair_keys, table.exp2,
+                table.log2, normal_table(), self.terms.pre, self.terms.post, self.votes, full, sizes, step.shift,
+                rounding_keys, step.power, step.memory, step.age, *self.update_work[number], predictions, statistics,
+                saturated, written, counts,
             )  # fmt: skip
 
         self._in_threads(block)
-        return Outcome(
-            votes=np.zeros(0, np.int64),
-            measured=functools.reduce(np.add, [work.measured for work in self.work]),
-            predictions=predictions,
-            statistics=statistics.sum(axis=0),
-            counts=counts.sum(axis=0),
-        )
+        measured = functools.reduce(np.add, list(self.measured)) if phases == EVALUATE else np.zeros(0, np.int64)
+        statistics, counts, written = (part.sum(axis=1) for part in (statistics, counts, written))
+        return [
+            (
+                Outcome(np.zeros(0, np.int64), measured, predictions[g], statistics[g], counts[g]),
+                Updated(written[g], int(saturated[g].sum())),
+            )
+            for g in range(n_generations)
+        ]
 
     def _in_threads(self, block: Callable[[int], None]) -> None:
         """Call a function for every thread's number, one of them here."""
@@ -171,10 +229,14 @@ class SimulatorLearner:
             lane = int(self.lanes.first[self.arrays.conn[connection, TARGET]])
             columns = slice(lane, lane + int(where[STOP] - where[START]))
             # Exact: products and sums stay below 2**53 (`trainer.check_votes`: below 2**31).
-            pre, post = self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64), self.terms.post[:, :, columns].astype(np.float64)
+            pre, post = (
+                self.terms.pre[:, :, rows].transpose(0, 2, 1).astype(np.float64),
+                self.terms.post[:, :, columns].astype(np.float64),
+            )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
-        summed = sum((work.votes.astype(np.int64) for work in self.work if len(work.votes)), np.zeros((), np.int64))
-        return np.asarray(np.concatenate(parts) + summed)
+        return np.asarray(
+            np.concatenate(parts) + self.votes.sum(axis=0, dtype=np.int64) if len(self.votes) else np.concatenate(parts)
+        )
 
     def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
         """Apply votes; see `Learner.update`."""
@@ -182,15 +244,6 @@ class SimulatorLearner:
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
         return self._update(full, make_terms(self.plan, self.lanes, 0), votes.astype(np.int32)[None], step)
-
-    def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
-        """Evaluate and update; see `Learner.learn`."""
-        outcome = self._run(ids, response, scales, key)
-        summed = np.stack([work.votes for work in self.work]) if len(self.work[0].votes) else np.zeros((0, 0), np.int32)
-        return outcome, self._update(full, self.terms, summed, step)
 
     def _update(self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], step: Step) -> Updated:
         from neurosim.kernels.weights import update_rows
@@ -209,14 +262,11 @@ class SimulatorLearner:
         self._in_threads(block)
         return Updated(counts.sum(axis=0), int(saturated.sum()))
 
-    def remember(
-        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
-        memory: int,
-    ) -> None:  # fmt: skip
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
         """Keep the response; see `Learner.remember`."""
         from neurosim.kernels.response import remember
 
-        remember(self.arrays, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
+        remember(self.arrays, self.plan, measured, memory.accumulated, memory.response, memory.leak, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
@@ -234,7 +284,7 @@ class SimulatorLearner:
         self.pool.shutdown()
 
 
-class TwinUpdates:
+class TwinUpdates(ABC):
     """Weights kept on the host and changed by the numpy twin: what learners share whose backend only runs members."""
 
     program: Program
@@ -256,28 +306,30 @@ class TwinUpdates:
         self.load(full)
         return Updated(counts, new.n_saturated)
 
+    @abstractmethod
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
     ) -> Outcome:
         """Run the population; see `Learner.evaluate`."""
-        raise NotImplementedError
 
     def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
-        """Evaluate, then update; see `Learner.learn`."""
-        outcome = self.evaluate(ids, response, scales, key)
-        return outcome, self.update(full, outcome.votes, step)
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
+        steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations, phase by phase; see `Learner.learn`."""
+        found = []
+        for batch, key, step in zip(ids, keys, steps, strict=True):
+            outcome = self.evaluate(batch, memory.response, scales, key)
+            found.append((outcome, self.update(full, outcome.votes, step)))
+            if self.plan.form == FORM_RESPONSE:
+                self.remember(outcome.measured, memory)
+        return found
 
-    def remember(
-        self, measured: npt.NDArray[np.int64], accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
-        memory: int,
-    ) -> None:  # fmt: skip
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
         """Keep the response; see `Learner.remember`."""
         from neurosim.reference.response import remember
 
-        remember(self.program, self.plan, measured, accumulated, response, memory, RESPONSE_BITS)
+        remember(self.program, self.plan, measured, memory.accumulated, memory.response, memory.leak, RESPONSE_BITS)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""

@@ -13,6 +13,10 @@ import numpy.typing as npt
 from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
+    FACTOR_FULL,
+    FACTOR_FULL_GAUSSIAN,
+    FACTOR_GAUSSIAN,
+    FACTOR_RANDOM,
     FACTOR_TRACE,
     FIRST_FACTOR,
     FITNESS_LIMIT,
@@ -36,8 +40,9 @@ from neurosim.learning.calibrate import (
     row_steps,
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
-from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
+from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.normaltable import normal_table
 from neurosim.program import Program
 
 FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
@@ -47,14 +52,8 @@ STATE_VERSION = 2  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
-    """Refuse a batch whose votes could leave 32 bits.
-
-    A vote is a sum over the samples of a pre factor (at most the number of steps) times a local vote.
-    """
-    largest = max(CREDIT_LIMIT, 1 << plan.error_bits) if plan.form == FORM_RESPONSE else FITNESS_LIMIT * plan.n_pairs
-    if plan.factor != FACTOR_TRACE:
-        largest = -(-largest * plan.rank // plan.n_steps)  # each rank has a pre factor of 1
-    limit = (2**31 - 1) // (plan.n_steps * largest)
+    """Refuse a batch whose votes could leave 32 bits: a vote is a sum over the samples."""
+    limit = (2**31 - 1) // largest_vote(plan)
     if batch > limit:
         raise ConfigError(
             f"batch: {batch} samples of {plan.n_steps} steps could bring a vote beyond 32 bits; the limit is {limit}, "
@@ -65,6 +64,21 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
 def skip_level(probability: float) -> int:
     """Return the binary logarithm of a probability in 1/256, rounded down: a setting, read before any noise is drawn."""
     return math.floor(256 * math.log2(probability)) if probability < 1 else 0
+
+
+def largest_vote(plan: LearnPlan) -> int:
+    """Return the largest vote that a sample can give: a pre factor times a local vote, summed over ranks and pairs."""
+    if plan.form == FORM_RESPONSE:
+        return plan.n_steps * max(CREDIT_LIMIT, 1 << plan.error_bits)
+    normal = int(normal_table()[-1])
+    product = {  # largest pre factor times largest post factor
+        FACTOR_TRACE: plan.n_steps,  # over all windows together
+        FACTOR_RANDOM: plan.rank,
+        FACTOR_GAUSSIAN: plan.rank * normal * normal,
+        FACTOR_FULL: 1,
+        FACTOR_FULL_GAUSSIAN: normal,
+    }[plan.factor]
+    return FITNESS_LIMIT * plan.n_pairs * product
 
 
 class Generation(NamedTuple):
@@ -156,32 +170,52 @@ class Trainer:
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
+        return self.advance(1)[0]
+
+    def advance(self, most: int) -> list[Generation]:
+        """Run up to so many generations, at least one: no further than the next calibration or the end of the epoch.
+
+        The generations are the same in any portions.
+        """
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
-        key = stream_key(self.seed, STREAM_ROUNDING, g)
-        if self.rule.row_step:
-            size = row_step_size(max(1, remaining), int(self.rule.step * 256))
-            step = Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
-        else:
-            step = Step(max(1, remaining), self.scales.step_shift, key)
+        until = min(g + most, self.n_generations, (g // RECALIBRATE_EVERY + 1) * RECALIBRATE_EVERY)
+        if self.copies is not None:  # the first generation that begins in the next epoch sees other copies
+            epoch = g * self.batch // self.n_samples
+            until = min(until, -(-(epoch + 1) * self.n_samples // self.batch))
+        if self.stuck is not None:  # what is stuck is put back after each update
+            until = g + 1
         self._show(g)
-        outcome, updated = self.learner.learn(
-            self.full, self._samples(g * self.batch), self.response, self.scales,
-            stream_key(self.seed, STREAM_PAIRS, g), step,
-        )  # fmt: skip
+        numbers = range(g, max(g + 1, until))
+        found = self.learner.learn(
+            self.full,
+            Memory(self.accumulated, self.response, self.rule.memory),
+            np.stack([self._samples(i * self.batch) for i in numbers]),
+            self.scales,
+            [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
+            [self._step(i) for i in numbers],
+        )
         if self.stuck is not None:
             self.full[self.stuck.where] = self.stuck.full
             self.learner.load(self.full)
-        self._accumulate(outcome)
-        update_counts, n_saturated = updated
-        if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
-            self.counts = None if outcome.counts is None else self.counts + outcome.counts + update_counts
-        if (g + 1) % RECALIBRATE_EVERY == 0:
-            self._calibrate_noise(outcome)
-        self.generation = g + 1
-        return self._summary(outcome, int(update_counts[:, COLUMN["weight_updates"]].sum()), n_saturated)
+        shown = []
+        for outcome, updated in found:
+            if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
+                self.counts = None if outcome.counts is None else self.counts + outcome.counts + updated.counts
+            self.generation += 1
+            shown.append(self._summary(outcome, updated))
+        if self.generation % RECALIBRATE_EVERY == 0:
+            self._calibrate_noise(found[-1][0])
+        return shown
+
+    def _step(self, g: int) -> Step:
+        remaining = max(1, (self.n_generations - g) * FULL_STEP // self.n_generations)
+        key = stream_key(self.seed, STREAM_ROUNDING, g)
+        if not self.rule.row_step:
+            return Step(remaining, self.scales.step_shift, key)
+        size = row_step_size(remaining, int(self.rule.step * 256))
+        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
@@ -198,7 +232,7 @@ class Trainer:
     def _accumulate(self, outcome: Outcome) -> None:
         """Add what was measured to the response, and forget a part of the old (toward zero)."""
         if self.plan.form == FORM_RESPONSE:
-            self.learner.remember(outcome.measured, self.accumulated, self.response, self.rule.memory)
+            self.learner.remember(outcome.measured, Memory(self.accumulated, self.response, self.rule.memory))
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
@@ -220,7 +254,7 @@ class Trainer:
             self._order = (epoch, permutation(stream_key(self.seed, STREAM_ORDER, epoch), self.n_samples))
         return self._order[1]
 
-    def _summary(self, outcome: Outcome, n_moved: int, n_saturated: int) -> Generation:
+    def _summary(self, outcome: Outcome, updated: Updated) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
         for i, group in enumerate(self.program.network.ordered_groups):
             if self.plan.group[i].any() and i != self.plan.readout:
@@ -232,8 +266,8 @@ class Trainer:
             n_samples=self.batch,
             likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
             rates=rates,
-            moved=n_moved / self.plan.n_weights,
-            saturated=n_saturated / self.plan.n_weights,
+            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_weights,
+            saturated=updated.n_saturated / self.plan.n_weights,
         )
 
     @property

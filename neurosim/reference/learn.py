@@ -99,7 +99,7 @@ class Learner:
         has_pairs = position % plan.pair_every == 0 and likelihood <= plan.skip
         for pair in range(plan.n_pairs if has_pairs else 0):
             pair_key = fold(sample_key, pair)
-            self._choose_groups(position * plan.n_pairs + pair)
+            self._choose_groups(position // plan.pair_every * plan.n_pairs + pair)
             post = self._post_factors(pair_key)
             if plan.factor != FACTOR_TRACE:
                 pre = self._random_factors(pair_key, trace)
@@ -114,14 +114,14 @@ class Learner:
         return predict(z)
 
     def _gate(self, near: BoolArray) -> None:
-        """Set whose local votes count: all, or those of neurons that came near their threshold (ever, if no window is meant)."""
+        """Set whose local votes count: all, or those of neurons that came near their threshold in the window (or ever)."""
         self.open = np.ones_like(near)
         if self.plan.gate:
             self.open[:] = near if self.plan.factor == FACTOR_TRACE else near.any(axis=0)
             self.open[:, self.readout] = True  # it answers without a threshold
 
     def _choose_groups(self, pair: int) -> None:
-        """Set which groups the pair perturbs: all, or one after the other."""
+        """Set which groups the pair perturbs: all, or one after the other. Pairs count through the generation."""
         perturbed = np.nonzero(self.plan.group[:, PERTURBED])[0]
         self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group else perturbed
 
@@ -220,7 +220,7 @@ class Learner:
         return normals(key, n) if self.plan.factor in (FACTOR_GAUSSIAN, FACTOR_FULL_GAUSSIAN) else signs(key, n)
 
     def _post_factors(self, pair_key: int) -> Int64Array:
-        """Draw a factor per rank and neuron of the chosen groups; full rank has draws for synapses instead, and ones here."""
+        """Draw a factor per rank and neuron of the chosen groups; ones for full rank, which has draws for synapses."""
         post = np.zeros((self.plan.rank, self.n_neurons), np.int64)
         for i in self.active:
             group = self.groups[i]
@@ -269,7 +269,10 @@ class Learner:
         return fitness
 
     def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
-        """Add fitness x post (of neurons whose votes count) to the local votes; with random factors, which each pair draws anew, vote at once."""
+        """Add fitness x post, of neurons whose votes count, to the local votes.
+
+        Vote at once where each pair draws pre factors of its own.
+        """
         credit += fitness * post
         if self.plan.factor != FACTOR_TRACE:
             self._vote(pre, credit)

@@ -11,7 +11,6 @@ from neurosim.codes import FIRST_FACTOR, WEIGHT_BITS
 from neurosim.learnplan import LearnPlan
 from neurosim.reference.noise import bits32, fold
 
-
 LARGEST_VOTE = 1 << 22  # larger ones count as this in the mean square
 
 

@@ -147,6 +147,23 @@ def test_programs_that_members_cannot_run_are_refused(
         learner(learning_case("one hidden"))
 
 
+@pytest.mark.parametrize(
+    ("form", "factor", "more", "words"),
+    [
+        ("scalar", "gaussian", {}, "'lava' does not learn with factor 'gaussian'; choose trace or random, or use"),
+        ("scalar", "full", {}, "does not learn with factor 'full'; choose trace or random"),
+        ("scalar", "full-gaussian", {}, "does not learn with factor 'full-gaussian'"),
+        ("response", "trace", {"pair_every": 2}, "does not learn with pair_every 2; set it to 1, or use backend"),
+        ("scalar", "random", {"one_group": True}, "does not learn with one_group; turn it off, or use backend"),
+    ],
+)
+def test_rules_that_members_do_not_know_are_refused(
+    learner: Callable[..., Any], form: str, factor: str, more: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(FeatureError, match=words):
+        learner(learning_case("one hidden", form, factor, **more))
+
+
 def test_a_dead_lava_process_is_an_error_that_says_what_was_run(learner: Callable[..., Any]) -> None:
     from neurosim_lava import group
 

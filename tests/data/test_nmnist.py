@@ -9,6 +9,7 @@ import pytest
 from tiny_sets import event_bytes, real_folder, write_nmnist
 
 from neurosim.data import nmnist
+from neurosim.data.event_code import EventCode
 from neurosim.data.mnist import MNIST, load_mnist
 from neurosim.errors import DataError
 
@@ -43,31 +44,40 @@ def test_malformed_events_are_counted_or_refused(content: bytes, n_malformed: in
         nmnist.parse_events(content, "a.bin")
 
 
-def test_events_fall_into_the_input_and_the_step_of_their_place_and_time() -> None:
+def test_events_fall_into_the_cell_of_their_place_and_time() -> None:
     found = nmnist.parse_events(event_bytes(EVENTS), "a.bin")
-    counts = nmnist.bin_recording(found, 3)
-    cells = {tuple(cell): int(counts[tuple(cell)]) for cell in np.argwhere(counts)}
-    assert cells == {(0, 0): 1, (1, 1156 + 34 + 33): 2, (2, 33 * 34 + 2): 1, (2, 1156 + 5 * 34 + 5): 1}
-    events = nmnist.bin_recordings([found, found], 3)
+    counts = nmnist.count_events(found, 3)
+    cells = {tuple(map(int, cell)): int(counts[tuple(cell)]) for cell in np.argwhere(counts)}
+    assert cells == {(0, 0, 0): 1, (1, 1, 34 + 33): 2, (2, 0, 33 * 34 + 2): 1, (2, 1, 5 * 34 + 5): 1}
+    events = nmnist.encode_recordings([found, found], EventCode(3))
     assert events.neuron.tolist() == [0, 1156 + 67, 33 * 34 + 2, 1156 + 175] * 2
     assert events.start.tolist() == [0, 1, 2, 4, 5, 6, 8]
 
 
-@pytest.mark.parametrize("pool", [1, 2, 17, 34])
-def test_pooling_joins_squares(pool: int) -> None:
-    rng = np.random.default_rng(pool)
-    raw = [(int(x), int(y), int(p), 1000 * i) for i, (x, y, p) in enumerate(rng.integers(0, [34, 34, 2], (300, 3)))]
-    found = nmnist.parse_events(event_bytes(raw), "a.bin")
-    fine = nmnist.bin_recording(found, 2).reshape(2, 2, 34 // pool, pool, 34 // pool, pool).sum(axis=(3, 5))
-    np.testing.assert_array_equal(nmnist.bin_recording(found, 2, pool), fine.reshape(2, -1))
-    assert nmnist.n_pooled(pool) == 2 * (34 // pool) ** 2
-
-
-def test_moved_events_leave_the_field() -> None:
+def test_copies_are_warped_and_the_first_is_not() -> None:
     found = nmnist.parse_events(event_bytes(EVENTS), "a.bin")
-    right = nmnist.moved(found, 0, 1)
-    assert list(zip(right.x, right.y, right.time, strict=True)) == [(1, 0, 0), (3, 33, 314_999), (6, 5, 8_388_607)]
-    assert len(nmnist.moved(found, -1, 0).x) == 4
+    numbers = np.array([7, 9])
+    copies = list(nmnist.warped_copies([found, found], numbers, 3))
+    assert len(copies) == 6
+    for copy, number in ((0, None), (1, None), (2, 65536 + 7), (3, 65536 + 9), (4, 131072 + 7)):
+        expected = found if number is None else nmnist.warped(found, number)
+        for one, other in zip(copies[copy], expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert len(list(nmnist.warped_copies([found], numbers[:1], 1))) == 1
+
+
+def test_warped_events_leave_the_field_with_their_time_and_polarity() -> None:
+    n = 3000
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(0, 34, (2, n))
+    whole = nmnist.Recording(x, y, rng.integers(0, 2, n), np.arange(n) * 100)
+    for number in (3, 65536 + 4):
+        found = nmnist.warped(whole, number)
+        assert 0.8 * n < len(found.x) < n and min(found.x.min(), found.y.min()) >= 0
+        assert max(found.x.max(), found.y.max()) < 34
+        kept = found.time // 100
+        np.testing.assert_array_equal(found.polarity, whole.polarity[kept])
+        assert 0 < np.abs(found.x - whole.x[kept]).max() <= 6
 
 
 def test_pictures_are_event_counts() -> None:
@@ -135,5 +145,5 @@ def test_the_real_recordings() -> None:
     np.testing.assert_array_equal(listing.labels, mnist.labels[[nmnist.image_number(f) for f in listing.files]])
     train, test = listing.split(1)
     assert (len(train), len(test)) == (800, 100) and np.bincount(listing.labels[test]).min() >= 8
-    binned = nmnist.bin_recordings([recordings[i] for i in test], 12)
+    binned = nmnist.encode_recordings([recordings[i] for i in test], EventCode(12))
     assert 1900 < len(binned.neuron) / 100 < 2000  # of about 4,125

@@ -13,7 +13,7 @@ from neurosim.data import camera, saccades
 from neurosim.data.camera import LEVELS, N_FRAMES, Camera, light_levels, positions, record, sensor_lines
 from neurosim.data.mnist import MNIST
 from neurosim.data.nmnist import NMNIST, list_recordings
-from neurosim.data.saccades import CAMERA, compare_with_recordings, pool_counts
+from neurosim.data.saccades import CAMERA, compare_with_recordings
 from neurosim.errors import DataError
 from neurosim.reference.camera import see as plain_see
 from neurosim.tasks import load_task
@@ -88,16 +88,6 @@ def test_the_camera_is_its_twin() -> None:
     np.testing.assert_array_equal(record(images, CAMERA, 12), expected)
 
 
-@pytest.mark.parametrize("pool", [1, 2, 17])
-def test_pooled_inputs_fire_if_any_pixel_does(pool: int) -> None:
-    counts = (np.random.default_rng(pool).random((3, 4, 2, 1156)) < 0.02).astype(np.uint8) * 2
-    side = 34 // pool
-    fired = pool_counts(counts, pool).reshape(3, 4, 2, side, side)
-    for cell in np.argwhere(counts.reshape(3, 4, 2, 34, 34)):
-        assert fired[(*cell[:3], cell[3] // pool, cell[4] // pool)]
-    assert fired.sum() <= (counts > 0).sum()
-
-
 def test_blocks_do_not_change_the_events(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     write_mnist(tmp_path / "mnist")
     write_nmnist(tmp_path / "nmnist")
@@ -109,23 +99,21 @@ def test_blocks_do_not_change_the_events(tmp_path, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(whole.train_labels, parts.train_labels)
 
 
-def test_the_share_of_recordings(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_recordings_follow_the_images(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     write_mnist(tmp_path / "mnist", n_train=1100)
     write_nmnist(tmp_path / "nmnist")
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
-    sizes = {}
-    for share in (0, 10, 90):
-        task = load_task(f"nmnist-saccades:share={share}", n_steps=1)
-        sizes[share] = len(task.train_labels)
-        assert task.train_labels.tolist()[:10] == list(range(10))
-    assert sizes == {0: 100, 10: 100 + 420, 90: 100 + 2 * 420}  # at least once; 840 of 940 is 89 %
-    recordings = load_task("nmnist", n_steps=1, augment=False)
-    task = load_task("nmnist-saccades:share=90", n_steps=1)
-    np.testing.assert_array_equal(
-        task.train_events.take(range(100, 520)).neuron, task.train_events.take(range(520, 940)).neuron
-    )
-    np.testing.assert_array_equal(task.train_events.take(range(100, 520)).neuron, recordings.train_events.neuron)
-    np.testing.assert_array_equal(task.test_events.neuron, recordings.test_events.neuron)
+    for augment in (False, True):
+        for copies in (0, 1, 2):
+            task = load_task(f"nmnist-saccades:copies={copies}", n_steps=3, augment=augment)
+            assert len(task.train_labels) == 100 + 420 * (copies if augment else min(1, copies))
+            assert task.train_labels.tolist()[:10] == list(range(10))
+            if copies:
+                recordings = load_task(f"nmnist:copies={copies}", n_steps=3, augment=augment)
+                real = task.train_events.take(range(100, len(task.train_labels)))
+                np.testing.assert_array_equal(real.neuron, recordings.train_events.neuron)
+                np.testing.assert_array_equal(task.train_labels[100:], recordings.train_labels)
+                np.testing.assert_array_equal(task.test_events.neuron, recordings.test_events.neuron)
 
 
 def test_no_images_are_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

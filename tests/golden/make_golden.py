@@ -16,7 +16,7 @@ from random_networks import learning_case, random_events, random_network
 
 from neurosim.compile_network import compile
 from neurosim.events import Events, events_from_dense
-from neurosim.learning.population import Outcome, open_learner
+from neurosim.learning.population import Outcome, Step, open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
 from neurosim.program import Program
@@ -96,7 +96,7 @@ def run_learning(stored: dict[str, Any], backend: str) -> dict[str, Any]:
     response, full = np.array(stored["response"], np.int32), initial_weights(program, plan)
     learner = open_learner(backend, program, plan, read_events(stored["events"]), labels, 1)
     first = learner.evaluate(ids, response, scales, KEY)
-    counts, n_saturated = learner.update(full, first.votes, 5, scales.step_shift, KEY + 1)
+    counts, n_saturated = learner.update(full, first.votes, Step(5, scales.step_shift, KEY + 1))
     second = learner.evaluate(ids, response, scales, KEY + 2)
     learner.close()
     return {

@@ -15,7 +15,8 @@ N_CLASSES = (1, 2, 3, 10, 40)
 
 def run_kernel(z: np.ndarray, label: int, temperature: int, error_bits: int) -> tuple[int, np.ndarray]:
     classes, tables = np.zeros((3, len(z)), np.int64), log_tables()
-    found = kernel.log_softmax(z.astype(np.int32), label, temperature, error_bits, tables.exp2, tables.log2, classes)
+    found = kernel.log_likelihood(z.astype(np.int32), label, temperature, tables.exp2, tables.log2, classes)
+    kernel.readout_errors(label, error_bits, classes)
     return int(found), classes[ERROR]
 
 
@@ -33,7 +34,7 @@ def readouts(seed: int) -> list[tuple[np.ndarray, int, int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_log_softmax_equals_twin(seed: int) -> None:
+def test_likelihood_and_errors_equal_twin(seed: int) -> None:
     for z, label, temperature, error_bits in readouts(seed):
         found, error = run_kernel(z, label, temperature, error_bits)
         expected, expected_error = twin.log_softmax(z, label, temperature, error_bits)
@@ -107,7 +108,8 @@ def test_likelihood_and_errors_are_near_the_real_softmax() -> None:
 
 def test_powers_end_at_sixteen_octaves() -> None:
     z, classes, tables = np.array([0, -(16 << 8), -(16 << 8) - 1, -(17 << 8)]), np.zeros((3, 4), np.int64), log_tables()
-    found = kernel.log_softmax(z.astype(np.int32), 0, 0, 7, tables.exp2, tables.log2, classes)
+    found = kernel.log_likelihood(z.astype(np.int32), 0, 0, tables.exp2, tables.log2, classes)
+    kernel.readout_errors(0, 7, classes)
     assert classes[POWERS].tolist() == [1 << 16, 1, 0, 0]
     assert classes[ERROR].tolist() == [0, 0, 0, 0]
     assert found == 0

@@ -1,15 +1,20 @@
 """One generation of learning: compiled kernel equals twin, and single samples add up."""
 
+from itertools import product
+
 import numpy as np
 import pytest
-from random_networks import LAYOUTS, RULES, LearningCase, learning_case
+from random_networks import LAYOUTS, RULES, VARIANTS, LearningCase, learning_case
 
+from neurosim.backend import BUILT_IN
 from neurosim.codes import N_STATISTICS, N_TOTALS, PERTURBED, STAT_DRIVE_STEPS, STAT_TOTALS, TIES
-from neurosim.counters import N_COUNTERS
+from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.learn import learn_samples
-from neurosim.learning.population import Outcome, make_learn_scratch, open_learner
+from neurosim.learning.population import Outcome, SimulatorLearner, open_learner
+from neurosim.learning.scratch import make_terms
+from neurosim.learnplan import FACTORS
 from neurosim.logtables import log_tables
-from neurosim.scratch import make_scratch
+from neurosim.normaltable import normal_table
 
 KEY = 0x1234_5678_9ABC_DEF0
 
@@ -42,6 +47,38 @@ def test_learning_equals_twin(layout: str, form: str, factor: str, rank: int) ->
         assert outcome.measured.any()
 
 
+@pytest.mark.parametrize("layout", ["wide", "two hidden", "recurrent", "two inputs"])
+@pytest.mark.parametrize(("form", "factor", "rank", "more"), VARIANTS)
+def test_variants_equal_twin(layout: str, form: str, factor: str, rank: int, more: dict[str, int | bool]) -> None:
+    small = {"n_samples": 2, "n_pairs": 2, "n_steps": 6} if layout == "wide" else {"n_samples": 5, "n_pairs": 3}
+    case = learning_case(layout, form, factor, rank, **small, **more)
+    outcome = evaluate(case, "simulator")
+    assert_same(outcome, evaluate(case, "reference"))
+    drive = outcome.statistics[STAT_DRIVE_STEPS, : len(case.plan.group)]
+    assert (drive[case.plan.group[:, PERTURBED] == 1] > 0).all(), "every group was perturbed"
+    assert outcome.votes.any() and (form == "scalar" or outcome.measured.any())
+    if set(more) == {"one_group"} and case.plan.group[:, PERTURBED].sum() == 1:
+        return  # one of one group is all groups
+    plain = evaluate(learning_case(layout, form, factor, rank, **small), "simulator")
+    name = "measured" if form == "response" else "votes"
+    assert not np.array_equal(getattr(outcome, name), getattr(plain, name)), "the variant is one"
+
+
+@pytest.mark.parametrize("backend", BUILT_IN)
+@pytest.mark.parametrize("pair_every", [1, 2, 4])
+def test_pairs_reach_every_group_in_turn_whatever_samples_have_none(backend: str, pair_every: int) -> None:
+    """Groups take turns over the pairs that there are: with every second sample none is passed over for ever."""
+    case = learning_case("two hidden", "response", pair_every=pair_every, n_pairs=1, n_samples=9, one_group=True)
+    case = case._replace(ids=case.ids[:-2])
+    n_pairs = len(range(0, len(case.ids), pair_every))
+    outcome = evaluate(case, backend)
+    perturbed = np.nonzero(case.plan.group[:, PERTURBED])[0]
+    updates = outcome.counts[perturbed, COLUMN["response_updates"]]
+    sizes = np.array([case.program.network.ordered_groups[g].n for g in perturbed]) * case.plan.n_classes
+    assert (updates // sizes).tolist() == [n_pairs - n_pairs // 2, n_pairs // 2]
+    assert n_pairs > 1
+
+
 @pytest.mark.parametrize(("form", "factor", "rank"), RULES)
 def test_net_without_hidden_group_equals_twin(form: str, factor: str, rank: int) -> None:
     case = learning_case("no hidden", form, factor, rank)
@@ -65,30 +102,38 @@ def test_fewer_or_more_steps_than_events_equal_twin(n_steps: int) -> None:
 
 @pytest.mark.parametrize("exponent", [-60, -3, 0, 20, 31])
 def test_any_size_of_perturbation_equals_twin(exponent: int) -> None:
-    case = learning_case("recurrent", "scalar", "trace", 2)
-    case.scales.group[:, 0] = exponent
-    assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
+    for layout, factor, rank in product(("recurrent", "two hidden"), FACTORS, (1, 2)):
+        if rank == 1 or not factor.startswith("full"):
+            case = learning_case(layout, "scalar", factor, rank, n_samples=2)
+            case.scales.group[:, 0] = exponent
+            assert_same(evaluate(case, "simulator"), evaluate(case, "reference"))
 
 
 def evaluate_block(case: LearningCase, first: int, last: int) -> Outcome:
     """Run the kernel on the slots first..last - 1 of a generation."""
-    work, tables = make_learn_scratch(case.program, case.plan), log_tables()
+    learner = SimulatorLearner(case.program, case.plan, case.events, case.labels, 1)
+    work, terms, tables = learner.work[0], make_terms(case.plan, learner.lanes, len(case.ids)), log_tables()
     predictions = np.full(len(case.ids), -1, np.int64)
     statistics = np.zeros((N_STATISTICS, max(N_TOTALS, len(case.plan.group))), np.int64)
     counts = np.zeros((len(case.program.rows), N_COUNTERS), np.int64)
     with np.errstate(over="ignore"):
         learn_samples(
-            case.program.arrays, make_scratch(case.program.arrays), work, case.plan, case.scales, case.response,
+            learner.arrays, learner.lanes, learner.scratch[0], work, case.plan, case.scales, case.response,
             case.ids, case.labels, case.events.start, case.events.neuron, case.events.n_steps, first, last,
-            np.uint64(KEY), tables.exp2, tables.log2, predictions, statistics, counts,
+            np.uint64(KEY), tables.exp2, tables.log2, normal_table(), terms.pre, terms.post, predictions, statistics,
+            counts,
         )  # fmt: skip
-    return Outcome(work.votes.astype(np.int64), work.measured.copy(), predictions, statistics, counts)
+    learner.terms = terms
+    learner.close()
+    return Outcome(learner._votes(), work.measured.copy(), predictions, statistics, counts)
 
 
-@pytest.mark.parametrize(("form", "factor", "rank"), [RULES[1], RULES[3], RULES[5]])
-def test_slots_add_up_and_know_only_their_own_sample(form: str, factor: str, rank: int) -> None:
+@pytest.mark.parametrize(("form", "factor", "rank", "more"), [(*RULES[i], {}) for i in (1, 3, 5, 7, 8, 9)] + VARIANTS)
+def test_slots_add_up_and_know_only_their_own_sample(
+    form: str, factor: str, rank: int, more: dict[str, int | bool]
+) -> None:
     """A slot's part depends on its position and sample alone: whatever the other slots hold, and in any order."""
-    case = learning_case("one hidden", form, factor, rank)
+    case = learning_case("one hidden", form, factor, rank, **more)
     n = len(case.ids)
     whole = evaluate_block(case, 0, n)
     parts = [evaluate_block(case, i, i + 1) for i in reversed(range(n))]

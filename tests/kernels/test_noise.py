@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from neurosim.kernels.noise import bits, fill_signs, fold, mix
+from neurosim.kernels.factors import draw_normal
+from neurosim.kernels.noise import bits, bits32, fill_signs, fold, mix
+from neurosim.normaltable import SIGMA_BITS, normal_table
 from neurosim.reference import noise as twin
 
 WORDS = [0, 1, 2, 63, 64, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1, 0x9E3779B97F4A7C15]
@@ -99,21 +101,32 @@ def test_every_bit_is_balanced() -> None:
     assert np.abs(2 * ones - n).max() < 5 * n**0.5
 
 
-def largest_correlation(streams: npt.NDArray[np.int64]) -> float:
-    """Return the largest correlation of any two streams, also when one is moved by a word or by one sign."""
+def words_as_normals(key: int, n: int) -> npt.NDArray[np.float64]:
+    """Return n numbers of normal shape, in units of their standard deviation, unpacked outside the kernel."""
+    words = np.array([bits(np.uint64(key), i) for i in range(-(-n // 8))], np.uint64)
+    return normal_table()[words.astype("<u8").view(np.uint8)[:n]] / (1 << SIGMA_BITS)
+
+
+DRAWS = {"signs": words_as_signs, "normals": words_as_normals}
+
+
+def largest_correlation(streams: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> float:
+    """Return the largest correlation of any two streams, also when one is moved by a word or by one number."""
     n_streams, n = streams.shape
     worst = 0.0
-    for lag in (0, 1, 64):
+    for lag in (0, 1, 8, 64):
         products = streams[:, : n - lag] @ streams[:, lag:].T / (n - lag)
         products[np.arange(n_streams), np.arange(n_streams)] = 0
         worst = max(worst, float(np.abs(products).max()))
     return worst
 
 
-NAMES = list(product(range(2), range(3), range(3), range(3), range(3)))  # generation, slot, pair, group, rank
+#: Generation, slot, pair, group or connection, rank (or, in full rank, source).
+NAMES = list(product(range(2), range(3), range(3), range(3), range(3)))
 
 
-def test_neighbouring_streams_share_nothing() -> None:
+@pytest.mark.parametrize("draw", DRAWS)
+def test_neighbouring_streams_share_nothing(draw: str) -> None:
     def key(generation: int, *words: int) -> int:
         found = twin.fold(twin.fold(0, 1), generation)
         for word in words:
@@ -122,9 +135,10 @@ def test_neighbouring_streams_share_nothing() -> None:
 
     keys = [key(*name) for name in NAMES]
     assert len(set(keys)) == len(NAMES)
-    assert largest_correlation(np.stack([words_as_signs(k, N_SIGNS) for k in keys])) < BOUND
+    assert largest_correlation(np.stack([DRAWS[draw](k, N_SIGNS) for k in keys])) < BOUND
 
 
+@pytest.mark.parametrize("draw", DRAWS)
 @pytest.mark.parametrize(
     "offset",
     [
@@ -133,12 +147,55 @@ def test_neighbouring_streams_share_nothing() -> None:
     ],
     ids=["seed plus indices", "seed plus steps of the stream"],
 )
-def test_the_bound_catches_seeds_that_are_added(offset) -> None:
+def test_the_bound_catches_seeds_that_are_added(offset, draw: str) -> None:
     keys = [offset(*name) & twin.WORD for name in NAMES]
-    assert largest_correlation(np.stack([words_as_signs(k, N_SIGNS) for k in keys])) > BOUND
+    assert largest_correlation(np.stack([DRAWS[draw](k, N_SIGNS) for k in keys])) > BOUND
 
 
-def test_streams_of_neighbouring_keys_share_nothing() -> None:
-    streams = np.stack([words_as_signs(twin.fold(seed, 0), N_SIGNS) for seed in range(200)])
+@pytest.mark.parametrize("draw", DRAWS)
+def test_streams_of_neighbouring_keys_share_nothing(draw: str) -> None:
+    streams = np.stack([DRAWS[draw](twin.fold(seed, 0), N_SIGNS) for seed in range(200)])
     assert largest_correlation(streams) < BOUND
-    assert abs(int(streams.sum())) < 5 * streams.size**0.5
+    assert abs(float(streams.sum())) < 5 * streams.size**0.5
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 64, 200])
+def test_normals_equal_twin(n: int) -> None:
+    values = np.full(n + 1, 99, np.int8)
+    draw_normal(np.uint64(77), normal_table(), values[:n])
+    np.testing.assert_array_equal(values[:n], twin.normals(77, n))
+    assert values[n] == 99
+    np.testing.assert_array_equal(values[:n] / 16, words_as_normals(77, n))
+
+
+def test_normals_use_every_entry_of_the_table_equally_often() -> None:
+    n = 1 << 16
+    values = np.zeros(n, np.int8)
+    draw_normal(np.uint64(6), np.arange(-128, 128).astype(np.int8), values)  # the table of the indices themselves
+    found = np.bincount(values.astype(np.int64) + 128, minlength=256)
+    assert np.abs(found - n / 256).max() < 5 * (n / 256) ** 0.5
+    drawn = words_as_normals(6, n)
+    assert abs(drawn.mean()) < 5 / n**0.5
+    assert abs(drawn.std() - 1) < 0.01
+
+
+def kernel_bits32(key: int, index: int) -> int:
+    return int(bits32(np.uint32(key & twin.WORD_32), np.uint32(key >> 32), index))
+
+
+def test_bits_of_32_equal_twin() -> None:
+    for key, index in product(WORDS + random_words(20), [0, 1, 2, 1000, 2**16, 2**31, 2**32 - 1]):
+        assert kernel_bits32(key, index) == twin.bits32(key, index)
+
+
+def test_every_bit_of_32_is_balanced_and_neighbours_are_independent() -> None:
+    """Streams that round: rows are named by neighbouring keys, weights of a row by neighbouring indices."""
+    n_rows, n = 60, 1024
+    streams = np.array([[twin.bits32(twin.fold(9, row), k) for k in range(n)] for row in range(n_rows)])
+    signs = 1 - 2 * ((streams[:, :, None] >> np.arange(32)) & 1)
+    assert np.abs(signs.sum(axis=(0, 1))).max() < 5 * (n_rows * n) ** 0.5
+    for bit in (0, 1, 15, 16, 31):
+        assert largest_correlation(signs[:, :, bit]) < 7 / n**0.5
+    for bit, other in ((0, 1), (0, 16), (7, 8), (15, 31)):  # of the same word
+        assert abs(int((signs[:, :, bit] * signs[:, :, other]).sum())) < 5 * (n_rows * n) ** 0.5
+    assert len(np.unique(streams)) > 0.999 * streams.size

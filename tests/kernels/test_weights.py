@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-from random_networks import LearningCase, learning_case
+from random_networks import LAYOUTS, LearningCase, learning_case
 
-from neurosim.codes import OFFSET
+from neurosim.codes import FIRST_FACTOR, OFFSET, START, STOP, TARGET
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.kernels.weights import update_weights
+from neurosim.kernels.weights import BLOCK, CHUNK, update_rows
+from neurosim.layerplan import WORD, lay_lanes
+from neurosim.learning import scratch
 from neurosim.learning.population import learned_weights
+from neurosim.learning.scratch import ROWS, make_terms, make_update_scratch
 from neurosim.learnplan import initial_weights
 from neurosim.reference.weights import update_weights as twin
 
@@ -17,7 +20,10 @@ KEY = 4242
 class Updated:
     """The kernel run on copies."""
 
-    def __init__(self, case: LearningCase, full, votes, step=1, shift=0, key=KEY) -> None:
+    def __init__(
+        self, case: LearningCase, full, votes, step=1, shift=0, key=KEY, parts=None, terms=None, cuts=()
+    ) -> None:
+        """`votes` (W,) in all; the kernel gets `parts` (n, W) of them, and `terms` pre and post, where these are given."""
         self.arrays = case.program.arrays._replace(dense8=case.program.arrays.dense8.copy())
         self.plan, self.full = case.plan, np.array(full, np.int32)
         for c in range(len(self.plan.connections)):  # what the chip holds before
@@ -26,10 +32,19 @@ class Updated:
         self.shift = np.broadcast_to(shift, len(self.plan.connections)).astype(np.int64)
         self.before, self.votes = self.full.astype(np.int64), np.asarray(votes, np.int64)
         self.step, self.key = step, key
-        with np.errstate(over="ignore"):
-            self.n_saturated = update_weights(
-                self.arrays, self.plan, self.full, self.votes, step, self.shift, np.uint64(key), self.counts
-            )
+        n_rows = int(self.plan.plastic[-1, FIRST_FACTOR])
+        largest = max(stop - start for start, stop in case.program.arrays.group[:, [START, STOP]].tolist())
+        lanes, work = lay_lanes(case.program), make_update_scratch()
+        totals = np.zeros(ROWS * -(-largest // WORD) * WORD, np.int32)
+        pre, post = terms or make_terms(case.plan, lanes, 0)[1:]
+        given = np.array(self.votes[None] if parts is None else parts, np.int32)
+        bounds, self.n_saturated = [0, *cuts, n_rows], 0
+        for first, last in zip(bounds, bounds[1:], strict=False):
+            with np.errstate(over="ignore"):
+                self.n_saturated += update_rows(
+                    self.arrays, lanes, self.plan, pre, post, given, first, last, self.full, step, self.shift,
+                    np.uint64(key), totals, work, self.counts,
+                )  # fmt: skip
         first = len(case.program.group_names)
         self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]
 
@@ -72,6 +87,43 @@ def test_kernel_equals_twin_and_stays_in_range(bits: int, residual_bits: int) ->
             assert low <= updated.full.min() and updated.full.max() <= high
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("rank", "n_terms", "n_parts"), [(1, 1, 0), (2, 5, 1), (3, 150, 2), (1, 0, 3)])
+def test_votes_are_the_sum_of_all_terms_and_parts(layout: str, rank: int, n_terms: int, n_parts: int) -> None:
+    """A synapse's vote is the sum over ranks and terms of pre times post, and of what each thread has summed already."""
+    case, rng = case_with(layout=layout), np.random.default_rng(rank + n_terms)
+    plan, lanes = case.plan, lay_lanes(case.program)
+    n_rows = int(plan.plastic[-1, FIRST_FACTOR])
+    pre = np.zeros((rank, n_terms, n_rows + ROWS), np.int16)  # as `make_terms` makes it
+    pre[:, :, :n_rows] = rng.integers(-50, 51, (rank, n_terms, n_rows)) * (rng.random((rank, n_terms, n_rows)) < 0.4)
+    post = rng.integers(-4095, 4096, (rank, n_terms, lanes.n)).astype(np.int32)
+    parts = rng.integers(-(10**6), 10**6, (n_parts, plan.n_weights))
+    votes = parts.sum(axis=0)
+    for c, index in enumerate(plan.connections):
+        connection = case.program.network.connections[index]
+        first, lane = int(plan.plastic[c, FIRST_FACTOR]), int(lanes.first[case.program.arrays.conn[index, TARGET]])
+        n_post, n_pre = connection.shape
+        local = post[:, :, lane : lane + n_post].astype(np.int64)
+        votes[plan.votes_of(c)] += np.einsum(
+            "rsj,rsk->jk", pre[:, :, first : first + n_pre].astype(np.int64), local
+        ).ravel()
+    full = rng.integers(*full_range(case, 0), plan.n_weights)
+    updated = Updated(case, full, votes, 3, 12, parts=parts.reshape(-1, plan.n_weights), terms=(pre, post))
+    assert n_terms + n_parts == 0 or np.any(updated.full != full)
+    updated.assert_equals_twin()
+    for cuts in ((1,), (n_rows // 3, n_rows // 3, n_rows - 1), tuple(range(0, n_rows, BLOCK // 2 + 1))):
+        split = Updated(case, full, votes, 3, 12, parts=parts.reshape(-1, plan.n_weights), terms=(pre, post), cuts=cuts)
+        np.testing.assert_array_equal(split.full, updated.full)
+        np.testing.assert_array_equal(split.counts, updated.counts)
+        assert split.n_saturated == updated.n_saturated
+        for c in range(len(plan.connections)):
+            np.testing.assert_array_equal(split.rows(c), updated.rows(c))
+
+
+def test_a_block_of_rows_and_a_chunk_of_terms_fit_the_scratch() -> None:
+    assert (BLOCK, CHUNK) == (ROWS, scratch.CHUNK)
+
+
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_learned_weights_stay_in_their_format(bits: int) -> None:
     case = case_with(bits)
@@ -79,6 +131,24 @@ def test_learned_weights_stay_in_their_format(bits: int) -> None:
         updated = Updated(case, initial_weights(case.program, case.plan), np.full(case.plan.n_weights, sign * 10**9))
         for weights in learned_weights(case.program, case.plan, updated.full).values():
             assert np.unique(weights).tolist() == [edge]
+
+
+LARGEST = (1 << 31) - 1
+EDGES = [0, 1, -1, 7, -7, LARGEST, -LARGEST, -LARGEST - 1, LARGEST - 1, 1 << 30, -(1 << 30), (1 << 23) + 5, -(1 << 23)]
+
+
+@pytest.mark.parametrize("shift", [-8, -1, 0, 1, 8, 22, 29, 30, 31, 32, 33, 39])
+@pytest.mark.parametrize("step", [1, 2, 256])
+def test_the_largest_votes_equal_twin(shift: int, step: int) -> None:
+    """Whether a row is handled in 32 bits or in 64 shows in nothing, however close to the ends votes and weights are."""
+    case = case_with(residual_bits=16)
+    low, high = full_range(case, 0)
+    rng = np.random.default_rng(100 * step + shift + 8)
+    edges = [[e] for e in EDGES] + [[LARGEST - d, d - LARGEST] for d in (2, 255, 1 << 20, 1 << 23, (1 << 23) + 1)]
+    for choices in [*edges, [e // step for e in EDGES], EDGES]:
+        votes = rng.choice(choices, case.plan.n_weights) * rng.integers(0, 2, case.plan.n_weights)
+        full = rng.choice([low, low + 1, -1, 0, 1, high - 1, high], case.plan.n_weights)
+        Updated(case, full, votes, step, shift, int(rng.integers(2**62))).assert_equals_twin()
 
 
 def test_saturation_is_counted_at_both_ends() -> None:

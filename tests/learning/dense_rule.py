@@ -16,7 +16,7 @@ from neurosim.codes import CREDIT_SHIFT, NOISE_EXP
 from neurosim.learnplan import FACTORS, FORMS
 from neurosim.network import LIF, Dense
 from neurosim.reference.fitness import log_softmax
-from neurosim.reference.noise import fold, signs
+from neurosim.reference.noise import fold, normals, signs
 
 Matrix = npt.NDArray[np.int64]
 
@@ -48,6 +48,7 @@ class DenseRule:
         self.case, self.plan, network = case, case.plan, case.program.network
         self.groups = [g.name for g in network.ordered_groups]
         self.network, self.rank = network, case.plan.rank
+        self.factor = next(name for name, code in FACTORS.items() if code == case.plan.factor)
         self.weights = {}
         for c in network.connections:
             assert isinstance(c, Dense) and c.sign_mode == "mixed" and c.weight_exp == 0
@@ -85,7 +86,7 @@ class DenseRule:
                         spikes = fired[c.source][t].astype(np.int64)
                         current += 64 * (self.weights[c.name] @ spikes)
                         if change is not None and c.name in change:
-                            trace = self.plan.factor == FACTORS["trace"]
+                            trace = self.factor == "trace"
                             active = change[c.name][self.window(t)] if trace else change[c.name].sum(axis=0)
                             current += active @ spikes
                 u[g.name] = scaled(u[g.name], 4095 - g.du) + current
@@ -104,33 +105,58 @@ class DenseRule:
                 counts[g][self.window(t)] += rows[t - 1]
         return counts
 
-    def post_signs(self, pair_key: int) -> dict[str, Matrix]:
-        """Return +1 or -1 (R, n) of each perturbed group."""
+    def perturbed_by(self, slot: int, pair: int) -> list[str]:
+        """Return the groups that a pair perturbs: all, or one after the other over the pairs of the generation."""
+        if not self.plan.one_group or not self.perturbed:
+            return self.perturbed
+        before = sum(self.n_pairs(earlier) for earlier in range(slot))
+        return [self.perturbed[(before + pair) % len(self.perturbed)]]
+
+    def n_pairs(self, slot: int) -> int:
+        return 0 if slot % self.plan.pair_every else self.plan.n_pairs
+
+    def draw(self, key: int, n: int) -> Matrix:
+        return (normals if self.factor in ("gaussian", "full-gaussian") else signs)(key, n)
+
+    def directions(self, pair_key: int, active: list[str], traces: dict[str, Matrix]) -> dict[str, Matrix]:
+        """Return what a pair adds to each plastic connection, (R, n_post, n_pre) before scaling.
+
+        An outer product of post and pre factors for each rank, or a draw for every synapse. Sources that never fired in
+        the base run have none.
+        """
         found = {}
-        for g in self.perturbed:
-            stream, n = fold(pair_key, self.groups.index(g)), self.network.group(g).n
-            found[g] = np.stack([signs(fold(stream, r), n) for r in range(self.rank)])
+        for c in self.plastic:
+            if c.target not in active:
+                found[c.name] = np.zeros((self.rank, *c.shape), np.int64)
+                continue
+            n_post, n_pre = c.shape
+            stream = fold(pair_key, len(self.groups) + self.network.connections.index(c))
+            fired = traces[c.source].sum(axis=0) > 0
+            if self.factor.startswith("full"):
+                columns = [self.draw(fold(stream, j), n_post) for j in range(n_pre)]
+                found[c.name] = np.stack(columns, axis=1)[None] * fired
+                continue
+            if self.factor == "trace":
+                pre = traces[c.source]
+            else:
+                pre = np.stack([self.draw(fold(stream, r), n_pre) for r in range(self.rank)]) * fired
+            post = self.post_factors(pair_key, c.target)
+            found[c.name] = post[:, :, None] * pre[:, None, :]
         return found
 
-    def pre_factors(self, pair_key: int, traces: dict[str, Matrix]) -> dict[str, Matrix]:
-        """Return the pre factors (R, n_pre) of each plastic connection."""
-        if self.plan.factor == FACTORS["trace"]:
-            return {c.name: traces[c.source] for c in self.plastic}
-        factors = {}
-        for c in self.plastic:
-            stream = fold(pair_key, len(self.groups) + self.network.connections.index(c))
-            drawn = np.stack([signs(fold(stream, r), c.shape[1]) for r in range(self.rank)])
-            factors[c.name] = drawn * (traces[c.source].sum(axis=0) > 0)
-        return factors
+    def post_factors(self, pair_key: int, group: str) -> Matrix:
+        """Return the post factors (R, n) of a perturbed group."""
+        stream, n = fold(pair_key, self.groups.index(group)), self.network.group(group).n
+        return np.stack([self.draw(fold(stream, r), n) for r in range(self.rank)])
 
-    def change(self, post: dict[str, Matrix], pre: dict[str, Matrix], sign: int) -> dict[str, Matrix]:
-        """Return the change of every perturbed weight, (R, n_post, n_pre): sign * 2**exponent * post x pre."""
+    def change(self, directions: dict[str, Matrix], sign: int) -> dict[str, Matrix]:
+        """Return the change of every perturbed weight, (R, n_post, n_pre): sign * 2**exponent * direction."""
         found = {}
         for c in self.plastic:
             if c.target in self.perturbed:
                 exponent = int(self.case.scales.group[self.groups.index(c.target), NOISE_EXP])
                 assert exponent >= 0
-                found[c.name] = sign * (1 << exponent) * post[c.target][:, :, None] * pre[c.name][:, None, :]
+                found[c.name] = sign * (1 << exponent) * directions[c.name]
         return found
 
     def likelihood(self, z: Matrix, label: int) -> int:
@@ -148,24 +174,43 @@ class DenseRule:
             base = self.trial(sample)
             predictions.append(int(np.argmax(base.z)))
             traces = self.traces(base)
-            for pair in range(plan.n_pairs):
-                pair_key = fold(fold(key, slot), pair)
-                post, pre = self.post_signs(pair_key), self.pre_factors(pair_key, traces)
-                plus, minus = (self.trial(sample, self.change(post, pre, sign)).z for sign in (1, -1))
+            for pair in range(self.n_pairs(slot)):
+                pair_key, active = fold(fold(key, slot), pair), self.perturbed_by(slot, pair)
+                directions = self.directions(pair_key, active, traces)
+                plus, minus = (self.trial(sample, self.change(directions, sign)).z for sign in (1, -1))
                 if plan.form == FORMS["response"]:
-                    for g in self.perturbed:
-                        measured[g] += (plus - minus)[None, :, None] * post[g][:, None, :]
+                    for g in active:
+                        measured[g] += (plus - minus)[None, :, None] * self.post_factors(pair_key, g)[:, None, :]
                     continue
                 difference = self.likelihood(plus, label) - self.likelihood(minus, label)
                 fitness = int(np.sign(difference)) * min(127, abs(difference) >> scales.fitness_shift)
                 for c in self.plastic:
-                    votes[c.name] += fitness * np.einsum("rk,rj->kj", post[c.target], pre[c.name])
+                    counted = self.counted(c.target, base)
+                    votes[c.name] += fitness * (counted[:, :, None] * directions[c.name]).sum(axis=0)
             if plan.form == FORMS["response"]:
                 error = log_softmax(base.z, label, scales.temperature, plan.error_bits)[1]
                 for c in self.plastic:
                     local = self.local_votes(c.target, error, base)
                     votes[c.name] += np.einsum("rk,rj->kj", local, traces[c.source])
         return Votes(votes, measured, predictions)
+
+    def near(self, group: str, base: Trial) -> npt.NDArray[np.bool_]:
+        """Return (R, n): whether a neuron came near its threshold in a window of the base run."""
+        near = np.zeros((self.rank, self.network.group(group).n), bool)
+        for t in range(self.plan.n_steps):
+            near[self.window(t)] |= base.near[group][t]
+        return near
+
+    def counted(self, group: str, base: Trial) -> npt.NDArray[np.bool_]:
+        """Return (R, n): whether a neuron's votes count in the scalar form; a gate asks who came near in that window.
+
+        Only traces have windows: for the other factors it asks whether the neuron came near at all.
+        """
+        shape = (self.rank, self.network.group(group).n)
+        if not self.plan.gate or group == self.readout:
+            return np.ones(shape, bool)
+        near = self.near(group, base)
+        return near if self.factor == "trace" else np.broadcast_to(near.any(axis=0), shape)
 
     def local_votes(self, group: str, error: Matrix, base: Trial) -> Matrix:
         """Return minus the errors seen through each neuron's response, (R, n), where it came near firing."""
@@ -175,7 +220,5 @@ class DenseRule:
         where = slice(self.offset[group], self.offset[group] + n)
         total = -np.einsum("rok,o->rk", self.case.response[:, :, where].astype(np.int64), error)
         shift = int(self.case.scales.group[self.groups.index(group), CREDIT_SHIFT])
-        near = np.zeros((self.rank, n), bool)
-        for t in range(self.plan.n_steps):
-            near[self.window(t)] |= base.near[group][t]
+        near = self.near(group, base)
         return np.where(near, np.clip(np.sign(total) * (np.abs(total) >> shift), -4095, 4095), 0)

@@ -11,7 +11,6 @@ from neurosim.config import NetworkConfig
 from neurosim.learning.build import (
     INPUT,
     READOUT,
-    WEIGHT_GAIN,
     build_network,
     hidden_names,
     initial_weights,
@@ -73,7 +72,7 @@ def test_hidden_neurons_follow_the_configuration() -> None:
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_initial_weights_stay_within_their_limit_and_use_it(hidden: tuple[int, ...]) -> None:
     for weights in weights_of(built(hidden)):
-        limit = WEIGHT_GAIN / sqrt(weights.shape[1])
+        limit = NetworkConfig().gain / sqrt(weights.shape[1])
         assert np.abs(weights).max() <= limit
         if weights.size >= 40:  # the largest of n uniform numbers is near the limit
             assert np.abs(weights).max() > 0.8 * limit
@@ -85,6 +84,12 @@ def test_the_threshold_scales_the_initial_weights() -> None:
     four = weights_of(build_network(NetworkConfig(hidden=(5,), threshold=4.0), 9, 3, 1, "net"))
     for a, b in zip(one, four, strict=True):
         np.testing.assert_array_equal(4.0 * a, b)
+
+
+def test_the_gain_scales_the_initial_weights() -> None:
+    one, three = (weights_of(build_network(NetworkConfig(gain=g), 9, 3, 1, "net")) for g in (1.0, 3.0))
+    for a, b in zip(one, three, strict=True):
+        np.testing.assert_allclose(3.0 * a, b, rtol=1e-12)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:

@@ -40,7 +40,7 @@ from neurosim.learning.calibrate import (
     initial_scales,
     quantize_response,
 )
-from neurosim.learnplan import LearnPlan, Scales, make_plan
+from neurosim.learnplan import FACTORS, LearnPlan, Scales, make_plan
 from neurosim.program import Program
 from neurosim.quantize import quantize
 from neurosim.reference.weights import update_weights
@@ -52,11 +52,13 @@ class Case(NamedTuple):
     scales: Scales
 
 
-def make_case(form: str, rank: int = 1, residual_bits: int = 8, error_bits: int = 7, weight_bits: int = 8) -> Case:
+def make_case(
+    form: str, rank: int = 1, residual_bits: int = 8, error_bits: int = 7, weight_bits: int = 8, factor: str = "trace"
+) -> Case:
     network = build_network(NetworkConfig(hidden=(9, 6), n_steps=4, weight_bits=weight_bits), 8, 3, 1, "net")
     program = compile_network(quantize(network).network, "loihi1")
     plan = make_plan(
-        program, READOUT, form=form, factor="trace", rank=rank, n_pairs=1, n_steps=7,
+        program, READOUT, form=form, factor=factor, rank=rank, n_pairs=1, n_steps=7,
         error_bits=error_bits, residual_bits=residual_bits,
     )  # fmt: skip
     return Case(program, plan, initial_scales(plan))
@@ -137,6 +139,20 @@ def test_noise_is_within_a_factor_of_sqrt_2_of_what_was_asked(case: Case, drive:
         given_ = drive * Fraction(2) ** int(scales.group[g, NOISE_EXP])
         # asked is cut to an integer and 362 / 256 is below sqrt(2): both weigh less than 1 %
         assert Fraction(99, 200) < (given_ / asked) ** 2 < Fraction(202, 100), (g, given_, asked)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_noise_has_the_size_that_was_asked_for_whatever_the_draws_are(factor: str) -> None:
+    """The noise of a neuron is drive times post factor: one, or a number of normal shape with a deviation of 16."""
+    post = {"gaussian": 16}.get(factor, 1)  # a drive of full rank is the noise itself
+    case = make_case("scalar", factor=factor)
+    for drive in (1, 7, 300, 5000):
+        measured = statistics(case, drive=drive * 50, drive_steps=50)
+        scales = calibrate_noise(case.scales, case.plan, case.program.arrays, measured, 64)
+        hidden = next(g for g in np.nonzero(case.plan.group[:, PERTURBED])[0] if g != case.plan.readout)
+        asked = Fraction(int(case.program.arrays.group[hidden, THRESHOLD]) * 64, 256)
+        given_ = drive * post * Fraction(2) ** int(scales.group[hidden, NOISE_EXP])
+        assert Fraction(99, 200) < (given_ / asked) ** 2 < Fraction(202, 100), (factor, drive)
 
 
 def test_noise_exponents_of_groups_without_perturbation_are_untouched(case: Case) -> None:

@@ -1,23 +1,28 @@
 """Populations: what pairs measure, what votes mean, and that nothing but the input matters."""
 
 import sys
+from collections.abc import Callable
 from itertools import product
 from types import ModuleType
 
 import numpy as np
 import pytest
 from dense_rule import DenseRule
-from random_networks import LAYOUTS, RULES, LearningCase, learning_case
+from random_networks import LAYOUTS, RULES, VARIANTS, LearningCase, learning_case
 
 from neurosim.backend import BUILT_IN
-from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
+from neurosim.codes import CORRECT, NOISE_EXP, PLUS, STAT_SPIKES, STAT_TOTALS, TIES
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
-from neurosim.learning.population import Outcome, learned_weights, make_learn_scratch, open_learner
+from neurosim.layerplan import lay_lanes
+from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
+from neurosim.learning.scratch import make_learn_scratch, make_terms
 from neurosim.learnplan import Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe
+from neurosim.normaltable import normal_table
+from neurosim.reference.fitness import log_softmax
 from neurosim.reference.learn import Learner
 from neurosim.reference.noise import fold, signs
 from neurosim.simulator import SimulatorBackend
@@ -47,10 +52,12 @@ def rows_by_pre(matrices: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(("form", "factor", "rank"), RULES)
-def test_votes_are_the_dense_formula(layout: str, form: str, factor: str, rank: int) -> None:
+@pytest.mark.parametrize(("form", "factor", "rank", "more"), [*((*rule, {}) for rule in RULES), *VARIANTS])
+def test_votes_are_the_dense_formula(
+    layout: str, form: str, factor: str, rank: int, more: dict[str, int | bool]
+) -> None:
     """Perturbing with shared scalars equals perturbing every weight, and local votes equal products of matrices."""
-    case = learning_case(layout, form, factor, rank, seed=3)
+    case = learning_case(layout, form, factor, rank, seed=3, **more)
     outcome, dense = evaluate(case), DenseRule(case).evaluate(KEY)
     np.testing.assert_array_equal(outcome.votes, rows_by_pre(dense.votes))
     assert outcome.predictions.tolist() == dense.predictions
@@ -80,7 +87,8 @@ def test_two_generations_with_updates_equal_the_reference(form: str, factor: str
         learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
         full = initial_weights(case.program, case.plan)
         first = learner.evaluate(case.ids, case.response, case.scales, KEY)
-        counts, n_saturated = learner.update(full, first.votes, 9, np.full(len(case.plan.connections), 2), KEY + 1)
+        step = Step(9, np.full(len(case.plan.connections), 2), KEY + 1)
+        counts, n_saturated = learner.update(full, first.votes, step)
         second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
         learner.close()
         assert counts[:, COLUMN["weight_updates"]].sum() > 0
@@ -88,6 +96,126 @@ def test_two_generations_with_updates_equal_the_reference(form: str, factor: str
     for other in results[1:]:
         for part, twin in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(part, twin)
+
+
+@pytest.mark.parametrize(("form", "factor", "rank", "more"), [*((*rule, {}) for rule in RULES), *VARIANTS])
+@pytest.mark.parametrize("layout", ["two inputs", "recurrent"])
+def test_learning_is_evaluating_then_updating(
+    layout: str, form: str, factor: str, rank: int, more: dict[str, int | bool]
+) -> None:
+    """`learn` never holds the votes that `evaluate` sums up and `update` takes: both leave the same, on any threads."""
+    case = learning_case(layout, form, factor, rank, **more)
+    step, ends = Step(90, np.full(len(case.plan.connections), 3), KEY + 1), []
+    for backend, threads in (("reference", 1), ("simulator", 1), ("simulator", 2), ("simulator", 3)):
+        for at_once in (False, True):
+            learner = open_learner(backend, case.program, case.plan, case.events, case.labels, threads)
+            full, changed = initial_weights(case.program, case.plan), 0
+            for generation in range(2):  # the second with the weights of the first, and fewer samples
+                ids = case.ids[generation:]
+                if at_once:
+                    outcome, updated = learner.learn(full, ids, case.response, case.scales, KEY + generation, step)
+                else:
+                    outcome = learner.evaluate(ids, case.response, case.scales, KEY + generation)
+                    updated = learner.update(full, outcome.votes, step)
+                changed += int(updated.counts[:, COLUMN["weight_updates"]].sum())
+            after = learner.evaluate(case.ids, case.response, case.scales, KEY)
+            learner.close()
+            assert changed > 0 and np.any(full != initial_weights(case.program, case.plan))
+            ends.append((full, *updated, *outcome[1:], *after))
+    for end in ends[1:]:
+        for part, expected in zip(end, ends[0], strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
+def test_a_generation_learned_at_once_holds_no_votes() -> None:
+    case = learning_case("one hidden", "scalar", "random")
+    learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, 2)
+    full, step = initial_weights(case.program, case.plan), Step(9, np.zeros(2, np.int64), KEY)
+    outcome, _ = learner.learn(full, case.ids, case.response, case.scales, KEY, step)
+    learner.close()
+    assert outcome.votes.shape == (0,)
+    assert not any(len(work.votes) for work in learner.work), "only full rank needs memory for votes"
+    full_rank = learning_case("one hidden", "scalar", "full")
+    for rule, n in ((case, 0), (full_rank, full_rank.plan.n_weights)):
+        work = make_learn_scratch(rule.program, rule.plan, lay_lanes(rule.program))
+        assert (len(work.votes), len(work.full)) == (n, n)
+
+
+@pytest.mark.parametrize("beyond", [1 << 31, -(1 << 31) - 1, 1 << 40])
+def test_votes_beyond_32_bits_are_refused(beyond: int) -> None:
+    case = learning_case("one hidden")
+    learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, 1)
+    full, step = initial_weights(case.program, case.plan), Step(9, np.zeros(2, np.int64), KEY)
+    votes, before = np.ones(case.plan.n_weights, np.int64), full.copy()
+    votes[3] = beyond
+    with pytest.raises(DataError, match=f"votes: {abs(beyond)} is beyond 32 bits; lower the batch"):
+        learner.update(full, votes, step)
+    np.testing.assert_array_equal(full, before)
+    learner.close()
+
+
+@pytest.mark.parametrize("backend", BUILT_IN)
+@pytest.mark.parametrize("extreme", [(1 << 31) - 1, -(1 << 31)])
+def test_votes_of_32_bits_are_applied(backend: str, extreme: int) -> None:
+    case = learning_case("one hidden")
+    learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 1)
+    full = initial_weights(case.program, case.plan)
+    votes = np.zeros(case.plan.n_weights, np.int64)
+    votes[3] = extreme
+    _, n_saturated = learner.update(full, votes, Step(1, np.zeros(2, np.int64), KEY))
+    learner.close()
+    assert n_saturated == 1
+    assert full[3] == ((1 << 15) - 1 if extreme > 0 else -(1 << 15))
+
+
+@pytest.mark.parametrize("backend", BUILT_IN)
+def test_a_generation_without_samples_changes_nothing(backend: str) -> None:
+    for rule in RULES:
+        case = learning_case("one hidden", *rule)
+        learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 2)
+        full, step = initial_weights(case.program, case.plan), Step(9, np.zeros(2, np.int64), KEY)
+        ids = np.zeros(0, np.int64)
+        outcome = learner.evaluate(ids, case.response, case.scales, KEY)
+        assert outcome.votes.shape == (case.plan.n_weights,) and not outcome.votes.any()
+        _, updated = learner.learn(full, ids, case.response, case.scales, KEY, step)
+        learner.close()
+        assert not updated.counts.any() and updated.n_saturated == 0
+        np.testing.assert_array_equal(full, initial_weights(case.program, case.plan))
+
+
+@pytest.mark.parametrize(("form", "factor", "rank"), [rule for rule in RULES if rule[:2] != ("response", "trace")])
+def test_the_noise_that_was_run_is_the_noise_that_is_learned(form: str, factor: str, rank: int) -> None:
+    """Without threshold and leak, readouts show the noise on each weight: F (z+ - z-) = 2 sum over j of spikes x votes.
+
+    A vote is F times the noise D of its weight; a pair moves readout k by the sum over the spikes of j of 2**exp D[j, k].
+    """
+    if factor == "trace" and rank > 1:
+        form, rank = "scalar", 1  # with windows of time a weight has a noise for each
+    rng, n_in, n_out, exponent = np.random.default_rng(8), 70, 5, 2
+    groups = (Input("in", n_in), LIF("out", n_out, du=4095, dv=0, vth=131071))
+    weights = rng.integers(-90, 90, (n_out, n_in))
+    program = compile(Network(groups, (Dense("in", "out", weights, plastic=True),)), "unlimited")
+    plan = make_plan(
+        program, "out", form=form, factor=factor, rank=rank, n_pairs=1, n_steps=7, error_bits=7, residual_bits=8
+    )
+    scales = Scales(np.array([[0, 0, 0], [exponent, 0, 0]]), np.array([0]), temperature=3, fitness_shift=0)
+    dense = rng.random((1, 6, n_in)) < 0.3
+    learner = open_learner("simulator", program, plan, events_from_dense(dense), np.array([2]), 1)
+    n_spikes, response, seen = dense[0].sum(axis=0), np.zeros((rank, n_out, n_in + n_out), np.int32), 0
+    for key in range(24):
+        votes = learner.evaluate(np.array([0]), response, scales, key).votes.reshape(n_in, n_out)
+        work = learner.work[0]
+        plus, minus = work.classes[PLUS], work.z
+        likelihoods = [log_softmax(z, 2, scales.temperature, 7)[0] for z in (plus, minus)]
+        fitness = int(np.clip(likelihoods[0] - likelihoods[1], -127, 127))
+        np.testing.assert_array_equal(fitness * (plus - minus), 2 * (n_spikes @ votes) << exponent)
+        assert not votes[n_spikes == 0].any()
+        if fitness:
+            noise = votes // fitness
+            assert np.linalg.matrix_rank(noise) == (min(n_out, rank) if not factor.startswith("full") else n_out)
+            seen += 1
+    learner.close()
+    assert seen > 6
 
 
 @pytest.mark.parametrize("backend", BUILT_IN)
@@ -237,11 +365,11 @@ def test_expected_scalar_vote_is_the_smoothed_finite_difference() -> None:
 
     rule = DenseRule(case)
     traces = rule.traces(rule.trial(0))
-    pre = {c.name: traces[c.source] for c in rule.plastic}
 
     def fitness(pattern: tuple[int, ...]) -> int:
         post = {"hidden": np.array([pattern[:n_hidden]]), "out": np.array([pattern[n_hidden:]])}
-        return rule.likelihood(rule.trial(0, rule.change(post, pre, 1)).z, 1)
+        directions = {c.name: post[c.target][:, :, None] * traces[c.source][:, None, :] for c in rule.plastic}
+        return rule.likelihood(rule.trial(0, rule.change(directions, 1)).z, 1)
 
     f = {pattern: fitness(pattern) for pattern in product((1, -1), repeat=n_hidden + n_out)}
     assert max(abs(value - f[tuple(-s for s in pattern)]) for pattern, value in f.items()) <= 127  # never clipped
@@ -255,6 +383,113 @@ def test_expected_scalar_vote_is_the_smoothed_finite_difference() -> None:
     }
     assert np.any(direction[:n_hidden]) and np.any(direction[n_hidden:])
     np.testing.assert_array_equal(learned, rows_by_pre(expected))
+
+
+def smooth_case(seed: int, n_in: int, n_hidden: int, n_out: int, factor: str, **more: int | bool) -> LearningCase:
+    """Return a small net with one sample and a readout that is so cool that no fitness is ever clipped."""
+    rng = np.random.default_rng(seed)
+    groups = (
+        Input("in", n_in),
+        LIF("hidden", n_hidden, du=4095, dv=400, vth=90),
+        LIF("out", n_out, du=4095, vth=131071),
+    )
+    connections = (
+        Dense("in", "hidden", rng.integers(30, 127, (n_hidden, n_in)), sign_mode="mixed", plastic=True),
+        Dense("hidden", "out", rng.integers(-90, 91, (n_out, n_hidden)), sign_mode="mixed", plastic=True),
+    )
+    program = compile(Network(groups, connections), "unlimited")
+    plan = make_plan(
+        program, "out", form="scalar", factor=factor, rank=1, n_steps=7, error_bits=7, residual_bits=8,
+        **({"n_pairs": 1} | more),
+    )  # fmt: skip
+    scales = Scales(np.array([[0, 0, 0], [11, 0, 0], [9, 0, 0]]), np.zeros(2, np.int64), temperature=9, fitness_shift=0)
+    events = events_from_dense(rng.random((1, 6, n_in)) < 0.6)
+    response = np.zeros((1, n_out, program.network.n_neurons), np.int32)
+    return LearningCase(program, plan, scales, events, np.array([1]), np.array([0]), response)
+
+
+def votes_of_all_patterns(case: LearningCase, drawn: Callable[[int], list[int]], n: int) -> np.ndarray:
+    """Return the sum of the votes over keys that draw each of the 2**n patterns of signs once."""
+    keys: dict[tuple[int, ...], int] = {}
+    for key in range(100_000):
+        keys.setdefault(tuple(drawn(key)), key)
+        if len(keys) == 2**n:
+            break
+    assert len(keys) == 2**n, "keys reach all patterns"
+    learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, 1)
+    votes = [learner.evaluate(case.ids, case.response, case.scales, key).votes for key in keys.values()]
+    learner.close()
+    return np.sum(votes, axis=0)
+
+
+def differences(f: dict[tuple[int, ...], int]) -> list[int]:
+    """Return for each place of the patterns: 2 sum over the other signs of (f with +1 there - f with -1 there)."""
+    assert max(abs(value - f[tuple(-s for s in pattern)]) for pattern, value in f.items()) <= 127, "never clipped"
+    n = len(next(iter(f)))
+    return [
+        sum(2 * (value - f[pattern[:k] + (-1,) + pattern[k + 1 :]]) for pattern, value in f.items() if pattern[k] == 1)
+        for k in range(n)
+    ]
+
+
+def test_expected_vote_of_one_group_at_a_time_is_its_own_smoothed_difference() -> None:
+    """Each group is smoothed alone: the other one runs unperturbed while it is pushed."""
+    n_hidden, n_out = 4, 2
+    case = smooth_case(5, 4, n_hidden, n_out, "trace", n_pairs=2, one_group=True)
+
+    def drawn(key: int) -> list[int]:
+        pairs = [fold(fold(key, 0), pair) for pair in range(2)]  # the first pushes hidden, the second the readout
+        return [*signs(fold(fold(pairs[0], 1), 0), n_hidden), *signs(fold(fold(pairs[1], 2), 0), n_out)]
+
+    learned = votes_of_all_patterns(case, drawn, n_hidden + n_out)
+    rule = DenseRule(case)
+    traces = rule.traces(rule.trial(0))
+
+    def smoothed(name: str) -> np.ndarray:
+        connection = next(c for c in rule.plastic if c.target == name)
+
+        def fitness(pattern: tuple[int, ...]) -> int:
+            directions = {c.name: np.zeros((1, *c.shape), np.int64) for c in rule.plastic}
+            directions[connection.name] = np.outer(pattern, traces[connection.source][0])[None]
+            return rule.likelihood(rule.trial(0, rule.change(directions, 1)).z, 1)
+
+        f = {pattern: fitness(pattern) for pattern in product((1, -1), repeat=connection.shape[0])}
+        return np.outer(differences(f), traces[connection.source][0])
+
+    expected = {"hidden": 2**n_out * smoothed("hidden"), "out": 2**n_hidden * smoothed("out")}
+    assert all(part.any() for part in expected.values())
+    np.testing.assert_array_equal(learned, rows_by_pre(expected))
+
+
+def test_expected_vote_of_full_rank_is_the_smoothed_difference_of_each_weight() -> None:
+    """Summed over all patterns of signs of all weights: a weight's vote is f with it pushed up less f with it pushed down."""
+    n_in, n_hidden, n_out = 2, 2, 2
+    case = smooth_case(3, n_in, n_hidden, n_out, "full")
+    rule = DenseRule(case)
+    traces = rule.traces(rule.trial(0))
+    assert traces["in"].all() and traces["hidden"].all(), "the silent have no noise: here nobody is"
+    shapes = [c.shape for c in rule.plastic]
+    n = sum(post * pre for post, pre in shapes)
+
+    def drawn(key: int) -> list[int]:
+        pair_key, found = fold(fold(key, 0), 0), []
+        for c, (n_post, n_pre) in enumerate(shapes):
+            stream = fold(pair_key, 3 + c)
+            found += [s for j in range(n_pre) for s in signs(fold(stream, j), n_post).tolist()]
+        return found
+
+    learned = votes_of_all_patterns(case, drawn, n)
+
+    def fitness(pattern: tuple[int, ...]) -> int:
+        rows, directions = list(pattern), {}
+        for c, (n_post, n_pre) in zip(rule.plastic, shapes, strict=True):
+            part, rows = rows[: n_post * n_pre], rows[n_post * n_pre :]
+            directions[c.name] = np.array(part).reshape(n_pre, n_post).T[None]
+        return rule.likelihood(rule.trial(0, rule.change(directions, 1)).z, 1)
+
+    expected = differences({pattern: fitness(pattern) for pattern in product((1, -1), repeat=n)})
+    assert np.any(expected[:4]) and np.any(expected[4:])
+    np.testing.assert_array_equal(learned, expected)
 
 
 @pytest.mark.parametrize("noise_exp", [-5, -2, 0, 3, 6])
@@ -290,18 +525,26 @@ def test_members_of_a_pair_are_exact_opposites(noise_exp: int) -> None:
 
 def test_everything_in_learning_is_integer() -> None:
     case = learning_case("two hidden", "response", "trace", 2)
-    arrays = [*case.plan[-2:], *case.scales[:2], *case.program.arrays, *make_learn_scratch(case.program, case.plan)]
+    lanes = lay_lanes(case.program)
+    arrays = [
+        *case.plan[-2:],
+        *case.scales[:2],
+        *case.program.arrays,
+        *make_learn_scratch(case.program, case.plan, lanes),
+    ]
+    arrays += [*lanes, *make_terms(case.plan, lanes, 2)[1:], normal_table()]
     for backend in BUILT_IN:
         learner = open_learner(backend, case.program, case.plan, case.events, case.labels, 2)
         outcome = learner.evaluate(case.ids, case.response, case.scales, KEY)
         full = initial_weights(case.program, case.plan)
-        counts, n_saturated = learner.update(full, outcome.votes, 3, case.scales.step_shift, KEY)
+        counts, n_saturated = learner.update(full, outcome.votes, Step(3, case.scales.step_shift, KEY))
         learner.close()
         assert isinstance(n_saturated, int)
         assert {part.dtype for part in outcome} == {np.dtype(np.int64)}
         arrays += [*outcome, full, counts]
         if backend == "simulator":
-            arrays += [part for work in learner.work for bundle in work for part in bundle]
+            arrays += [part for work in learner.work for part in work]
+            arrays += [part for scratch in learner.scratch if scratch for part in scratch]
     assert {array.dtype.kind for array in arrays} <= {"i", "u"}
     scalars = [*case.plan[:-2], *case.scales[2:]]
     assert all(isinstance(value, (int, np.integer)) for value in scalars)

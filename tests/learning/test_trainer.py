@@ -17,14 +17,14 @@ from neurosim.config import RuleConfig, TrainConfig, override
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Outcome
+from neurosim.learning.population import Outcome, Step, Updated
 from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
 from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program
 from neurosim.simulator import ReferenceBackend
 from neurosim.tasks import Task, load_task
 
-RULES = [(form, factor) for form in FORMS for factor in FACTORS if (form, factor) != ("response", "random")]
+RULES = [(form, factor) for form in FORMS for factor in FACTORS if form == "scalar" or factor == "trace"]
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 
@@ -116,13 +116,18 @@ class Witness:
         self.outcomes.append(self.inner.evaluate(ids, response, scales, key))
         return self.outcomes[-1]
 
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: int, step_shift: npt.NDArray[np.int64],
-        key: int,
-    ) -> tuple[npt.NDArray[np.int64], int]:  # fmt: skip
-        self.steps.append(step)
-        self.keys.append(key)
-        return self.inner.update(full, votes, step, step_shift, key)
+    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+        self.steps.append(step.size)
+        self.keys.append(step.key)
+        return self.inner.update(full, votes, step)
+
+    def learn(
+        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
+        key: int, step: Step,
+    ) -> tuple[Outcome, Updated]:  # fmt: skip
+        """Note the votes too; that the learners' own `learn` does the same has tests of its own."""
+        outcome = self.evaluate(ids, response, scales, key)
+        return outcome, self.update(full, outcome.votes, step)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         self.inner.load(full)
@@ -144,6 +149,8 @@ VARIANTS: list[tuple[str, ...]] = [
 def test_simulator_equals_reference_in_state_statistics_and_counts(
     rule: tuple[str, str], extra: tuple[str, ...]
 ) -> None:
+    if rule[1].startswith("full"):  # which has no other rank
+        extra = tuple(line for line in extra if not line.startswith("rule.rank"))
     config = small(rule, *extra)
     with open_trainer(config) as fast, open_trainer(config, backend="reference") as plain:
         seen, expected = Witness(fast), Witness(plain)
@@ -250,6 +257,10 @@ class Uncounted:
     def evaluate(self, *given: Any) -> Outcome:
         return self.inner.evaluate(*given)._replace(counts=None)
 
+    def learn(self, *given: Any) -> tuple[Outcome, Updated]:
+        outcome, updated = self.inner.learn(*given)
+        return outcome._replace(counts=None), updated
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
@@ -309,7 +320,7 @@ def test_the_step_falls_linearly_and_stays_positive() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids="/".join)
 def test_operations_are_those_of_every_member_as_a_run_of_its_own(rule: tuple[str, str]) -> None:
-    n, rank, pairs = 5, 2, 3
+    n, rank, pairs = 5, 1 if rule[1].startswith("full") else 2, 3
     config = small(rule, f"rule.rank={rank}", f"rule.pairs={pairs}")
     program, n_steps = program_of(config), run_steps(config.network)
     with open_trainer(config) as trainer:
@@ -338,14 +349,16 @@ def test_operations_are_those_of_every_member_as_a_run_of_its_own(rule: tuple[st
     assert counts.of("input->hidden", "synaptic_operations") == spikes * (1 + 2 * pairs) * sizes["hidden"]
     perturbed = ["hidden"] if rule[0] == "response" else ["hidden", READOUT]
     for name, size in sizes.items():
-        assert counts.of(name, "noise_draws") == (samples * pairs * rank * size if name in perturbed else 0)
+        draws = name in perturbed and not rule[1].startswith("full")  # these are drawn for synapses
+        assert counts.of(name, "noise_draws") == (samples * pairs * rank * size if draws else 0)
         assert (counts.of(name, "perturbations") > 0) == (name in perturbed)
         measures = rule[0] == "response" and name == "hidden"
         assert counts.of(name, "response_updates") == (samples * pairs * rank * 10 * size if measures else 0)
         scalars = 10 * (1 + pairs * measures) if rule[0] == "response" else pairs
         assert counts.of(name, "reward_broadcasts") == samples * scalars
     for c in program.network.connections:
-        drawn = samples * pairs * rank * c.shape[1] if rule[1] == "random" else 0
+        each = {"trace": 0, "random": rank * c.shape[1], "gaussian": rank * c.shape[1]}
+        drawn = samples * pairs * each.get(rule[1], c.shape[0] * c.shape[1])
         assert counts.of(c.name, "noise_draws") == drawn
         assert counts.of(c.name, "votes") % c.shape[0] == 0 and counts.of(c.name, "votes") > 0
     assert counts.total("weight_updates") == changed > 0
@@ -423,8 +436,16 @@ def learned_accuracy(
 
 
 # Rule, pairs, epochs, and the accuracy to exceed. Measured over seeds 1 to 10, with 10 % by chance: response/trace
-# 83 to 92 %, scalar/trace 84 to 93 %, scalar/random 55 to 85 %.
-LEARNING = [("response", "trace", 1, 2, 0.70), ("scalar", "trace", 16, 3, 0.70), ("scalar", "random", 32, 4, 0.40)]
+# 83 to 92 %, scalar/trace 84 to 93 %, scalar/random 55 to 85 %; over seeds 1 to 4: scalar/gaussian 64 to 79 %,
+# scalar/full 39 to 66 %, scalar/full-gaussian 71 to 85 %.
+LEARNING = [
+    ("response", "trace", 1, 2, 0.70),
+    ("scalar", "trace", 16, 3, 0.70),
+    ("scalar", "random", 32, 4, 0.40),
+    ("scalar", "gaussian", 32, 4, 0.40),
+    ("scalar", "full", 32, 4, 0.25),
+    ("scalar", "full-gaussian", 32, 4, 0.40),
+]
 compiled_only = pytest.mark.skipif(INTERPRETED, reason="needs compiled kernels: hours without")
 
 
@@ -466,3 +487,26 @@ def test_batches_whose_votes_could_leave_32_bits_are_refused() -> None:
     check_votes(plan_of(form=1, factor=1, rank=2), 7_000_000)
     with pytest.raises(ConfigError, match="lower batch, rule.pairs"):
         check_votes(plan_of(form=1, factor=1, rank=2), 8_500_000)
+
+
+@pytest.mark.parametrize(
+    ("factor", "rank", "largest"),
+    [
+        ("trace", 1, 127 * 3 * 18),
+        ("trace", 4, 127 * 3 * 18),  # windows share the steps
+        ("random", 1, 127 * 3),
+        ("random", 4, 127 * 3 * 4),
+        ("gaussian", 1, 127 * 3 * 46 * 46),
+        ("gaussian", 4, 127 * 3 * 46 * 46 * 4),
+        ("full", 1, 127 * 3),
+        ("full-gaussian", 1, 127 * 3 * 46),
+    ],
+)
+def test_the_limit_of_a_batch_is_what_the_factors_can_reach(factor: str, rank: int, largest: int) -> None:
+    """A vote of one sample is at most: clipped fitness x pairs x the largest post factor x the largest pre factor."""
+    plan = plan_of(form=FORMS["scalar"], factor=FACTORS[factor], rank=rank)
+    plan.n_pairs = 3
+    limit = (2**31 - 1) // largest
+    check_votes(plan, limit)
+    with pytest.raises(ConfigError, match=f"the limit is {limit}, lower batch"):
+        check_votes(plan, limit + 1)
