@@ -13,7 +13,15 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, override
 from neurosim.errors import DataError
 from neurosim.experiment import open_trainer, prepare_program
-from neurosim.faults import FaultRates, Faults, draw_faults, faulty_network, set_thresholds, stuck_weights, with_stuck_weights
+from neurosim.faults import (
+    FaultRates,
+    Faults,
+    draw_faults,
+    faulty_network,
+    set_thresholds,
+    stuck_weights,
+    with_stuck_weights,
+)
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.network import Network

@@ -8,8 +8,6 @@ from dataclasses import replace
 from statistics import mean, stdev
 from typing import NamedTuple
 
-import numpy as np
-
 from benchmarks.measure import Cell, Options, Table
 from benchmarks.track_faults import accuracy
 from neurosim.config import TrainConfig, override

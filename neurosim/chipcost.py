@@ -18,7 +18,7 @@ from neurosim.codes import (
     PERTURBED,
     WEIGHT_BITS,
 )
-from neurosim.counters import COLUMN, OpCounts
+from neurosim.counters import OpCounts
 from neurosim.learning.calibrate import RESPONSE_BITS
 from neurosim.learning.trainer import Trainer, largest_vote
 from neurosim.learnplan import LearnPlan
