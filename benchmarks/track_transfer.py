@@ -5,13 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isqrt
 from statistics import mean, stdev
 from typing import NamedTuple
+
+import numpy as np
 
 from benchmarks.measure import Cell, Options, Table
 from benchmarks.track_faults import accuracy
 from neurosim.config import TrainConfig, override
 from neurosim.errors import DataError
+from neurosim.events import events_from_dense
 from neurosim.experiment import open_trainer, prepare_program, train_model
 from neurosim.learning.keys import permutation, stream_key
 from neurosim.runfolder import RunFolder
@@ -30,20 +34,22 @@ class Move(NamedTuple):
     target: str
     settings: tuple[str, ...]  # of both
     first: tuple[str, ...]  # of the first training
-    use_test: bool  # tune with one half of the target's test samples, and test with the other
+    other_sensor: bool  # tune with one half of the target's test samples, moved by a pixel, and test with the other
     counts: tuple[int, ...]
 
 
+EVENT_NETWORK = ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5")
 MOVES = (
     Move(
-        "digits of some writers, then of others", "digits-ordered", "digits-ordered", (), ("epochs=16",), True, (25, 50, 100, 200)
+        "digits of some writers, then of others seen by a sensor that sits one pixel off", "digits-ordered", "digits-ordered",
+        (), ("epochs=16",), True, (25, 50, 100, 200),
     ),
     Move(
-        "simulated saccades of MNIST, then real recordings", "nmnist-saccades:pool=2,limit=6000,share=0,split={split}",
-        "nmnist:pool=2,split={split}", ("augment=false", "network.n_steps=12"), ("epochs=4", "rule.step=0.125"), False, (50, 100, 200, 400),
+        "simulated saccades of MNIST, then real recordings", "nmnist-saccades:pool=2,limit=3000,copies=0,split={split}",
+        "nmnist:pool=2,copies=1,split={split}", EVENT_NETWORK, ("epochs=4", "rule.step=0.125"), False, (50, 100, 200, 400),
     ),
 )  # fmt: skip
-TUNE = ("batch=16", "rule.step=0.125")
+TUNE = ("batch=16", "rule.step=0.0625")
 SCRATCH = ("batch=16", "rule.step=0.5")
 
 
@@ -72,7 +78,7 @@ def table(move: Move, seeds: Sequence[int], threads: int, quick: bool) -> Table:
                 target = load_task(move.target.format(split=split), n_steps=source.network.n_steps, augment=False)
             except DataError as error:
                 return Table(title, columns, [], f"Not measured: {error}.")
-            chosen = halves(target, seed) if move.use_test else target
+            chosen = other_sensor(target, seed) if move.other_sensor else target
             n_tested += len(chosen.test_labels)
             base = override(TrainConfig(seed=seed), [f"task={target.name}", *move.settings])
             tuned = replace(override(base, TUNE), start=run.model_path.as_posix())
@@ -92,13 +98,18 @@ def table(move: Move, seeds: Sequence[int], threads: int, quick: bool) -> Table:
     return Table(title, columns, rows, note)
 
 
-def halves(task: Task, seed: int) -> Task:
-    """Return a task that learns from one half of the test samples and is tested on the other."""
+def other_sensor(task: Task, seed: int) -> Task:
+    """Return a task of square pictures that learns from one half of the test samples and is tested on the other, all moved."""
     order = permutation(stream_key(seed, STREAM_SHARES), len(task.test_labels))
     learn, test = order[: len(order) // 2], order[len(order) // 2 :]
+    seen = task.test_events.to_dense()
+    side = isqrt(task.n_inputs)
+    moved = np.zeros((*seen.shape[:2], side, side), np.bool_)
+    moved[..., 1:] = seen.reshape(moved.shape)[..., :-1]  # the last column falls off, the first sees nothing
+    events = events_from_dense(moved.reshape(seen.shape))
     return replace(
-        task, train_events=task.test_events.take(learn), train_labels=task.test_labels[learn], copies=None,
-        test_events=task.test_events.take(test), test_labels=task.test_labels[test], images=None,
+        task, train_events=events.take(learn), train_labels=task.test_labels[learn], copies=None,
+        test_events=events.take(test), test_labels=task.test_labels[test], images=None,
     )  # fmt: skip
 
 
