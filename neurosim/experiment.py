@@ -105,6 +105,7 @@ def train_model(
         model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
         test = evaluate_model(model, task, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
+        metrics["chip_cost"] = cost_of(trainer).to_dict()
     settings = "".join(f" --set {shlex.quote(text)}" for text in assignments(config))
     metrics |= {"command": f"neurosim train{settings}", "next_steps": next_steps(config, folder)}
     save_model(folder.model_path, model)

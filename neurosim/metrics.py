@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from neurosim.backend import get_backend
-from neurosim.chipcost import cost_of
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
 from neurosim.counters import OpCounts
@@ -81,7 +80,6 @@ def training_metrics(
             "per_learning_step": None if learning is None else counts_metrics(learning),
         },
         "energy": {"per_inference": test["energy"], "per_learning_step": priced},
-        "chip_cost": cost_of(trainer).to_dict(),
         "utilisation": described["utilisation"],
         "quantization": [
             {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes
