@@ -46,7 +46,7 @@ CHIPS = {
 }
 #: How the faulty chip learns on: settings on top of those of the first training.
 FORMS = {
-    "response": ["epochs=12", "rule.step=0.125"],
+    "response": ["epochs=4", "rule.step=0.25"],
     "scalar": ["epochs=4", "rule.form=scalar", "rule.pairs=16", "rule.step=0.25"],
 }
 
