@@ -284,6 +284,7 @@ class TrainConfig:
     chip: str = with_key("loihi1", Key("Chip preset or .toml file; the list: neurosim chips."))
     backend: str = with_key("simulator", Key("What runs the network; the list: neurosim backends."))
     energy_table: str = with_key("loihi1-davies2018", Key("Energy table or .toml file; docs/energy.md describes each."))
+    start: str = with_key("", Key("Model file whose weights training begins with; empty: random weights."))
     evaluate_every: int = with_key(
         250, Key("Test accuracy is measured after every so many generations.", 1, 1_000_000_000)
     )

@@ -27,7 +27,7 @@ else:
 
 SETTABLE = {
     "task": "letters", "augment": False, "seed": 0, "epochs": 2, "batch": 1, "chip": "loihi2", "backend": "reference",
-    "energy_table": "loihi2", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
+    "energy_table": "loihi2", "start": "model.npz", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
     "network.n_steps": 7, "network.tau_mem": 0.5, "network.tau_syn": 0.25, "network.threshold": 2.5,
     "network.gain": 3.5, "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,

@@ -115,6 +115,13 @@ class Generation(NamedTuple):
     ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
+class Stuck(NamedTuple):
+    """Weights that no write reaches."""
+
+    where: npt.NDArray[np.int64]  # indices of weights that learn
+    full: npt.NDArray[np.int32]  # what they hold, with residual bits
+
+
 class Trainer:
     """A program learning a classification task on a backend.
 
@@ -144,13 +151,15 @@ class Trainer:
     fitness : callable, optional
         For fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns their
         fitness, (B, M) integers. The same input must give the same output, or runs cannot be repeated.
+    stuck : Stuck, optional
+        Synapses that are broken: they are put back after each update.
     """
 
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.ArrayLike, *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
         copies: Callable[[int], Events] | None = None, targets: npt.ArrayLike | None = None,
-        fitness: FitnessFunction | None = None,
+        fitness: FitnessFunction | None = None, stuck: Stuck | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, events.n_samples
@@ -165,7 +174,7 @@ class Trainer:
         self.learner = open_learner(
             backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
         )
-        self.copies, self._shown = copies, 0
+        self.copies, self._shown, self.stuck = copies, 0, stuck
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
@@ -216,6 +225,8 @@ class Trainer:
         if self.copies is not None:  # the first generation that begins in the next epoch sees other copies
             epoch = g * self.batch // self.n_samples
             until = min(until, -(-(epoch + 1) * self.n_samples // self.batch))
+        if self.stuck is not None:  # what is stuck is put back after each update
+            until = g + 1
         self._show(g)
         numbers = range(g, max(g + 1, until))
         found = self.learner.learn(
@@ -226,6 +237,9 @@ class Trainer:
             [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
             [self._step(i) for i in numbers],
         )
+        if self.stuck is not None:
+            self.full[self.stuck.where] = self.stuck.full
+            self.learner.load(self.full)
         shown = []
         for outcome, updated in found:
             if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
