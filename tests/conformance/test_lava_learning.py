@@ -154,6 +154,7 @@ def test_programs_that_members_cannot_run_are_refused(
         ("scalar", "full", {}, "does not learn with factor 'full'; choose trace or random"),
         ("scalar", "full-gaussian", {}, "does not learn with factor 'full-gaussian'"),
         ("response", "trace", {"pair_every": 2}, "does not learn with pair_every 2; set it to 1, or use backend"),
+        ("response", "trace", {"skip": -256}, "does not learn with skip; set it to 1, or use backend"),
         ("scalar", "random", {"one_group": True}, "does not learn with one_group; turn it off, or use backend"),
     ],
 )

@@ -4,26 +4,30 @@ import numpy as np
 import pytest
 from random_networks import LAYOUTS, LearningCase, learning_case
 
-from neurosim.codes import FIRST_FACTOR, OFFSET, START, STOP, TARGET
+from neurosim.codes import FIRST_FACTOR, OFFSET, TARGET
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.weights import BLOCK, CHUNK, update_rows
-from neurosim.layerplan import WORD, lay_lanes
+from neurosim.layerplan import lay_lanes
 from neurosim.learning import scratch
 from neurosim.learning.population import learned_weights
-from neurosim.learning.scratch import ROWS, make_terms, make_update_scratch
+from neurosim.learning.scratch import ROWS, make_terms, make_update_work
 from neurosim.learnplan import initial_weights
 from neurosim.reference.weights import update_weights as twin
 
 KEY = 4242
+NO_ROWS = (np.zeros(0, np.int64), 0, 1)
 
 
 class Updated:
     """The kernel run on copies."""
 
     def __init__(
-        self, case: LearningCase, full, votes, step=1, shift=0, key=KEY, parts=None, terms=None, cuts=()
+        self, case: LearningCase, full, votes, step=1, shift=0, key=KEY, parts=None, terms=None, cuts=(), rows=NO_ROWS
     ) -> None:
-        """`votes` (W,) in all; the kernel gets `parts` (n, W) of them, and `terms` pre and post, where these are given."""
+        """`votes` (W,) in all; the kernel gets `parts` (n, W) of them, and `terms` pre and post, where these are given.
+
+        `rows`: the power of each row (not written), its memory and age.
+        """
         self.arrays = case.program.arrays._replace(dense8=case.program.arrays.dense8.copy())
         self.plan, self.full = case.plan, np.array(full, np.int32)
         for c in range(len(self.plan.connections)):  # what the chip holds before
@@ -33,9 +37,9 @@ class Updated:
         self.before, self.votes = self.full.astype(np.int64), np.asarray(votes, np.int64)
         self.step, self.key = step, key
         n_rows = int(self.plan.plastic[-1, FIRST_FACTOR])
-        largest = max(stop - start for start, stop in case.program.arrays.group[:, [START, STOP]].tolist())
-        lanes, work = lay_lanes(case.program), make_update_scratch()
-        totals = np.zeros(ROWS * -(-largest // WORD) * WORD, np.int32)
+        self.old_power, self.memory, self.age = rows
+        self.power = self.old_power.copy()
+        lanes, work = lay_lanes(case.program), make_update_work(case.program)
         pre, post = terms or make_terms(case.plan, lanes, 0)[1:]
         given = np.array(self.votes[None] if parts is None else parts, np.int32)
         bounds, self.n_saturated = [0, *cuts, n_rows], 0
@@ -43,7 +47,7 @@ class Updated:
             with np.errstate(over="ignore"):
                 self.n_saturated += update_rows(
                     self.arrays, lanes, self.plan, pre, post, given, first, last, self.full, step, self.shift,
-                    np.uint64(key), totals, work, self.counts,
+                    np.uint64(key), self.power, self.memory, self.age, *work, self.counts,
                 )  # fmt: skip
         first = len(case.program.group_names)
         self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]
@@ -54,7 +58,12 @@ class Updated:
         return self.arrays.dense8[start : start + where.stop - where.start]
 
     def assert_equals_twin(self) -> None:
-        expected = twin(self.plan, self.before, self.votes, self.step, self.shift, self.key)
+        power = self.old_power.copy() if len(self.power) else None
+        expected = twin(
+            self.plan, self.before, self.votes, self.step, self.shift, self.key, power, self.memory, self.age
+        )
+        if power is not None:
+            np.testing.assert_array_equal(self.power, power)
         np.testing.assert_array_equal(self.full, expected.full)
         assert self.n_changed.tolist() == expected.n_changed
         assert self.n_saturated == expected.n_saturated
