@@ -31,7 +31,8 @@ SETTABLE = {
     "network.n_steps": 7, "network.tau_mem": 0.5, "network.tau_syn": 0.25, "network.threshold": 2.5,
     "network.gain": 3.5, "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,
-    "rule.memory": 6, "rule.warmup": 0,
+    "rule.memory": 6, "rule.warmup": 0, "rule.pair_every": 9, "rule.skip": 0.5, "rule.one_group": True, "rule.gate": False,
+    "rule.row_step": False,
 }  # fmt: skip
 SETTABLE_TEXTS = [
     f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()

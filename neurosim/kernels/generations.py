@@ -1,6 +1,5 @@
 """Run generation after generation: evaluate, update, remember; the threads wait for each other in between."""
 
-
 from neurosim.codes import FIRST_FACTOR, FORM_RESPONSE
 from neurosim.kernels.barrier import wait_for_all
 from neurosim.kernels.jit import jit

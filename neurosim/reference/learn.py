@@ -129,7 +129,7 @@ class Learner:
         Also note whose votes the next call of `_vote` counts.
         """
         perturbed = np.nonzero(self.plan.group[:, PERTURBED])[0]
-        self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group else perturbed
+        self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group and len(perturbed) else perturbed
         merged = self.voting if self.plan.factor == FACTOR_TRACE else set()  # traces: the votes of a sample's pairs
         self.voting = merged | set(self.active.tolist())
 

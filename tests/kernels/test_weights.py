@@ -1,17 +1,20 @@
 """From votes to weights: unbiased rounding, saturation, residual bits, formats; kernel equals twin."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from random_networks import LAYOUTS, LearningCase, learning_case
 
 from neurosim.codes import FIRST_FACTOR, OFFSET, TARGET
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.kernels.weights import BLOCK, CHUNK, update_rows
+from neurosim.kernels.weights import BLOCK, CHUNK, LARGEST_VOTE, mean_square, root_exponent, update_rows
 from neurosim.layerplan import lay_lanes
 from neurosim.learning import scratch
 from neurosim.learning.population import learned_weights
 from neurosim.learning.scratch import ROWS, make_terms, make_update_work
 from neurosim.learnplan import initial_weights
+from neurosim.reference.weights import LARGEST_VOTE as TWIN_LARGEST
 from neurosim.reference.weights import update_weights as twin
 
 KEY = 4242
@@ -249,3 +252,101 @@ def test_rounding_of_neighbours_and_of_generations_is_independent() -> None:
     first, second = case.plan.votes_of(0), case.plan.votes_of(1)
     m = second.stop - second.start
     assert np.abs((up[:, first][:, :m] * up[:, second]).mean(axis=1)).max() < 5 / m**0.5
+
+
+# Steps by row: votes are measured against the root mean square of their own row.
+
+
+def test_the_exponent_is_the_power_of_two_that_is_nearest_to_the_root() -> None:
+    """By ratio, with a tie upward; every square up to 2**12, and all ends of ranges beyond."""
+    for square in range(1, 1 << 12):
+        distance = {k: Fraction(max(4**k, square), min(4**k, square)) for k in range(8)}  # of squares, so exact
+        best = min(distance.values())
+        assert root_exponent(square) == max(k for k, d in distance.items() if d == best)
+    for k in range(31):
+        low, high = max(1, 4**k // 2), 2 * 4**k - 1  # 2**(k - 1/2) <= root < 2**(k + 1/2)
+        assert {root_exponent(square) for square in (low, 4**k, high)} == {k}
+        assert root_exponent(high + 1) == k + 1
+    assert root_exponent(0) == 0
+
+
+def test_mean_squares_cut_votes_beyond_22_bits() -> None:
+    rng = np.random.default_rng(6)
+    for size in (1, 1000, LARGEST_VOTE - 1, LARGEST_VOTE, LARGEST_VOTE + 1, LARGEST):
+        votes = rng.choice([-size, size, 0, size // 2], 37).astype(np.int32)
+        expected = sum(min(abs(int(vote)), 1 << 22) ** 2 for vote in votes) // 37
+        assert mean_square(votes) == expected
+    assert mean_square(np.full(65536, -LARGEST - 1, np.int32)) == 1 << 44, "as many targets as a group may have"
+    assert LARGEST_VOTE == TWIN_LARGEST == 1 << 22
+
+
+@pytest.mark.parametrize("layout", ["one hidden", "two inputs", "wide"])
+@pytest.mark.parametrize("memory", [0, 3, 7])
+def test_row_steps_equal_twin_over_generations(layout: str, memory: int) -> None:
+    case = case_with(layout=layout)
+    rng = np.random.default_rng(memory)
+    full, power = initial_weights(case.program, case.plan), np.zeros(int(case.plan.plastic[-1, FIRST_FACTOR]), np.int64)
+    n_rows, moved = len(power), 0
+    for g in range(14):
+        size = min(LARGEST, 10 ** (g % 7) * 40)
+        votes = rng.integers(-size, size + 1, case.plan.n_weights) * rng.integers(0, 2, case.plan.n_weights)
+        if g % 3 == 0:  # rows that are silent in a generation only forget
+            votes[: case.plan.n_weights // 2] = 0
+        shift, step = rng.integers(-2, 6, len(case.plan.connections)), 300 - 20 * g
+        rows = (power, memory, g + 1)
+        updated = Updated(case, full, votes, step, shift, g, rows=rows)
+        updated.assert_equals_twin()
+        split = Updated(case, full, votes, step, shift, g, rows=rows, cuts=(1, n_rows // 2, n_rows - 1))
+        np.testing.assert_array_equal(split.full, updated.full)
+        np.testing.assert_array_equal(split.power, updated.power)
+        moved += int(np.sum(updated.full != full))
+        full, power = updated.full, updated.power
+        assert power.min() >= 0
+    assert moved > case.plan.n_weights
+
+
+def rows_of(case: LearningCase, c: int, values: np.ndarray) -> np.ndarray:
+    """Return what belongs to the c-th plastic connection, a row for each presynaptic neuron."""
+    n_pre = int(case.plan.plastic[c + 1, FIRST_FACTOR] - case.plan.plastic[c, FIRST_FACTOR])
+    return values[case.plan.votes_of(c)].reshape(n_pre, -1)
+
+
+def test_rows_with_larger_votes_take_no_larger_steps() -> None:
+    """The same votes 2**k times as large move the weights as far, up to the rounding of one unit; without, 2**k times."""
+    case = case_with(layout="wide", residual_bits=12)
+    n, start = case.plan.n_weights, np.zeros(case.plan.n_weights, np.int64)
+    rng, votes = np.random.default_rng(2), np.zeros(n, np.int64)
+    rows = rows_of(case, 0, votes)
+    pattern, octaves = rng.integers(-60, 61, rows.shape[1]), np.arange(len(rows)) % 12
+    rows[:] = pattern * (1 << octaves)[:, None]
+    n_rows = int(case.plan.plastic[-1, FIRST_FACTOR])
+    by_row = rows_of(case, 0, Updated(case, start, votes, 200, 3, rows=(np.zeros(n_rows, np.int64), 3, 1)).full)
+    exact = pattern * 200 / 2 ** (3 + root_exponent(mean_square(pattern.astype(np.int32))))
+    assert np.abs(by_row - exact).max() < 1 and np.abs(exact).max() > 40
+    plain = rows_of(case, 0, Updated(case, start, votes, 1, 3).full)
+    assert np.abs(plain - rows / 8).max() < 1
+
+
+def test_rare_rows_learn_as_fast_as_frequent_ones() -> None:
+    """One row votes in every generation, another in every 16th: their weights end a factor of 4 apart, not 16.
+
+    A row's root mean square over time is 1/4 of a vote where one generation in 16 votes.
+    """
+    case, every, memory = case_with(layout="wide", residual_bits=12), 16, 6
+    n_rows = int(case.plan.plastic[-1, FIRST_FACTOR])
+    full, plain, power = (
+        np.zeros(case.plan.n_weights, int),
+        np.zeros(case.plan.n_weights, int),
+        np.zeros(n_rows, np.int64),
+    )
+    for g in range(1, 16 * every + 1):
+        votes = np.zeros(case.plan.n_weights, np.int64)
+        rows_of(case, 0, votes)[0] = 64
+        rows_of(case, 0, votes)[1] = 64 * (g % every == 0)
+        updated = Updated(case, full, votes, 256, 3, g, rows=(power, memory, g))
+        full, power = updated.full, updated.power
+        plain = Updated(case, plain, votes, 256, 9, g).full
+    frequent, rare = rows_of(case, 0, full)[:2].mean(axis=1)
+    assert 3 < frequent / rare < 6
+    frequent, rare = rows_of(case, 0, plain)[:2].mean(axis=1)
+    assert frequent / rare == every
