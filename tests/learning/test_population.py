@@ -622,3 +622,15 @@ def test_labels_samples_and_responses_are_checked_at_the_border(backend: str) ->
     with pytest.raises(DataError, match="response: int64 of shape"):
         learner.evaluate(np.array([0]), case.response.astype(np.int64), case.scales, KEY)
     learner.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_outcome_stays_as_it_is_when_more_is_evaluated(threads: int) -> None:
+    case = learning_case("two hidden", "response", "trace", 2)
+    learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, threads)
+    first = learner.evaluate(case.ids, case.response, case.scales, KEY)
+    before = Outcome(*(part.copy() for part in first))
+    second = learner.evaluate(case.ids[1:], case.response, case.scales, KEY + 1)
+    learner.close()
+    assert_same(first, before)
+    assert not np.array_equal(second.measured, before.measured)
