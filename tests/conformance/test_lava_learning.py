@@ -13,6 +13,7 @@ from random_networks import LearningCase, learning_case
 from test_lava_containment import assert_nothing_left, wait_until_lava_runs
 
 from neurosim.errors import BackendError, FeatureError
+from neurosim.learning.population import open_learner
 from neurosim.learnplan import initial_weights, make_plan
 from neurosim.network import Dense
 from neurosim.reference.weights import update_weights
@@ -135,6 +136,22 @@ def test_a_generation_without_samples_is_empty(learner: Callable[..., Any]) -> N
     outcome = learner(case).evaluate(np.zeros(0, np.int64), case.response, case.scales, KEY)
     assert not outcome.votes.any() and len(outcome.votes) == case.plan.n_weights
     assert outcome.predictions.shape == (0,) and outcome.counts is None
+
+
+def test_other_input_spikes_of_the_same_samples_can_be_shown(learner: Callable[..., Any]) -> None:
+    case, other = learning_case("one hidden"), learning_case("one hidden", seed=9).events
+    training = learner(case)
+    training.show(other)
+    found = training.evaluate(case.ids, case.response, case.scales, KEY)
+    expected, before = (
+        open_learner("reference", case.program, case.plan, events, case.labels, 1).evaluate(
+            case.ids, case.response, case.scales, KEY
+        )
+        for events in (other, case.events)
+    )
+    assert expected.votes.any() and not np.array_equal(expected.votes, before.votes)
+    for name in ("votes", "measured", "predictions", "statistics"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
 def test_programs_that_members_cannot_run_are_refused(
