@@ -36,6 +36,8 @@ SETTABLE = {
     "network.readout_threshold": 0.5, "network.readout_tau": 0.02, "rule.fitness": "count",
     "rule.rate_cost": 0.5, "rule.rate_target": 0.25, "rule.balance_cost": 0.125, "rule.window_labels": False,
     "rule.window_response": "own", "rule.window_read": "end",
+    "rule.pair_every": 9, "rule.skip": 0.5, "rule.one_group": True, "rule.gate": False,
+    "rule.row_step": False, "rule.readout_perturbation": 0.5, "mode": "stream",
 }  # fmt: skip
 SETTABLE_TEXTS = [
     f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()

@@ -348,13 +348,14 @@ class Trainer:
     def op_counts(self) -> OpCounts | None:
         """Operations of all generations so far, as a chip would do them: every member is a run of its own.
 
-        None if the backend counts none.
+        Steps are those that were run: samples may have no pairs. A step updates each neuron of the readout once. None
+        if the backend counts none.
         """
         if self.counts is None:
             return None
-        samples = self.generation * self.batch
-        runs = samples * (1 + 2 * self.plan.n_pairs)
-        return OpCounts(self.program.rows, self.counts.copy(), samples, runs * self.plan.n_steps)
+        updates = [COLUMN["neuron_updates_active"], COLUMN["neuron_updates_idle"]]
+        n_steps = int(self.counts[self.plan.readout, updates].sum()) // self.plan.n_classes
+        return OpCounts(self.program.rows, self.counts.copy(), self.generation * self.batch, n_steps)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return everything that changes during training: a header in plain values, and arrays of integers."""
