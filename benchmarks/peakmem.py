@@ -11,10 +11,12 @@ import numpy.typing as npt
 from benchmarks.measure import Cell, Options, Table, run_python
 from benchmarks.time_population import Problem, demo_problem, large_problem
 from neurosim.codes import FIRST_FACTOR, SOURCE, TARGET
+from neurosim.compile_network import compile as compile_network
 from neurosim.layerplan import WORD, lay_lanes
 from neurosim.learning.build import READOUT
 from neurosim.learning.scratch import make_learn_scratch, make_terms
 from neurosim.learnplan import initial_weights, make_plan
+from neurosim.network import LIF, Dense, Input, Network
 
 #: Ends every measured program. Linux keeps the peak of this process alone in VmHWM; ru_maxrss begins with its parent's.
 PEAK = """
@@ -69,7 +71,7 @@ print(before, resident())
 
 def tables(options: Options) -> list[Table]:
     """Measure whole processes, and add up the learner's arrays."""
-    return [_processes(options), *_resident(options), _learner(options)]
+    return [_processes(options), *_resident(options), _learner(options), _beyond(options)]
 
 
 def _resident(options: Options) -> list[Table]:
@@ -132,6 +134,68 @@ def _learner(options: Options) -> Table:
         "matrix of m x n, whatever the number of pairs."
     )
     return Table("Memory of the learner", columns, rows, note)
+
+
+def _beyond(options: Options) -> Table:
+    """Add up all that a learner of one thread allocates beyond the weights, for sizes, ranks, pairs and factors."""
+    rows: list[list[Cell]] = []
+    for factor in ("trace", "random", "full"):
+        form = "response" if factor == "trace" else "scalar"
+        for hidden in (64, 256) if options.quick else (256, 1024, 4096):
+            for rank in (1,) if factor.startswith("full") else (1, 4):
+                for n_pairs in (1, 64):
+                    size = 784 + 2 * hidden + 10  # r (m + n) of both layers, r = 1
+                    factors, votes, rest = beyond_weights(hidden, form, factor, rank, n_pairs)
+                    weights = (784 + 10) * hidden
+                    rows.append([
+                        factor, hidden, rank, n_pairs, weights, factors + votes, factors, votes, rest,
+                        (factors + votes) / (rank * size), (factors + votes) / weights,
+                    ])  # fmt: skip
+    columns = (
+        "factor", "hidden", "rank", "pairs", "weights (m n)", "bytes of learning", "factors and responses", "votes of a sample",
+        "currents and spikes of a run", "bytes per r (m + n)", "bytes per weight",
+    )  # fmt: skip
+    note = (
+        "784 inputs, hidden neurons, 10 classes, 10 steps; sizes of the arrays that one thread and the votes of one sample take, weights and "
+        "their residuals left out. Factors and responses: LearnScratch and what remembers the response. Votes of a sample: the terms "
+        "that its votes are made of, or with full rank a sum for each weight. With trace the bytes do not depend on the pairs and grow with "
+        "r (m + n); with random (and gaussian) each pair of a generation leaves a term; full keeps a draw and a sum for each weight. "
+        "Currents and spikes of a run grow with steps times neurons, whatever the rule."
+    )
+    return Table("Learning memory beyond the weights", columns, rows, note)
+
+
+#: Arrays of `LearnScratch` that running a network would need as well.
+RUN = ("base", "acc", "noise", "full_base", "spikes", "n_spikes", "fired64", "fired", "u", "last_v", "total", "sent")
+SAME_MEMORY = ("signs", "fired", "close")  # views of others
+
+
+def beyond_weights(hidden: int, form: str, factor: str, rank: int, n_pairs: int) -> tuple[int, int, int]:
+    """Return bytes of factors and responses, of the votes of a sample, and of running, of 784-hidden-10."""
+    weights = np.zeros((hidden, 784), np.int64), np.zeros((10, hidden), np.int64)
+    network = Network(
+        (Input("input", 784), LIF("hidden", hidden, 4095, 128, 1000), LIF(READOUT, 10, 4095, 0, 131071)),
+        (Dense("input", "hidden", weights[0], plastic=True), Dense("hidden", READOUT, weights[1], plastic=True)),
+    )
+    program = compile_network(network, "unlimited")
+    plan = make_plan(
+        program,
+        READOUT,
+        form=form,
+        factor=factor,
+        rank=rank,
+        n_pairs=n_pairs,
+        n_steps=10,
+        error_bits=7,
+        residual_bits=8,
+    )
+    lanes = lay_lanes(program)
+    work, terms = make_learn_scratch(program, plan, lanes), make_terms(plan, lanes, 1)
+    sizes = {name: array.nbytes for name, array in work._asdict().items() if name not in SAME_MEMORY}
+    summed = sizes.pop("votes", 0)
+    rest = sum(n_bytes for name, n_bytes in sizes.items() if name in RUN)
+    response = rank * 10 * network.n_neurons * (8 + 4) if form == "response" else 0  # Trainer.accumulated and response
+    return sum(sizes.values()) - rest + response, terms.pre.nbytes + terms.post.nbytes + summed, rest
 
 
 def learner_rows(problem: Problem, rank: int) -> list[list[Cell]]:

@@ -27,6 +27,8 @@ BENCHMARKS = (
     "peakmem",
     "track_digits",
     "track_mnist_time",
+    "track_faults",
+    "track_transfer",
     "track_lava_learning",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

@@ -17,7 +17,7 @@ from neurosim.events import Events, events_from_dense
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.calibrate import quantize_response
 from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, stream_key
-from neurosim.learning.population import Step
+from neurosim.learning.population import Memory, Step
 from neurosim.learning.trainer import FULL_STEP, Generation, Trainer
 from neurosim.program import Program
 from neurosim.tasks import load_task
@@ -149,9 +149,11 @@ def _calibrated(
 def _learning(trainer: Trainer, batch: int) -> Work:
     """Return the work of one generation, with a step of zero, so that weights stay where they are."""
     _, response = quantize_response(trainer.scales, trainer.plan, trainer.program.arrays, trainer.accumulated)
-    key, ids = stream_key(trainer.seed, STREAM_PAIRS, 0), np.arange(batch)
-    step = Step(0, trainer.scales.step_shift, stream_key(trainer.seed, STREAM_ROUNDING, 0))
-    return calls(partial(trainer.learner.learn, trainer.full, ids, response, trainer.scales, key, step))
+    memory = Memory(trainer.accumulated, response, trainer.rule.memory)
+    keys, ids = [stream_key(trainer.seed, STREAM_PAIRS, 0)], np.arange(batch)[None]
+    rounding = stream_key(trainer.seed, STREAM_ROUNDING, 0)
+    steps = [Step(0, trainer.scales.step_shift, rounding, trainer.power.copy(), trainer.row_memory)]
+    return calls(partial(trainer.learner.learn, trainer.full, memory, ids, trainer.scales, keys, steps))
 
 
 def _updating(trainer: Trainer, batch: int) -> Work:
@@ -159,7 +161,8 @@ def _updating(trainer: Trainer, batch: int) -> Work:
     _, response = quantize_response(trainer.scales, trainer.plan, trainer.program.arrays, trainer.accumulated)
     key = stream_key(trainer.seed, STREAM_ROUNDING, 0)
     votes = trainer.learner.evaluate(np.arange(batch), response, trainer.scales, key).votes
-    full, step = trainer.full.copy(), Step(FULL_STEP, trainer.scales.step_shift, key)
+    # Without memory the power of a row is that of these votes alone, the same there and back.
+    full, step = trainer.full.copy(), Step(FULL_STEP, trainer.scales.step_shift, key, np.zeros_like(trainer.power))
 
     def there_and_back() -> None:
         trainer.learner.update(full, votes, step)

@@ -142,10 +142,11 @@ def train_curve(config: TrainConfig, task: Task, target: float, threads: int) ->
     curve, seconds = [], 0.0
     every = max(1, TEST_EVERY // config.batch)
     with _trainer(config, task, program, n_generations, threads) as trainer:
-        for generation in range(1, n_generations + 1):
+        while trainer.generation < n_generations:
             start = perf_counter()
-            trainer.step()
+            trainer.advance(every - trainer.generation % every)
             seconds += perf_counter() - start
+            generation = trainer.generation
             late = generation >= TEST_FROM * n_generations and generation % every == 0
             if late or generation == n_generations:
                 right = _test(trainer, task, run_steps(config.network), threads)
@@ -158,7 +159,7 @@ def train_curve(config: TrainConfig, task: Task, target: float, threads: int) ->
 def _trainer(config: TrainConfig, task: Task, program: Program, n_generations: int, threads: int) -> Trainer:
     return Trainer(
         program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),
-        n_generations=n_generations, batch=config.batch, seed=config.seed, threads=threads,
+        n_generations=n_generations, batch=config.batch, seed=config.seed, threads=threads, copies=task.copies,
     )  # fmt: skip
 
 

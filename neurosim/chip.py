@@ -75,9 +75,16 @@ _FIELDS = {
     "index_formats": _Field("widths", 1, False),
     "neuron_models": _Field("names", 0, False),
     "message_bits": _Field("count", 0, False),
+    "trace_bits": _Field("count", 0, False),
+    "pre_traces": _Field("count", 0, False),
+    "post_traces": _Field("count", 0, False),
+    "learning_accumulator_bits": _Field("count", 0, False),
+    "embedded_processors": _Field("count", 0, False),
 }
-#: Fields that files written before neurosim 0.2 do not have; they are unknown there.
-_LATER = ("neuron_models", "message_bits")
+#: What a learning rule finds on a chip, beside `tag_bits`; read by `neurosim.chipcost`.
+_LEARNING = ("trace_bits", "pre_traces", "post_traces", "learning_accumulator_bits", "embedded_processors")
+#: Fields that files of earlier versions do not have; they are unknown there.
+_LATER = ("neuron_models", "message_bits", *_LEARNING)
 _TEXTS = ("name", "title", "notes")
 
 
@@ -120,6 +127,12 @@ class Chip:
         Features of the neuron models that the chip has (`neurosim.neurons.MODEL_FEATURES`).
     message_bits : int or None
         Bits of the value of a spike; 0: spikes have none.
+    trace_bits, pre_traces, post_traces : int or None
+        Bits of a trace, and how many traces learning has for each presynaptic and each postsynaptic neuron.
+    learning_accumulator_bits : int or None
+        Bits of what learning adds to a weight, sign included.
+    embedded_processors : int or None
+        Ordinary processors on the chip, for what cores cannot do.
     provenance : dict of str to Constant
         Value, unit, source and kind of each quantity above.
     """
@@ -149,6 +162,11 @@ class Chip:
     provenance: dict[str, Constant] = field(hash=False, repr=False)
     neuron_models: tuple[str, ...] | None = None
     message_bits: int | None = None
+    trace_bits: int | None = None
+    pre_traces: int | None = None
+    post_traces: int | None = None
+    learning_accumulator_bits: int | None = None
+    embedded_processors: int | None = None
 
     @property
     def n_tiles(self) -> int:

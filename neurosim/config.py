@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import sys
 import textwrap
@@ -277,6 +278,9 @@ class RuleConfig:
             )
 
 
+MODES = ("batch", "stream")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A whole training run; keys as in `example_toml`."""
@@ -286,11 +290,20 @@ class TrainConfig:
         True, Key("Learn from changed copies of the training samples as well, as the task makes them.")
     )
     seed: int = with_key(1, Key("Everything random follows from it.", 0, (1 << 63) - 1))
+    mode: str = with_key(
+        "batch",
+        Key(
+            "batch: the votes of a batch move the weights together; stream: they move after every sample, nothing is stored "
+            "from one sample to the next, and settings are translated from those of a batch.",
+            choices=MODES,
+        ),
+    )
     epochs: int = with_key(32, Key("Passes over the training samples.", 1, 1_000_000))
     batch: int = with_key(32, Key("Samples per generation.", 1, 1 << 16))
     chip: str = with_key("loihi1", Key("Chip preset or .toml file; the list: neurosim chips."))
     backend: str = with_key("simulator", Key("What runs the network; the list: neurosim backends."))
     energy_table: str = with_key("loihi1-davies2018", Key("Energy table or .toml file; docs/energy.md describes each."))
+    start: str = with_key("", Key("Model file whose weights training begins with; empty: random weights."))
     evaluate_every: int = with_key(
         250, Key("Test accuracy is measured after every so many generations.", 1, 1_000_000_000)
     )
@@ -349,6 +362,24 @@ class TrainConfig:
             else:
                 raise ConfigError(f"{where}: {name} {value!r} is not a table; write [{name}] and its keys below it")
         return _with_values(cls(), flat, where)
+
+
+def as_stream(config: TrainConfig) -> TrainConfig:
+    """Return the settings of a run that learns after every sample, from those of one that learns from batches.
+
+    Everything counted in generations is counted in samples; the response and the mean squares of rows are averaged over
+    as many samples as before; the step is divided by the root of the batch, as votes of single samples do not average out.
+    Settings of a batch of one sample stay as they are.
+    """
+    size = config.batch
+    rule = replace(
+        config.rule,
+        memory=min(30, config.rule.memory + size.bit_length() - 1),
+        step=max(1 / 256, config.rule.step / math.isqrt(size)),
+    )
+    return replace(
+        config, batch=1, rule=rule, evaluate_every=config.evaluate_every * size, checkpoint_every=config.checkpoint_every * size,
+    )  # fmt: skip
 
 
 _TABLES: dict[str, type[NetworkConfig | RuleConfig]] = {"network": NetworkConfig, "rule": RuleConfig}

@@ -71,7 +71,7 @@ def _check(name: str, value: Any, default: Any, key: Key) -> Any:
             raise ConfigError(f"{name}: {value!r} is not a truth value; write true or false")
         return value
     if isinstance(default, str):
-        return _check_text(name, value, key)
+        return value if value == default == "" else _check_text(name, value, key)
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or len(value) > key.max_length:
             limit = f"a list of at most {key.max_length} {'texts' if key.pattern else 'integers'}"

@@ -32,6 +32,7 @@ from neurosim.report_html import write_report
 from neurosim.runfolder import RunFolder
 from neurosim.tasks import EPISODE_TASKS
 from neurosim.trainrun import HISTORY_POINTS, SMOOTHING, Progress, check_same_config, deferred_interrupt
+from neurosim.transfer import starting_network
 from neurosim.version import VERSION
 
 N_TEST = 100  # episodes
@@ -129,6 +130,9 @@ class EpisodeRun:
 def prepare_controller(config: TrainConfig) -> tuple[Program, tuple[QuantNote, ...]]:
     """Describe the network of a configuration, quantise it, and map it onto its chip."""
     name = f"{config.task}-{config.seed}"
+    if config.start:
+        started, scales = starting_network(config, N_STATE * N_TUNED, N_ACTIONS, name)
+        return dataclasses.replace(compile_network(started, config.chip), scales=scales), ()
     quantized = quantize(build_network(config.network, N_STATE * N_TUNED, N_ACTIONS, config.seed, name))
     program = compile_network(quantized.network, config.chip)
     return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes

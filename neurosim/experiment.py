@@ -14,8 +14,9 @@ import numpy.typing as npt
 from neurosim.aims import FitnessFunction, window_labels
 from neurosim.answers import Answer
 from neurosim.backend import RunResult, get_backend
+from neurosim.chipcost import ChipCost, cost_of
 from neurosim.compile_network import compile as compile_network
-from neurosim.config import TrainConfig, assignments
+from neurosim.config import TrainConfig, as_stream, assignments
 from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
@@ -34,6 +35,7 @@ from neurosim.tasks import Task, load_task
 from neurosim.trainrun import Progress as Progress
 from neurosim.trainrun import TrainRun
 from neurosim.trainrun import checkpoint_config as checkpoint_config
+from neurosim.transfer import starting_network
 from neurosim.version import VERSION
 
 
@@ -44,13 +46,16 @@ class TrainingStart(NamedTuple):
     program: Program
     task: Task
     n_generations: int
+    cost: ChipCost  # what a chip would need to learn so
 
 
 def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[QuantNote, ...]]:
-    """Describe the network of a configuration, quantise it, and map it onto its chip."""
-    network = build_network(
-        config.network, task.n_inputs, task.n_classes, config.seed, f"{task.name}-{config.seed}", task.input_shape
-    )
+    """Describe the network of a configuration, or take that of its `start`, quantise it, and map it onto its chip."""
+    name = f"{task.name}-{config.seed}"
+    if config.start:
+        started, scales = starting_network(config, task.n_inputs, task.n_classes, name)
+        return dataclasses.replace(compile_network(started, config.chip), scales=scales), ()
+    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, name, task.input_shape)
     quantized = quantize(network)
     program = compile_network(quantized.network, config.chip)
     return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes
@@ -93,28 +98,22 @@ def train_model(
     KeyboardInterrupt
         After an interrupt: the generation is finished and a checkpoint written first.
     """
+    config = as_stream(config) if config.mode == "stream" else config
     task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
     program, notes = prepare_program(config, task)
-    if config.batch > len(task.train_labels):
-        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
-    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
-    load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
-    with Trainer(
-        program, READOUT, config.rule, task.train_events, train_labels(config, task), n_steps=run_steps(config.network),
-        n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
-        copies=task.copies, fitness=fitness,
-    ) as trainer:  # fmt: skip
+    with open_trainer(config, program, task, threads, fitness) as trainer:
         answer = answer_of(config, task)
         run = TrainRun(config, folder, task, trainer, answer, threads)
         if resume:
             run.restore()
         if on_start is not None:
-            on_start(TrainingStart(config, program, task, n_generations))
+            on_start(TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer)))
         run.train(on_progress)
         final = run.trained_program()
         model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
         test = evaluate_model(model, task, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
+        metrics["chip_cost"] = cost_of(trainer).to_dict()
     settings = "".join(f" --set {shlex.quote(text)}" for text in assignments(config))
     metrics |= {"command": f"neurosim train{settings}", "next_steps": next_steps(config, folder)}
     save_model(folder.model_path, model)
@@ -146,6 +145,36 @@ def answer_of(config: TrainConfig, task: Task) -> Answer:
         READOUT, rule.fitness, rule.rank if windows else 1, windows and rule.window_read == "since",
         run_steps(config.network) - config.network.n_steps,
     )  # fmt: skip
+
+
+def open_trainer(
+    config: TrainConfig, program: Program, task: Task, threads: int = 2, fitness: FitnessFunction | None = None
+) -> Trainer:  # fmt: skip
+    """Return a trainer of the program with the settings of a configuration."""
+    if config.batch > len(task.train_labels):
+        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
+    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
+    load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
+    return Trainer(
+        program, READOUT, config.rule, task.train_events, train_labels(config, task), n_steps=run_steps(config.network),
+        n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
+        copies=task.copies, fitness=fitness,
+    )  # fmt: skip
+
+
+def plan_training(config: TrainConfig, threads: int = 1) -> TrainingStart:
+    """Return what is known of a training before it runs: network, chip, and what learning would need of the chip.
+
+    Examples
+    --------
+    >>> plan_training(TrainConfig(chip="unlimited")).cost.verdict[:3]
+    'yes'
+    """
+    config = as_stream(config) if config.mode == "stream" else config
+    task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
+    program, _ = prepare_program(config, task)
+    with open_trainer(config, program, task, threads) as trainer:
+        return TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer))
 
 
 def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:

@@ -44,6 +44,7 @@ def training_metrics(
 ) -> dict[str, Any]:
     """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.plots` read."""
     learning = trainer.op_counts
+    n_runs = trainer.generation * config.batch * (1 + 2 * config.rule.pairs)  # of a backend that counts nothing
     priced = None
     if learning is not None:
         priced = energy(learning, load_energy_table(config.energy_table), per=max(1, learning.n_samples)).to_dict()
@@ -71,7 +72,7 @@ def training_metrics(
             "tag_bits": config.rule.tag_bits,  # kept beside each weight
             "generations": trainer.generation,
             "samples": trainer.generation * config.batch,
-            "member_evaluations": trainer.generation * config.batch * (1 + 2 * config.rule.pairs),
+            "member_evaluations": n_runs if learning is None else learning.n_steps // run_steps(config.network),
             "seconds": round(seconds, 3),
             "history": history,
         },

@@ -18,6 +18,9 @@ Metrics = Mapping[str, Any]
 #: What counts and energies are given for: key in the metrics -> words.
 UNITS = {"per_inference": "inference", "per_learning_step": "training sample"}
 
+#: Who keeps state of learning -> words.
+OWNERS = {"neuron": "neuron", "synapse": "synapse", "row": "presynaptic neuron"}
+
 #: Name and meaning of each counter, for people.
 COUNTER_WORDS: dict[str, tuple[str, str]] = {
     "synaptic_operations": ("synaptic operations", "one per spike and stored synapse"),
@@ -110,6 +113,7 @@ def summary_lines(metrics: Metrics) -> list[str]:
     if metrics.get("utilisation"):
         fullest = _fullest(metrics["utilisation"])
         lines.append(f"cores              {len(metrics['utilisation'])} of chip {metrics.get('chip', '?')}{fullest}")
+    lines += chip_cost_lines(metrics)
     lost = sum(
         _get(metrics, "counts", "per_inference", "totals", name) or 0
         for name in ("overflow_accumulator", "overflow_u", "saturation_v")
@@ -204,6 +208,58 @@ def utilisation_table(metrics: Metrics) -> Table:
     return Table("Cores", ("core", "tile", "groups", *columns), tuple(rows))
 
 
+def chip_cost_lines(metrics: Metrics) -> list[str]:
+    """Return what a chip would need to learn so, and whether it fits, in two lines."""
+    cost = metrics.get("chip_cost")
+    if not cost:
+        return []
+    bits = ", ".join(f"{cost['bits_per_' + owner]:,} bits a {name}" for owner, name in OWNERS.items())
+    sent = {per: sum(m["n"] for m in cost["messages"] if m["per"] == per) for per in ("pair", "sample")}
+    return [
+        f"learning needs     {bits}; {sent['pair']:,} messages a pair, {sent['sample']:,} more a sample",
+        f"{'fits on ' + cost['chip']:<18} {cost['verdict']}",
+    ]
+
+
+def chip_state_table(metrics: Metrics) -> Table:
+    """State that learning keeps on a chip, by owner."""
+    state = _get(metrics, "chip_cost", "state") or ()
+    rows = [(p["of"], f"{OWNERS[p['owner']]}: {p['what']}", p["bits"], p["n"]) for p in state]
+    return Table("State of learning", ("part", "what", "bits each", "how many"), tuple(rows))
+
+
+def chip_messages_table(metrics: Metrics) -> Table:
+    """Values that learning sends beside spikes."""
+    sent = _get(metrics, "chip_cost", "messages") or ()
+    rows = [(m["group"], m["what"], m["per"], m["n"], m["bits"]) for m in sent]
+    return Table("Messages of learning", ("to group", "value", "per", "messages", "bits"), tuple(rows))
+
+
+def chip_operations_table(metrics: Metrics) -> Table:
+    """Operations that learning adds to running the members, counted."""
+    extra = _get(metrics, "chip_cost", "extra_operations") or {}
+    sample, step = extra.get("per_sample") or {}, extra.get("per_step") or {}
+    rows = [(counter_name(name), n, step.get(name)) for name, n in sample.items() if n]
+    return Table("Extra operations of learning", ("operation", "per training sample", "per time step"), tuple(rows))
+
+
+def chip_needs_table(metrics: Metrics) -> Table:
+    """What learning needs of a chip against what it has."""
+    words = {True: "yes", False: "no", None: "not known"}
+    rows = [
+        (n["resource"], n["of"], n["need"], n["limit"], n["unit"], words[n["fits"]], n["kind"], n["source"])
+        for n in _get(metrics, "chip_cost", "needs") or ()
+    ]
+    columns = ("resource", "of", "need", "limit", "unit", "fits", "kind", "source of the limit")
+    return Table(f"Does learning fit on {_get(metrics, 'chip_cost', 'chip') or 'the chip'}?", columns, tuple(rows))
+
+
+def chip_cost_tables(metrics: Metrics) -> list[Table]:
+    """Return the tables of what a chip would need to learn so, those with rows."""
+    makers = (chip_needs_table, chip_state_table, chip_messages_table, chip_operations_table)
+    return [table for table in (make(metrics) for make in makers) if table.rows]
+
+
 def history_table(metrics: Metrics) -> Table:
     """The learning curve."""
     names = ("generation", "samples", "train_accuracy", "test_accuracy", "fitness", "moved", "saturated")
@@ -244,6 +300,7 @@ def all_tables(metrics: Metrics) -> list[Table]:
         counts_table(metrics),
     ]
     tables += [make(metrics, per) for per in UNITS for make in (counts_by_row_table, energy_table_rows, unpriced_table)]
+    tables += chip_cost_tables(metrics)
     tables += [utilisation_table(metrics), quantization_table(metrics)]
     return [table for table in tables if table.rows]
 

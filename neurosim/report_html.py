@@ -67,6 +67,8 @@ def make_report(metrics: Metrics) -> str:
         quantization=report.quantization_table(metrics),
         chip=metrics.get("chip") or "the chip",
         utilisation=report.utilisation_table(metrics),
+        chip_cost=metrics.get("chip_cost"),
+        chip_cost_tables=report.chip_cost_tables(metrics),
         counts=report.counts_table(metrics),
         counted=_counted(metrics),
         energies=_energies(metrics),

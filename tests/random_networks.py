@@ -126,6 +126,14 @@ VARIANTS: list[tuple[str, str, int, dict[str, int | bool]]] = [
     ("scalar", "gaussian", 1, {"one_group": True}),
     ("scalar", "full", 1, {"gate": True}),
     ("scalar", "full-gaussian", 1, {"gate": True, "one_group": True}),
+    ("scalar", "full", 1, {"one_group": True, "skip": -300}),
+    ("response", "trace", 1, {"skip": -256}),
+    ("response", "trace", 2, {"skip": -300, "pair_every": 2, "one_group": True}),
+    ("scalar", "trace", 2, {"skip": -256}),
+    ("scalar", "trace", 1, {"skip": -300, "one_group": True}),
+    ("scalar", "random", 2, {"skip": -256, "one_group": True}),
+    ("scalar", "gaussian", 1, {"skip": -300}),
+    ("scalar", "full-gaussian", 1, {"skip": -256}),
 ]
 #: Exponents of the noise by factor, so that perturbations change who fires whatever the size of the draws.
 NOISE_EXPONENT = {"trace": 6, "random": 8, "gaussian": 0, "full": 8, "full-gaussian": 4}
@@ -169,13 +177,14 @@ def learning_case(
     pair_every: int = 1,
     one_group: bool = False,
     gate: bool = False,
+    skip: int = 0,
 ) -> LearningCase:
     """Return a case whose perturbations change who fires; samples repeat and are out of order in `ids`."""
     rng = np.random.default_rng(seed)
     program = compile(learning_network(layout, seed, bits), "unlimited")
     plan = make_plan(
         program, "out", form=form, factor=factor, rank=rank, n_pairs=n_pairs, n_steps=n_steps, error_bits=7,
-        residual_bits=8, pair_every=pair_every, one_group=one_group, gate=gate,
+        residual_bits=8, pair_every=pair_every, one_group=one_group, gate=gate, skip=skip,
     )  # fmt: skip
     group = np.zeros((len(program.group_names), 3), np.int64)
     group[:, 0] = rng.integers(0, 3, len(group)) + NOISE_EXPONENT[factor]

@@ -349,3 +349,17 @@ def test_lava_runs_a_description_to_the_same_states_and_spikes(tmp_path: Path) -
         time_peers.check_spikes(
             workload, workload.events, peers.run_lava(python, tmp_path / "network.npz", spikes=True)
         )
+
+
+def test_learning_memory_grows_with_neurons_and_not_with_pairs_or_synapses():
+    small, large, many, wide = (
+        peakmem.beyond_weights(hidden, "response", "trace", rank, n_pairs)
+        for hidden, rank, n_pairs in ((256, 1, 1), (2048, 1, 1), (256, 1, 64), (256, 4, 1))
+    )
+    assert many == small  # O(1) per pair
+    n = 784 + 2 * 256 + 10, 784 + 2 * 2048 + 10
+    assert sum(large[:2]) / sum(small[:2]) < n[1] / n[0]  # eight times the synapses
+    assert sum(wide[:2]) < 4 * sum(small[:2])
+    one, more = (peakmem.beyond_weights(256, "scalar", "random", 1, n_pairs) for n_pairs in (1, 8))
+    assert more[1] == pytest.approx(8 * one[1], rel=0.01) and more[0] == one[0]  # a term for each pair
+    assert peakmem.beyond_weights(256, "scalar", "full", 1, 1)[1] == 4 * (784 + 10) * 256

@@ -146,6 +146,26 @@ def test_train_takes_a_file_overrides_it_and_names_the_folder(tmp_path: Path) ->
     assert (config["seed"], config["backend"], config["network"]["hidden"]) == (9, "simulator", [6])
 
 
+def test_a_dry_run_says_what_learning_needs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = output("train", "digits", *SMALL, "--dry-run")
+    assert "fits on loihi1     no, because: state of a presynaptic neuron" in shown
+    assert "not modelled: " in shown
+    found = read_json("train", "digits", *SMALL, "--dry-run", "--set", "chip=unlimited")
+    assert found["chip_cost"]["fits"] == "yes"
+    assert found["generations"] == 224
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_begins_with_another_model(trained: Path, tmp_path: Path) -> None:
+    output("train", "digits", "--from", trained, "--set", "epochs=1", "--threads", "1", "--out", tmp_path / "tuned")
+    metrics = json.loads((tmp_path / "tuned" / "metrics.json").read_text())
+    assert metrics["config"]["network"]["hidden"] == [8]
+    assert metrics["config"]["start"] == (trained / "model.npz").as_posix()
+    assert metrics["chip_cost"]["chip"] == "loihi1"
+    assert "leave out --set, --seed, --backend, --out, --from" in error("train", "--resume", trained, "--from", trained)
+
+
 def test_train_prints_an_example() -> None:
     assert output("train", "--example") == example_toml()
 

@@ -27,7 +27,7 @@ else:
 
 SETTABLE = {
     "task": "letters", "augment": False, "seed": 0, "epochs": 2, "batch": 1, "chip": "loihi2", "backend": "reference",
-    "energy_table": "loihi2", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
+    "energy_table": "loihi2", "start": "model.npz", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
     "network.convolutions": ["4c3s2p1", "8c3"], "network.recurrent": True, "network.neuron": "atrlif",
     "network.n_steps": 7, "network.tau_mem": 0.5, "network.tau_syn": 0.25, "network.threshold": 2.5,
     "network.gain": 3.5, "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
@@ -37,6 +37,8 @@ SETTABLE = {
     "network.readout_threshold": 0.5, "network.readout_tau": 0.02, "rule.fitness": "count",
     "rule.rate_cost": 0.5, "rule.rate_target": 0.25, "rule.balance_cost": 0.125, "rule.window_labels": False,
     "rule.window_response": "own", "rule.window_read": "end",
+    "rule.pair_every": 9, "rule.skip": 0.5, "rule.one_group": True, "rule.gate": False,
+    "rule.row_step": False, "rule.readout_perturbation": 0.5, "mode": "stream",
 }  # fmt: skip
 SETTABLE_TEXTS = [
     f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()

@@ -73,6 +73,7 @@ def test_variants_are_written_into_the_plan() -> None:
     assert (plain.pair_every, plain.one_group, plain.gate) == (1, 0, 0)
     assert (varied.one_group, varied.gate) == (1, 1)
     assert plan_of("one hidden", form="response", pair_every=7).pair_every == 7
+    assert (plain.skip, plan_of("one hidden", skip=-300).skip) == (0, -300)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,8 @@ def test_variants_are_written_into_the_plan() -> None:
         ({"pair_every": 2}, "pair_every 2 needs form 'response'; without a pair form 'scalar' learns nothing"),
         ({"form": "response", "pair_every": 0}, "pair_every 0 is outside 1..65536"),
         ({"form": "response", "pair_every": 65537}, "pair_every 65537 is outside 1..65536"),
+        ({"skip": 1}, "skip 1 is outside -4096..0"),
+        ({"skip": -4097}, "skip -4097 is outside -4096..0"),
         ({"rank": 0}, "rank 0 is outside 1..64"),
         ({"rank": 65}, "rank 65 is outside 1..64"),
         ({"n_pairs": 0}, "pairs 0 is outside 1..4096"),

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from neurosim.backend import check_features, needed_features
 from neurosim.codes import KIND, KIND_ROWS, UPDATE_SIGNIFICANCE
 from neurosim.errors import FeatureError
-from neurosim.events import Events
+from neurosim.events import Events, check_events
 from neurosim.learning.population import Outcome, TwinUpdates, check_batch
 from neurosim.learnplan import FACTORS, LearnPlan, Scales
 from neurosim.network import LIF
@@ -34,12 +34,14 @@ def check_rule(plan: LearnPlan) -> None:
     Raises
     ------
     FeatureError
-        If the plan has another factor, leaves samples without pairs, or perturbs one group at a time.
+        If the plan has another factor, leaves samples without pairs, or perturbs one group at a time. All members run
+        in one start, before any likelihood is known.
     """
     factor = next(name for name, code in FACTORS.items() if code == plan.factor)
     for known, found, limit in (
         (factor in KNOWN_FACTORS, f"factor {factor!r}", f"choose {' or '.join(KNOWN_FACTORS)}"),
         (plan.pair_every == 1, f"pair_every {plan.pair_every}", "set it to 1"),
+        (plan.skip == 0, "skip", "set it to 1"),
         (not plan.one_group, "one_group", "turn it off"),
         (
             plan.n_learned == plan.n_weights,
@@ -116,6 +118,11 @@ class LavaLearner(TwinUpdates):
             statistics=seen.statistics,
             counts=None,
         )
+
+    def show(self, events: Events) -> None:
+        """Take other input spikes; see `neurosim.learning.population.Learner.show`."""
+        self.events = check_events(events, self.program.network.n_inputs)
+        self._inputs = self.events.to_dense()
 
     def close(self) -> None:
         """End Lava and all that belongs to it; calling it again does nothing."""

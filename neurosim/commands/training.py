@@ -50,10 +50,14 @@ def train(
                                                 "is the same to the byte.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds an earlier run; its results "
                                         "are removed.")] = False,
+    start: Annotated[Path | None, typer.Option("--from", metavar="MODEL", help="Begin with the network and weights of a model "
+                                               "file or run folder instead of random weights.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a configuration file with every key, "
                                           "and stop.")] = False,
     backend: Annotated[str | None, typer.Option(help="What it learns on, if not what the configuration says; see: "
                                                 "neurosim backends.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train nothing; show the network, and what learning would "
+                                          "need of the chip.")] = False,
     seed: Seed = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a network on the chip and write model, metrics, plots and report into a folder."""
@@ -65,10 +69,18 @@ def train(
         print(example_toml(), end="")
         return
     if resume is not None:
-        if assignments or out is not None or force or seed is not None or backend is not None:
+        if (
+            assignments
+            or out is not None
+            or force
+            or seed is not None
+            or backend is not None
+            or dry_run
+            or start is not None
+        ):
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
-                "leave out --set, --seed, --backend, --out and --force"
+                "leave out --set, --seed, --backend, --out, --from, --force and --dry-run"
             )
         from neurosim.experiment import checkpoint_config
 
@@ -81,11 +93,52 @@ def train(
         from neurosim.tasks import task_settings
 
         config = override(replace(TrainConfig(), task=what), task_settings(what))
+    config = config if start is None else _started(config, start)
     config = _with_options(override(config, assignments or ()), seed, None)
     config = config if backend is None else replace(config, backend=backend)
     _check_names(config)
+    if dry_run:
+        _show_plan(config, as_json)
+        return
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _started(config: TrainConfig, path: Path) -> TrainConfig:
+    """Return the configuration with a model to start from, and with that model's network."""
+    from neurosim.commands.inputs import load
+    from neurosim.commands.options import model_file
+    from neurosim.transfer import model_network
+
+    network = replace(model_network(load(path), f"--from {path}"), n_steps=config.network.n_steps)
+    return replace(config, start=model_file(path).as_posix(), network=network)
+
+
+def _show_plan(config: TrainConfig, as_json: bool) -> None:
+    """Show what is known before training: data, network, chip, and what learning would need of the chip."""
+    from neurosim import report
+    from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
+    from neurosim.errors import ConfigError
+    from neurosim.experiment import plan_training
+    from neurosim.tasks import EPISODE_TASKS
+
+    if config.task in EPISODE_TASKS:
+        raise ConfigError(f"--dry-run: task {config.task!r} is played and has no samples to plan for; train it")
+    start = plan_training(config)
+    metrics = {"chip_cost": start.cost.to_dict()}
+    if as_json:
+        write_json(metrics | {"config": config.to_dict(), "generations": start.n_generations})
+        return
+    console = make_console()
+    _show_start(console, start)
+    for table in report.chip_cost_tables(metrics)[1:]:
+        show_table(console, table)
+    needs = report.chip_needs_table(metrics)
+    show_table(console, needs._replace(columns=needs.columns[:-1], rows=tuple(row[:-1] for row in needs.rows)))
+    show_lines(console, [f"limit of {row[0]}: {row[-1]}" for row in needs.rows])
+    show_heading(console, "Would it learn on the chip?")
+    show_lines(console, report.chip_cost_lines(metrics))
+    show_lines(console, [f"not modelled: {text}" for text in start.cost.to_dict()["not_modelled"]])
 
 
 def _with_options(config: TrainConfig, seed: int | None, epochs: int | None) -> TrainConfig:

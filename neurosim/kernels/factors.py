@@ -43,7 +43,10 @@ def draw_normal(key, table, values):
 
 @jit
 def choose_groups(p, w, plan, pair):
-    """Mark the groups that a pair perturbs: all, or one after the other. Pairs count through the generation."""
+    """Mark the groups that a pair perturbs: all, or one after the other. Pairs count through the generation.
+
+    With traces, whose votes are merged, mark as voting what any pair of the sample perturbs; else what this one does.
+    """
     n_groups = np.int64(0)
     for group in range(len(p.group)):
         n_groups += plan.group[group, PERTURBED]
@@ -53,6 +56,7 @@ def choose_groups(p, w, plan, pair):
         if plan.one_group and plan.group[group, PERTURBED]:
             w.active[group] = np.int64(seen == pair % n_groups)
             seen += 1
+        w.voting[group] = w.active[group] | (w.voting[group] if plan.factor == FACTOR_TRACE else 0)
 
 
 @jit
@@ -79,7 +83,10 @@ def draw_post_factors(p, x, w, plan, pair_key, normal, counts):
 
 @jit
 def draw_pre_factors(p, x, w, plan, pair_key, normal, counts):
-    """Set the pre factors: spike counts by window, or drawn numbers where the source fired at all."""
+    """Set the pre factors: spike counts by window, or drawn numbers where the source fired at all.
+
+    Nothing is drawn for connections whose target the pair leaves alone.
+    """
     n_groups = len(p.group)
     for c in range(len(plan.plastic) - 1):
         connection, first = plan.plastic[c, CONNECTION], plan.plastic[c, FIRST_FACTOR]
@@ -96,6 +103,9 @@ def draw_pre_factors(p, x, w, plan, pair_key, normal, counts):
         fired = w.fired_sources[first : first + n_pre]  # in any window
         for j in range(n_pre):
             fired[j] = np.uint8(0)
+        if not w.active[p.conn[connection, TARGET]]:
+            w.factor_b[:, first : first + n_pre] = 0
+            continue
         for rank in range(plan.rank):
             trace = w.trace[rank, lane : lane + n_pre]
             for j in range(n_pre):

@@ -109,6 +109,7 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
         fitness_plus = np.int64(0)
         w.trace[:] = 0
         w.near[:] = 0
+        w.voting[:] = np.int64(plan.form == FORM_RESPONSE)  # the scalar form votes for what pairs perturb
         load_events(p, x, w, plan, event_start, event_neuron, n_event_steps, first_row)
         for member in range(1 + 2 * plan.n_pairs):  # unperturbed, then plus and minus of each pair
             if member > 2 * n_pairs:
@@ -305,7 +306,10 @@ def hand_in(p, x, k, w, plan, term, pre, post, counts):
         lane, n_post = x.first[target], p.group[target, STOP] - p.group[target, START]
         first, last = plan.plastic[c, FIRST_FACTOR], plan.plastic[c + 1, FIRST_FACTOR]
         n_votes = np.int64(0)
-        if plan.factor >= FACTOR_FULL:
+        if not w.voting[target]:
+            if plan.factor < FACTOR_FULL:
+                pre[:, term, first:last] = 0
+        elif plan.factor >= FACTOR_FULL:
             credit, fired = w.credit[0, lane : lane + n_post], w.fired_sources[first:last]
             for j in range(last - first):
                 if fired[j]:

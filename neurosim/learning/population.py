@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -353,7 +352,7 @@ class SimulatorLearner:
             )  # fmt: skip
 
         self._in_threads(block)
-        measured = functools.reduce(np.add, list(self.measured)) if phases == EVALUATE else np.zeros(0, np.int64)
+        measured = self.measured.sum(axis=0) if phases == EVALUATE else np.zeros(0, np.int64)
         if self.plan.goal.windows == WINDOWS_ONE:
             predictions = predictions[:, :, 0]
         statistics, counts, written = (part.sum(axis=1) for part in (statistics, counts, written))

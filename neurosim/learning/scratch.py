@@ -25,6 +25,7 @@ class LearnScratch(NamedTuple):
     noise: npt.NDArray[np.int32]  # (T * L,) where the noise is not one amplitude times signs
     full_base: npt.NDArray[np.int32]  # (T * L,) full rank: what inputs add to the noise
     active: npt.NDArray[np.int64]  # (G,) whether the pair perturbs the group
+    voting: npt.NDArray[np.int64]  # (G,) whether the term holds local votes of the group
     reach: npt.NDArray[np.int64]  # (G,) bound of what inputs add up to
     amplitude: npt.NDArray[np.int32]  # (T,)
     sign_row: npt.NDArray[np.int64]  # (T,)
@@ -107,6 +108,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         noise=_aligned(steps * lanes.n),
         full_base=_aligned(steps * lanes.n if n_full else 0),
         active=np.zeros(n_groups, np.int64),
+        voting=np.zeros(n_groups, np.int64),
         reach=np.zeros(n_groups, np.int64),
         amplitude=np.zeros(steps, np.int32),
         sign_row=np.zeros(steps, np.int64),

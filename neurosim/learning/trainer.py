@@ -26,6 +26,8 @@ from neurosim.codes import (
     FORM_RESPONSE,
     LABELLED,
     LIKELIHOOD,
+    N_STATISTICS,
+    N_TOTALS,
     SHARED,
     SIZE,
     STAT_SPIKES,
@@ -59,7 +61,8 @@ from neurosim.normaltable import normal_table
 from neurosim.program import Program
 from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance, step_size
 
-RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness
+RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness, of 32 samples or more
+CALIBRATION_SAMPLES = 32  # fewer are not measured together before the first update
 POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
 STATE_VERSION = 2  # of what a checkpoint holds
 
@@ -122,6 +125,13 @@ class Generation(NamedTuple):
     ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
+class Stuck(NamedTuple):
+    """Weights that no write reaches."""
+
+    where: npt.NDArray[np.int64]  # indices of weights that learn
+    full: npt.NDArray[np.int32]  # what they hold, with residual bits
+
+
 class Trainer:
     """A program learning a classification task on a backend.
 
@@ -151,13 +161,15 @@ class Trainer:
     fitness : callable, optional
         For fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns their
         fitness, (B, M) integers. The same input must give the same output, or runs cannot be repeated.
+    stuck : Stuck, optional
+        Synapses that are broken: they are put back after each update.
     """
 
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.ArrayLike, *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
         copies: Callable[[int], Events] | None = None, targets: npt.ArrayLike | None = None,
-        fitness: FitnessFunction | None = None,
+        fitness: FitnessFunction | None = None, stuck: Stuck | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, events.n_samples
@@ -172,7 +184,7 @@ class Trainer:
         self.learner = open_learner(
             backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
         )
-        self.copies, self._shown = copies, 0
+        self.copies, self._shown, self.stuck = copies, 0, stuck
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
@@ -183,22 +195,26 @@ class Trainer:
         self.row_memory = max(0, POWER_SAMPLES.bit_length() - batch.bit_length())
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
+        self.every = max(RECALIBRATE_EVERY, RECALIBRATE_EVERY * CALIBRATION_SAMPLES // batch)
+        self.recent = np.zeros(
+            (N_STATISTICS, max(len(program.group_names), N_TOTALS)), np.int64
+        )  # since the last calibration
         self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self.learner.load(self.full)
 
     def prepare(self) -> None:
         """Calibrate on the first samples and measure the response, before any weight moves."""
-        outcome = self._evaluate(0, STREAM_WARMUP, 0)
-        goal = self.plan.goal
-        self.scales = calibrate_temperature(self.scales, outcome.statistics, self.batch * goal.n_windows, goal.kind)
-        self.scales = calibrate_balance(self.scales, outcome.statistics, self.batch)
-        self._calibrate_noise(outcome)
+        outcome = self._evaluate(0, 0)
+        goal, n = self.plan.goal, len(outcome.predictions)
+        self.scales = calibrate_temperature(self.scales, outcome.statistics, n * goal.n_windows, goal.kind)
+        self.scales = calibrate_balance(self.scales, outcome.statistics, n)
+        self._calibrate_noise(outcome.statistics)
         for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
-            outcome = self._evaluate(w, STREAM_WARMUP, w)
+            outcome = self._evaluate(w, w)
             if self.rule.form == "scalar":
-                self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
+                self.scales = calibrate_fitness(self.scales, outcome.statistics, n * self.rule.pairs)
             self._accumulate(outcome)
-        outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
+        outcome = self._evaluate(0, self.rule.warmup + 2)
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
         if self.row_step:
             self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
@@ -215,31 +231,37 @@ class Trainer:
         if self.generation == 0:
             self.prepare()
         g = self.generation
-        until = min(g + most, self.n_generations, (g // RECALIBRATE_EVERY + 1) * RECALIBRATE_EVERY)
+        until = min(g + most, self.n_generations, (g // self.every + 1) * self.every)
         if self.copies is not None:  # the first generation that begins in the next epoch sees other copies
             epoch = g * self.batch // self.n_samples
             until = min(until, -(-(epoch + 1) * self.n_samples // self.batch))
+        if self.stuck is not None:  # what is stuck is put back after each update
+            until = g + 1
         self._show(g)
         numbers = range(g, max(g + 1, until))
         found = self.learner.learn(
             self.full,
             Memory(self.accumulated, self.response, self.rule.memory),
-            np.stack([self._samples(i * self.batch) for i in numbers]),
+            np.stack([self._samples(i * self.batch, self.batch) for i in numbers]),
             self.scales,
             [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
             [self._step(i) for i in numbers],
         )
+        if self.stuck is not None:
+            self.full[self.stuck.where] = self.stuck.full
+            self.learner.load(self.full)
         shown = []
         for outcome, updated in found:
             if self.counts is not None:  # what one generation did not count makes the whole run's counts unknown
                 self.counts = None if outcome.counts is None else self.counts + outcome.counts + updated.counts
             self.generation += 1
+            self.recent += outcome.statistics
             shown.append(self._summary(outcome, updated))
-        if self.generation % RECALIBRATE_EVERY == 0:
-            self._calibrate_noise(found[-1][0])
+        if self.generation % self.every == 0:
+            self._calibrate_noise(self.recent)
             if self.rule.form == "scalar" and not self.rule.row_step:  # that one finds its size by itself
-                statistics = found[-1][0].statistics
-                self.scales = follow_fitness(self.scales, statistics, self.batch * self.rule.pairs)
+                self.scales = follow_fitness(self.scales, self.recent, self.every * self.batch * self.rule.pairs)
+            self.recent[:] = 0
         return shown
 
     def _step(self, g: int) -> Step:
@@ -255,10 +277,11 @@ class Trainer:
         key = stream_key(self.seed, STREAM_ROUNDING, g)
         return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1, z, self.average)
 
-    def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
-        key = stream_key(self.seed, stream, generation)
-        self._show(position)
-        return self.learner.evaluate(self._samples(position * self.batch), self.response, self.scales, key)
+    def _evaluate(self, position: int, generation: int) -> Outcome:
+        """Measure a batch, of enough samples, before the first update."""
+        n = max(self.batch, min(CALIBRATION_SAMPLES, self.n_samples))
+        key = stream_key(self.seed, STREAM_WARMUP, generation)
+        return self.learner.evaluate(self._samples(position * n, n), self.response, self.scales, key)
 
     def _show(self, position: int) -> None:
         """Show the copies of the epoch that a batch begins in."""
@@ -272,19 +295,19 @@ class Trainer:
         if self.plan.form == FORM_RESPONSE:
             self.learner.remember(outcome.measured, Memory(self.accumulated, self.response, self.rule.memory))
 
-    def _calibrate_noise(self, outcome: Outcome) -> None:
+    def _calibrate_noise(self, statistics: npt.NDArray[np.int64]) -> None:
         self.scales = calibrate_noise(
             self.scales,
             self.plan,
             self.program.arrays,
-            outcome.statistics,
+            statistics,
             int(self.rule.perturbation * 256),
             int(self.rule.readout_perturbation * 256),
         )
 
-    def _samples(self, first: int) -> npt.NDArray[np.int64]:
-        """Return a batch from the endless sequence of shuffled epochs."""
-        parts, missing = [], self.batch
+    def _samples(self, first: int, n: int) -> npt.NDArray[np.int64]:
+        """Return n samples from the endless sequence of shuffled epochs."""
+        parts, missing = [], n
         while missing:
             epoch, offset = divmod(first, self.n_samples)
             part = self._epoch(epoch)[offset : offset + missing]
@@ -335,13 +358,14 @@ class Trainer:
     def op_counts(self) -> OpCounts | None:
         """Operations of all generations so far, as a chip would do them: every member is a run of its own.
 
-        None if the backend counts none.
+        Steps are those that were run: samples may have no pairs. A step updates each neuron of the readout once. None
+        if the backend counts none.
         """
         if self.counts is None:
             return None
-        samples = self.generation * self.batch
-        runs = samples * (1 + 2 * self.plan.n_pairs)
-        return OpCounts(self.program.rows, self.counts.copy(), samples, runs * self.plan.n_steps)
+        updates = [COLUMN["neuron_updates_active"], COLUMN["neuron_updates_idle"]]
+        n_steps = int(self.counts[self.plan.readout, updates].sum()) // self.plan.n_classes
+        return OpCounts(self.program.rows, self.counts.copy(), self.generation * self.batch, n_steps)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return everything that changes during training: a header in plain values, and arrays of integers."""
@@ -357,6 +381,7 @@ class Trainer:
             "full": self.full.copy(),
             "accumulated": self.accumulated.copy(),
             "power": self.power.copy(),
+            "recent": self.recent.copy(),
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
@@ -389,6 +414,7 @@ class Trainer:
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
         self.power = arrays["power"].astype(np.int64)
+        self.recent = arrays["recent"].astype(np.int64)
         self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
         self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None

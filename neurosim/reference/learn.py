@@ -105,6 +105,8 @@ class Learner:
         self.connections = [c for c in every if not isinstance(c, Connection)]
         self.links = [links_of(c) for c in self.connections]
         self.slices, self.row = self.chip.slices, self.chip.row
+        self.index = {group.name: i for i, group in enumerate(self.groups)}
+        self.voting: set[int] = set()  # groups whose local votes are counted next
         n, n_rows = program.network.n_neurons, max(len(self.groups), N_TOTALS)
         self.n_neurons = n
         self.sums = np.zeros((plan.rank, n), np.int64)
@@ -203,6 +205,7 @@ class Learner:
         pre = self._trace_factors(trace)
         self.trace, self.always = trace, self._always_counts()
         self._gate(near)
+        self.voting = set(range(len(self.groups)) if plan.form == FORM_RESPONSE else ())
         sample_key = fold(key, position)
         has_pairs = position % plan.pair_every == 0 and (plan.skip == 0 or fitness <= plan.skip)
         for pair in range(plan.n_pairs if has_pairs else 0):
@@ -255,9 +258,14 @@ class Learner:
             self.open[:, self.readout] = True  # it answers without a threshold
 
     def _choose_groups(self, pair: int) -> None:
-        """Set which groups the pair perturbs: all, or one after the other. Pairs count through the generation."""
+        """Set which groups the pair perturbs: all, or one after the other. Pairs count through the generation.
+
+        Also note whose votes the next call of `_vote` counts.
+        """
         perturbed = np.nonzero(self.plan.group[:, PERTURBED])[0]
-        self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group else perturbed
+        self.active = perturbed[[pair % len(perturbed)]] if self.plan.one_group and len(perturbed) else perturbed
+        merged = self.voting if self.plan.factor == FACTOR_TRACE else set()  # traces: the votes of a sample's pairs
+        self.voting = merged | set(self.active.tolist())
 
     def _window(self, t: int) -> int:
         return t * self.plan.rank // self.plan.n_steps
@@ -297,11 +305,10 @@ class Learner:
     def _run_member(self, inputs: Values, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
         """Run with the perturbation +/- post x (pre of the sources that fired); return the readout by window."""
         plan, scales = self.plan, self.scales
-        index = {group.name: i for i, group in enumerate(self.groups)}
         t = 0
 
         def noise(name: str, sent: Int64Array) -> Int64Array | None:
-            i = index[name]
+            i = self.index[name]
             if i not in self.active:
                 return None
             where = self.slices[name]
@@ -348,13 +355,21 @@ class Learner:
         return factors
 
     def _random_factors(self, pair_key: int, trace: Int64Array) -> list[Int64Array]:
-        """Draw +1 or -1 per rank and source; 0 for sources that were silent in the unperturbed run."""
+        """Draw a number per rank and source, or per synapse; 0 for sources that were silent in the unperturbed run.
+
+        Nothing is drawn for connections whose target the pair leaves alone.
+        """
         pre = []
         for index, c in zip(self.plan.connections, self.connections, strict=True):
             fired = trace[:, self.slices[c.source]].sum(axis=0) > 0
             stream = fold(pair_key, len(self.groups) + int(index))
+            n_post = self.slices[c.target].stop - self.slices[c.target].start
+            if self.index[c.target] not in self.active:
+                n = n_post if self.plan.factor >= FACTOR_FULL else len(fired)
+                rows = len(fired) if self.plan.factor >= FACTOR_FULL else self.plan.rank
+                pre.append(np.zeros((rows, n), np.int64))
+                continue
             if self.plan.factor >= FACTOR_FULL:  # a row of draws for each source
-                n_post = self.slices[c.target].stop - self.slices[c.target].start
                 drawn = np.stack([self._draw(fold(stream, j), n_post) for j in range(len(fired))])
                 pre.append(drawn * fired[:, None])
             else:
@@ -473,6 +488,8 @@ class Learner:
     def _vote(self, pre: list[Int64Array], credit: Int64Array) -> None:
         """Add pre x credit, summed over ranks, to the votes of each connection."""
         for c, connection in enumerate(self.connections):
+            if self.index[connection.target] not in self.voting:
+                continue
             local = credit[:, self.slices[connection.target]]
             if self.plan.factor >= FACTOR_FULL:
                 rows, n_sources = pre[c] * local, int(np.count_nonzero(pre[c].any(axis=1)))

@@ -13,6 +13,7 @@ from random_networks import LearningCase, learning_case
 from test_lava_containment import assert_nothing_left, wait_until_lava_runs
 
 from neurosim.errors import BackendError, FeatureError
+from neurosim.learning.population import open_learner
 from neurosim.learnplan import initial_weights, make_plan
 from neurosim.network import Dense
 from neurosim.reference.weights import update_weights
@@ -137,6 +138,22 @@ def test_a_generation_without_samples_is_empty(learner: Callable[..., Any]) -> N
     assert outcome.predictions.shape == (0,) and outcome.counts is None
 
 
+def test_other_input_spikes_of_the_same_samples_can_be_shown(learner: Callable[..., Any]) -> None:
+    case, other = learning_case("one hidden"), learning_case("one hidden", seed=9).events
+    training = learner(case)
+    training.show(other)
+    found = training.evaluate(case.ids, case.response, case.scales, KEY)
+    expected, before = (
+        open_learner("reference", case.program, case.plan, events, case.labels, 1).evaluate(
+            case.ids, case.response, case.scales, KEY
+        )
+        for events in (other, case.events)
+    )
+    assert expected.votes.any() and not np.array_equal(expected.votes, before.votes)
+    for name in ("votes", "measured", "predictions", "statistics"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+
+
 def test_programs_that_members_cannot_run_are_refused(
     learner: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +171,7 @@ def test_programs_that_members_cannot_run_are_refused(
         ("scalar", "full", {}, "does not learn with factor 'full'; choose trace or random"),
         ("scalar", "full-gaussian", {}, "does not learn with factor 'full-gaussian'"),
         ("response", "trace", {"pair_every": 2}, "does not learn with pair_every 2; set it to 1, or use backend"),
+        ("response", "trace", {"skip": -256}, "does not learn with skip; set it to 1, or use backend"),
         ("scalar", "random", {"one_group": True}, "does not learn with one_group; turn it off, or use backend"),
     ],
 )

@@ -13,7 +13,7 @@ from neurosim.counters import COLUMN
 from neurosim.errors import FeatureError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Learner, Outcome, Step, open_learner
+from neurosim.learning.population import Learner, Memory, Outcome, Step, open_learner
 from neurosim.learning.trainer import Trainer
 from neurosim.learnplan import initial_weights
 from neurosim.modelfile import Model, pack_model
@@ -90,13 +90,14 @@ def test_learning_is_evaluating_then_updating(
         learner, full = opened(learning_backend, case), initial_weights(case.program, case.plan)
         learner.load(full)
         if at_once:
-            first, updated = learner.learn(full, case.ids, case.response, case.scales, KEY, step)
+            memory = Memory(np.zeros(case.response.shape, np.int64), case.response.copy(), 0)
+            ((first, updated),) = learner.learn(full, memory, case.ids[None], case.scales, [KEY], [step])
         else:
             first = learner.evaluate(case.ids, case.response, case.scales, KEY)
             updated = learner.update(full, first.votes, step)
         second = learner.evaluate(case.ids, case.response, case.scales, KEY + 2)
         learner.close()
-        ends.append((full, *updated, *first[1:], *second))
+        ends.append((full, *updated, *first[2:], *second))
     assert ends[0][1].any() and np.any(ends[0][0] != initial_weights(case.program, case.plan))
     for part, expected in zip(*ends, strict=True):
         np.testing.assert_array_equal(part, expected)

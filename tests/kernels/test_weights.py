@@ -1,29 +1,36 @@
 """From votes to weights: unbiased rounding, saturation, residual bits, formats; kernel equals twin."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from random_networks import LAYOUTS, LearningCase, learning_case
 
-from neurosim.codes import FIRST_FACTOR, OFFSET, START, STOP, TARGET
+from neurosim.codes import FIRST_FACTOR, OFFSET, TARGET
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.kernels.weights import BLOCK, CHUNK, update_rows
-from neurosim.layerplan import WORD, lay_lanes
+from neurosim.kernels.weights import BLOCK, CHUNK, LARGEST_VOTE, mean_square, root_exponent, update_rows
+from neurosim.layerplan import lay_lanes
 from neurosim.learning import scratch
 from neurosim.learning.population import learned_weights
-from neurosim.learning.scratch import ROWS, make_terms, make_update_scratch
+from neurosim.learning.scratch import ROWS, make_terms, make_update_work
 from neurosim.learnplan import initial_weights
+from neurosim.reference.weights import LARGEST_VOTE as TWIN_LARGEST
 from neurosim.reference.weights import update_weights as twin
 
 KEY = 4242
+NO_ROWS = (np.zeros(0, np.int64), 0, 1)
 
 
 class Updated:
     """The kernel run on copies."""
 
     def __init__(
-        self, case: LearningCase, full, votes, step=1, shift=0, key=KEY, parts=None, terms=None, cuts=()
+        self, case: LearningCase, full, votes, step=1, shift=0, key=KEY, parts=None, terms=None, cuts=(), rows=NO_ROWS
     ) -> None:
-        """`votes` (W,) in all; the kernel gets `parts` (n, W) of them, and `terms` pre and post, where these are given."""
+        """`votes` (W,) in all; the kernel gets `parts` (n, W) of them, and `terms` pre and post, where these are given.
+
+        `rows`: the power of each row (not written), its memory and age.
+        """
         self.arrays = case.program.arrays._replace(dense8=case.program.arrays.dense8.copy())
         self.plan, self.full = case.plan, np.array(full, np.int32)
         for c in range(len(self.plan.connections)):  # what the chip holds before
@@ -33,9 +40,9 @@ class Updated:
         self.before, self.votes = self.full.astype(np.int64), np.asarray(votes, np.int64)
         self.step, self.key = step, key
         n_rows = int(self.plan.plastic[-1, FIRST_FACTOR])
-        largest = max(stop - start for start, stop in case.program.arrays.group[:, [START, STOP]].tolist())
-        lanes, work = lay_lanes(case.program), make_update_scratch()
-        totals = np.zeros(ROWS * -(-largest // WORD) * WORD, np.int32)
+        self.old_power, self.memory, self.age = rows
+        self.power = self.old_power.copy()
+        lanes, work = lay_lanes(case.program), make_update_work(case.program)
         pre, post = terms or make_terms(case.plan, lanes, 0)[1:]
         given = np.array(self.votes[None] if parts is None else parts, np.int32)
         bounds, self.n_saturated = [0, *cuts, n_rows], 0
@@ -43,7 +50,7 @@ class Updated:
             with np.errstate(over="ignore"):
                 self.n_saturated += update_rows(
                     self.arrays, lanes, self.plan, pre, post, given, first, last, self.full, step, self.shift,
-                    np.uint64(key), totals, work, self.counts,
+                    np.uint64(key), self.power, self.memory, self.age, *work, self.counts,
                 )  # fmt: skip
         first = len(case.program.group_names)
         self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]
@@ -54,7 +61,12 @@ class Updated:
         return self.arrays.dense8[start : start + where.stop - where.start]
 
     def assert_equals_twin(self) -> None:
-        expected = twin(self.plan, self.before, self.votes, self.step, self.shift, self.key)
+        power = self.old_power.copy() if len(self.power) else None
+        expected = twin(
+            self.plan, self.before, self.votes, self.step, self.shift, self.key, power, self.memory, self.age
+        )
+        if power is not None:
+            np.testing.assert_array_equal(self.power, power)
         np.testing.assert_array_equal(self.full, expected.full)
         assert self.n_changed.tolist() == expected.n_changed
         assert self.n_saturated == expected.n_saturated
@@ -240,3 +252,101 @@ def test_rounding_of_neighbours_and_of_generations_is_independent() -> None:
     first, second = case.plan.votes_of(0), case.plan.votes_of(1)
     m = second.stop - second.start
     assert np.abs((up[:, first][:, :m] * up[:, second]).mean(axis=1)).max() < 5 / m**0.5
+
+
+# Steps by row: votes are measured against the root mean square of their own row.
+
+
+def test_the_exponent_is_the_power_of_two_that_is_nearest_to_the_root() -> None:
+    """By ratio, with a tie upward; every square up to 2**12, and all ends of ranges beyond."""
+    for square in range(1, 1 << 12):
+        distance = {k: Fraction(max(4**k, square), min(4**k, square)) for k in range(8)}  # of squares, so exact
+        best = min(distance.values())
+        assert root_exponent(square) == max(k for k, d in distance.items() if d == best)
+    for k in range(31):
+        low, high = max(1, 4**k // 2), 2 * 4**k - 1  # 2**(k - 1/2) <= root < 2**(k + 1/2)
+        assert {root_exponent(square) for square in (low, 4**k, high)} == {k}
+        assert root_exponent(high + 1) == k + 1
+    assert root_exponent(0) == 0
+
+
+def test_mean_squares_cut_votes_beyond_22_bits() -> None:
+    rng = np.random.default_rng(6)
+    for size in (1, 1000, LARGEST_VOTE - 1, LARGEST_VOTE, LARGEST_VOTE + 1, LARGEST):
+        votes = rng.choice([-size, size, 0, size // 2], 37).astype(np.int32)
+        expected = sum(min(abs(int(vote)), 1 << 22) ** 2 for vote in votes) // 37
+        assert mean_square(votes) == expected
+    assert mean_square(np.full(65536, -LARGEST - 1, np.int32)) == 1 << 44, "as many targets as a group may have"
+    assert LARGEST_VOTE == TWIN_LARGEST == 1 << 22
+
+
+@pytest.mark.parametrize("layout", ["one hidden", "two inputs", "wide"])
+@pytest.mark.parametrize("memory", [0, 3, 7])
+def test_row_steps_equal_twin_over_generations(layout: str, memory: int) -> None:
+    case = case_with(layout=layout)
+    rng = np.random.default_rng(memory)
+    full, power = initial_weights(case.program, case.plan), np.zeros(int(case.plan.plastic[-1, FIRST_FACTOR]), np.int64)
+    n_rows, moved = len(power), 0
+    for g in range(14):
+        size = min(LARGEST, 10 ** (g % 7) * 40)
+        votes = rng.integers(-size, size + 1, case.plan.n_weights) * rng.integers(0, 2, case.plan.n_weights)
+        if g % 3 == 0:  # rows that are silent in a generation only forget
+            votes[: case.plan.n_weights // 2] = 0
+        shift, step = rng.integers(-2, 6, len(case.plan.connections)), 300 - 20 * g
+        rows = (power, memory, g + 1)
+        updated = Updated(case, full, votes, step, shift, g, rows=rows)
+        updated.assert_equals_twin()
+        split = Updated(case, full, votes, step, shift, g, rows=rows, cuts=(1, n_rows // 2, n_rows - 1))
+        np.testing.assert_array_equal(split.full, updated.full)
+        np.testing.assert_array_equal(split.power, updated.power)
+        moved += int(np.sum(updated.full != full))
+        full, power = updated.full, updated.power
+        assert power.min() >= 0
+    assert moved > case.plan.n_weights
+
+
+def rows_of(case: LearningCase, c: int, values: np.ndarray) -> np.ndarray:
+    """Return what belongs to the c-th plastic connection, a row for each presynaptic neuron."""
+    n_pre = int(case.plan.plastic[c + 1, FIRST_FACTOR] - case.plan.plastic[c, FIRST_FACTOR])
+    return values[case.plan.votes_of(c)].reshape(n_pre, -1)
+
+
+def test_rows_with_larger_votes_take_no_larger_steps() -> None:
+    """The same votes 2**k times as large move the weights as far, up to the rounding of one unit; without, 2**k times."""
+    case = case_with(layout="wide", residual_bits=12)
+    n, start = case.plan.n_weights, np.zeros(case.plan.n_weights, np.int64)
+    rng, votes = np.random.default_rng(2), np.zeros(n, np.int64)
+    rows = rows_of(case, 0, votes)
+    pattern, octaves = rng.integers(-60, 61, rows.shape[1]), np.arange(len(rows)) % 12
+    rows[:] = pattern * (1 << octaves)[:, None]
+    n_rows = int(case.plan.plastic[-1, FIRST_FACTOR])
+    by_row = rows_of(case, 0, Updated(case, start, votes, 200, 3, rows=(np.zeros(n_rows, np.int64), 3, 1)).full)
+    exact = pattern * 200 / 2 ** (3 + root_exponent(mean_square(pattern.astype(np.int32))))
+    assert np.abs(by_row - exact).max() < 1 and np.abs(exact).max() > 40
+    plain = rows_of(case, 0, Updated(case, start, votes, 1, 3).full)
+    assert np.abs(plain - rows / 8).max() < 1
+
+
+def test_rare_rows_learn_as_fast_as_frequent_ones() -> None:
+    """One row votes in every generation, another in every 16th: their weights end a factor of 4 apart, not 16.
+
+    A row's root mean square over time is 1/4 of a vote where one generation in 16 votes.
+    """
+    case, every, memory = case_with(layout="wide", residual_bits=12), 16, 6
+    n_rows = int(case.plan.plastic[-1, FIRST_FACTOR])
+    full, plain, power = (
+        np.zeros(case.plan.n_weights, int),
+        np.zeros(case.plan.n_weights, int),
+        np.zeros(n_rows, np.int64),
+    )
+    for g in range(1, 16 * every + 1):
+        votes = np.zeros(case.plan.n_weights, np.int64)
+        rows_of(case, 0, votes)[0] = 64
+        rows_of(case, 0, votes)[1] = 64 * (g % every == 0)
+        updated = Updated(case, full, votes, 256, 3, g, rows=(power, memory, g))
+        full, power = updated.full, updated.power
+        plain = Updated(case, plain, votes, 256, 9, g).full
+    frequent, rare = rows_of(case, 0, full)[:2].mean(axis=1)
+    assert 3 < frequent / rare < 6
+    frequent, rare = rows_of(case, 0, plain)[:2].mean(axis=1)
+    assert frequent / rare == every

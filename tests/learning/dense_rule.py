@@ -174,7 +174,8 @@ class DenseRule:
             base = self.trial(sample)
             predictions.append(int(np.argmax(base.z)))
             traces = self.traces(base)
-            for pair in range(self.n_pairs(slot)):
+            unknown = self.likelihood(base.z, label) <= plan.skip  # samples that are well known have no pairs
+            for pair in range(self.n_pairs(slot) if unknown else 0):
                 pair_key, active = fold(fold(key, slot), pair), self.perturbed_by(slot, pair)
                 directions = self.directions(pair_key, active, traces)
                 plus, minus = (self.trial(sample, self.change(directions, sign)).z for sign in (1, -1))

@@ -39,6 +39,8 @@ from neurosim.learning.calibrate import (
     floor_log2_ratio,
     initial_scales,
     quantize_response,
+    row_step_size,
+    row_steps,
 )
 from neurosim.learnplan import FACTORS, LearnPlan, Scales, make_plan
 from neurosim.program import Program
@@ -273,3 +275,36 @@ def test_calibration_returns_new_scales_and_leaves_the_old_ones() -> None:
 @pytest.mark.parametrize("error_bits", [2, 7, 12])
 def test_local_votes_start_with_a_shift_that_is_not_negative(error_bits: int) -> None:
     assert (make_case("response", error_bits=error_bits).scales.group[:, CREDIT_SHIFT] >= 0).all()
+
+
+@pytest.mark.parametrize("full_step", [256])
+def test_row_step_sizes_make_up_for_powers_of_two_exactly(full_step: int) -> None:
+    """The size is 256..511 times what is left of the full step; with the exponent in the shift it is the wanted step."""
+    case = make_case("response")
+    for step_256 in [*range(1, 1025), 4096, 16384]:
+        shift = row_steps(case.plan, case.scales, step_256, full_step).step_shift
+        size = row_step_size(full_step, step_256)
+        assert full_step <= size < 2 * full_step
+        unit = Fraction(1 << case.plan.residual_bits)  # an 8-bit weight step
+        for c in range(len(case.plan.connections)):
+            moved = Fraction(size) / Fraction(2) ** int(shift[c]) / unit  # by a vote of 1 whose root mean square is 1
+            wanted = Fraction(step_256, 256)
+            if step_256 <= 511:
+                assert moved == wanted
+            assert wanted * Fraction(511, 512) < moved <= wanted
+
+
+@pytest.mark.parametrize("weight_bits", [2, 5, 8])
+@pytest.mark.parametrize("residual_bits", [6, 8, 16])
+def test_row_steps_are_in_8_bit_weight_steps_whatever_the_format(weight_bits: int, residual_bits: int) -> None:
+    case = make_case("scalar", residual_bits=residual_bits, weight_bits=weight_bits)
+    shift = row_steps(case.plan, case.scales, 128, 256).step_shift
+    for c in range(len(case.plan.connections)):
+        weight_step = Fraction(1 << residual_bits, 1 << (8 - weight_bits))  # an 8-bit one, in units of the weights
+        assert Fraction(row_step_size(256, 128)) / Fraction(2) ** int(shift[c]) == weight_step / 2
+
+
+@given(st.integers(1, 256), st.integers(1, 16384))
+def test_row_steps_fall_with_what_remains(remaining: int, step_256: int) -> None:
+    assert row_step_size(remaining, step_256) == max(1, remaining * row_step_size(256, step_256) // 256)
+    assert row_step_size(0, step_256) == 1

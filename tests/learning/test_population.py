@@ -17,7 +17,8 @@ from neurosim.counters import COLUMN
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.population import Outcome, Step, learned_weights, open_learner
+from neurosim.learning.population import Learner as PopulationLearner
+from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
 from neurosim.learning.scratch import make_learn_scratch, make_terms
 from neurosim.learnplan import Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe
@@ -32,6 +33,19 @@ ENGINE_COUNTERS = (
     "synaptic_operations", "neuron_updates_active", "neuron_updates_idle", "spikes", "messages", "messages_local",
     "hops_x", "hops_y",
 )  # fmt: skip
+
+
+def no_memory(case: LearningCase, leak: int = 0) -> Memory:
+    """Return a memory in which nothing was measured, and which holds the response of the case."""
+    return Memory(np.zeros(case.response.shape, np.int64), case.response.copy(), leak)
+
+
+def learn_one(
+    learner: PopulationLearner, full: np.ndarray, case: LearningCase, ids: np.ndarray, key: int, step: Step
+) -> tuple[Outcome, Updated]:
+    """Learn one generation with the response of the case."""
+    ((outcome, updated),) = learner.learn(full, no_memory(case), ids[None], case.scales, [key], [step])
+    return outcome, updated
 
 
 def evaluate(case: LearningCase, backend: str = "simulator", threads: int = 1, key: int = KEY) -> Outcome:
@@ -113,7 +127,7 @@ def test_learning_is_evaluating_then_updating(
             for generation in range(2):  # the second with the weights of the first, and fewer samples
                 ids = case.ids[generation:]
                 if at_once:
-                    outcome, updated = learner.learn(full, ids, case.response, case.scales, KEY + generation, step)
+                    outcome, updated = learn_one(learner, full, case, ids, KEY + generation, step)
                 else:
                     outcome = learner.evaluate(ids, case.response, case.scales, KEY + generation)
                     updated = learner.update(full, outcome.votes, step)
@@ -121,7 +135,7 @@ def test_learning_is_evaluating_then_updating(
             after = learner.evaluate(case.ids, case.response, case.scales, KEY)
             learner.close()
             assert changed > 0 and np.any(full != initial_weights(case.program, case.plan))
-            ends.append((full, *updated, *outcome[1:], *after))
+            ends.append((full, *updated, *outcome[2:], *after))
     for end in ends[1:]:
         for part, expected in zip(end, ends[0], strict=True):
             np.testing.assert_array_equal(part, expected)
@@ -131,7 +145,7 @@ def test_a_generation_learned_at_once_holds_no_votes() -> None:
     case = learning_case("one hidden", "scalar", "random")
     learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, 2)
     full, step = initial_weights(case.program, case.plan), Step(9, np.zeros(2, np.int64), KEY)
-    outcome, _ = learner.learn(full, case.ids, case.response, case.scales, KEY, step)
+    outcome, _ = learn_one(learner, full, case, case.ids, KEY, step)
     learner.close()
     assert outcome.votes.shape == (0,)
     assert not any(len(work.votes) for work in learner.work), "only full rank needs memory for votes"
@@ -177,7 +191,7 @@ def test_a_generation_without_samples_changes_nothing(backend: str) -> None:
         ids = np.zeros(0, np.int64)
         outcome = learner.evaluate(ids, case.response, case.scales, KEY)
         assert outcome.votes.shape == (case.plan.n_weights,) and not outcome.votes.any()
-        _, updated = learner.learn(full, ids, case.response, case.scales, KEY, step)
+        _, updated = learn_one(learner, full, case, ids, KEY, step)
         learner.close()
         assert not updated.counts.any() and updated.n_saturated == 0
         np.testing.assert_array_equal(full, initial_weights(case.program, case.plan))
@@ -608,3 +622,15 @@ def test_labels_samples_and_responses_are_checked_at_the_border(backend: str) ->
     with pytest.raises(DataError, match="response: int64 of shape"):
         learner.evaluate(np.array([0]), case.response.astype(np.int64), case.scales, KEY)
     learner.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_outcome_stays_as_it_is_when_more_is_evaluated(threads: int) -> None:
+    case = learning_case("two hidden", "response", "trace", 2)
+    learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, threads)
+    first = learner.evaluate(case.ids, case.response, case.scales, KEY)
+    before = Outcome(*(part.copy() for part in first))
+    second = learner.evaluate(case.ids[1:], case.response, case.scales, KEY + 1)
+    learner.close()
+    assert_same(first, before)
+    assert not np.array_equal(second.measured, before.measured)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,9 +16,10 @@ from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.backend import get_backend
 from neurosim.config import RuleConfig, TrainConfig, override
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
+from neurosim.events import Events
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Outcome, Step, Updated
+from neurosim.learning.population import Memory, Outcome, Step, Updated
 from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
 from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program
@@ -106,6 +108,8 @@ class Witness:
         self.outcomes: list[Outcome] = []
         self.steps: list[int] = []
         self.keys: list[int] = []
+        self.shown: list[Events] = []
+        self.measures = trainer.plan.form == FORMS["response"]
         trainer.learner = self
 
     def evaluate(
@@ -122,12 +126,24 @@ class Witness:
         return self.inner.update(full, votes, step)
 
     def learn(
-        self, full: npt.NDArray[np.int32], ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales,
-        key: int, step: Step,
-    ) -> tuple[Outcome, Updated]:  # fmt: skip
+        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales,
+        keys: Sequence[int], steps: Sequence[Step],
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
         """Note the votes too; that the learners' own `learn` does the same has tests of its own."""
-        outcome = self.evaluate(ids, response, scales, key)
-        return outcome, self.update(full, outcome.votes, step)
+        found = []
+        for batch, key, step in zip(ids, keys, steps, strict=True):
+            outcome = self.evaluate(batch, memory.response, scales, key)
+            found.append((outcome, self.update(full, outcome.votes, step)))
+            if self.measures:
+                self.remember(outcome.measured, memory)
+        return found
+
+    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
+        self.inner.remember(measured, memory)
+
+    def show(self, events: Events) -> None:
+        self.shown.append(events)
+        self.inner.show(events)
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         self.inner.load(full)
@@ -257,9 +273,8 @@ class Uncounted:
     def evaluate(self, *given: Any) -> Outcome:
         return self.inner.evaluate(*given)._replace(counts=None)
 
-    def learn(self, *given: Any) -> tuple[Outcome, Updated]:
-        outcome, updated = self.inner.learn(*given)
-        return outcome._replace(counts=None), updated
+    def learn(self, *given: Any) -> list[tuple[Outcome, Updated]]:
+        return [(outcome._replace(counts=None), updated) for outcome, updated in self.inner.learn(*given)]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)

@@ -1,0 +1,91 @@
+"""Training that begins with a model trained elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurosim.config import TrainConfig, override
+from neurosim.errors import ConfigError, ModelFileError
+from neurosim.experiment import open_trainer, prepare_program, train_model
+from neurosim.modelfile import Model, load_model, save_model
+from neurosim.runfolder import RunFolder
+from neurosim.tasks import load_task
+from neurosim.transfer import model_network
+
+SMALL = ["network.hidden=[8]", "network.n_steps=4", "augment=false", "batch=64", "epochs=1", "rule.warmup=2"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = RunFolder.create(tmp_path_factory.mktemp("transfer") / "source")
+    train_model(override(TrainConfig(task="digits-ordered"), SMALL), folder, threads=1)
+    return folder.model_path
+
+
+def started(path: Path, *extra: str) -> TrainConfig:
+    return override(TrainConfig(), [*SMALL, *extra, f"start={path.as_posix()}"])
+
+
+def test_training_begins_with_the_weights_of_the_model(trained):
+    config, task = started(trained), load_task("digits", n_steps=4, augment=False)
+    program, notes = prepare_program(config, task)
+    model = load_model(trained)
+    assert notes == ()
+    assert program.network.name == "digits-1"
+    assert dict(program.scales) == model.scales
+    with open_trainer(config, program, task, threads=1) as trainer:
+        for connection in model.network.connections:
+            assert (trainer.weights[connection.name] == np.asarray(connection.weights)).all()
+        trainer.step()
+        assert any((trainer.weights[c.name] != np.asarray(c.weights)).any() for c in model.network.connections)
+
+
+def test_a_started_run_resumes_to_the_same_bytes(trained, tmp_path):
+    config = started(trained, "checkpoint_every=5")
+    whole, parts = RunFolder.create(tmp_path / "whole"), RunFolder.create(tmp_path / "parts")
+    train_model(config, whole, threads=1)
+
+    def stop(progress):
+        if progress.generation == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(config, parts, threads=1, on_progress=stop)
+    train_model(config, parts, threads=1, resume=True)
+    assert whole.model_path.read_bytes() == parts.model_path.read_bytes()
+
+
+def test_steps_may_differ_and_the_rest_of_the_network_may_not(trained):
+    task = load_task("digits", n_steps=6, augment=False)
+    assert prepare_program(started(trained, "network.n_steps=6"), task)[0].network.group("hidden").n == 8
+    with pytest.raises(
+        ConfigError,
+        match=r"trained with network.hidden = \[8\], the configuration has \(9,\); set network.hidden=\[8\]",
+    ):
+        prepare_program(started(trained, "network.hidden=[9]"), task)
+    with pytest.raises(ConfigError, match="network.weight_bits = 8, the configuration has 4"):
+        prepare_program(started(trained, "network.weight_bits=4"), task)
+
+
+def test_a_task_of_another_size_is_refused(trained):
+    task = load_task("yinyang", n_steps=4, augment=False)
+    with pytest.raises(ConfigError, match=f"has 64 inputs, task 'digits' has {task.n_inputs}"):
+        prepare_program(started(trained), task)
+    with pytest.raises(ConfigError, match="has 10 classes, task 'digits' has 9; train anew"):
+        prepare_program(started(trained), replace(load_task("digits", n_steps=4, augment=False), n_classes=9))
+
+
+def test_a_model_that_was_not_trained_here_is_refused(trained, tmp_path):
+    model = load_model(trained)
+    other = tmp_path / "other.npz"
+    save_model(other, Model(model.network, model.chip))
+    with pytest.raises(
+        ConfigError, match="does not say how it was trained; give a model that neurosim train has written"
+    ):
+        model_network(load_model(other), "start 'other.npz'")
+    with pytest.raises(ModelFileError, match="missing"):
+        prepare_program(started(tmp_path / "missing.npz"), load_task("digits", n_steps=4, augment=False))
