@@ -71,13 +71,31 @@ FACTOR_FULL = 3  # the baseline: a draw of its own for every synapse, +1 / -1
 FACTOR_FULL_GAUSSIAN = 4  # the same with integers of normal shape
 PERTURBED, LEARNS = range(2)  # columns of `LearnPlan.group`
 CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS = range(4)  # columns of `LearnPlan.plastic`
+NEURON_GROUP, NEURON_KIND, NEURON_FIRST, NEURON_RESIDUAL = range(4)  # columns of `LearnPlan.neuron`
+KIND_BIAS, KIND_THRESHOLD = 3, 4  # what neurons learn beside their weights
+UPDATE_ROUNDING = 0  # a weight moves by its scaled vote, rounded by chance
+UPDATE_SIGNIFICANCE = 1  # a weight moves by one step where its vote is larger than chance makes it
+AVERAGE_LIMIT = 32767  # averages of votes have 16 bits
 NOISE_EXP, RESPONSE_SHIFT, CREDIT_SHIFT = range(3)  # columns of `Scales.group`
-POWERS, ERROR, PLUS = range(3)  # rows of the scratch `classes`
+POWERS, ERROR = range(2)  # rows of the scratch `classes`
+# What a learner wants of a run (`neurosim.goals.Goal`).
+FIT_LIKELIHOOD = 0  # log-softmax of the readout's voltages
+FIT_COUNT = 1  # log-softmax of its spike counts
+FIT_FIRST = 2  # log-softmax of the steps left after its first spikes
+FIT_TRACE = 3  # squared distance of its voltages from a target, at every step
+FIT_USER = 4  # a function of the user's
+READ_BITS = 12  # a spike, or a step, is 2**READ_BITS units of the readout
+WINDOWS_ONE = 0  # one answer for a sample
+WINDOWS_SHARED = 1  # one for each window of time; a response for each distance between cause and answer
+WINDOWS_OWN = 2  # one for each window of time; a response for each window, to what it did in the window
+PASS_WHOLE, PASS_LOOK, PASS_VOTE = range(3)  # of a generation: all in one; without votes; votes for given fitness
+SEEN_VALUE, SEEN_COUNT, SEEN_FIRST = range(3)  # what a user's function sees of a run
+
 FITNESS_LIMIT = 127  # the fitness difference of a pair is clipped to 8 bits
 CREDIT_LIMIT = 4095  # local votes are clipped to 13 bits
 
 # Rows of a generation's statistics: by group, and the totals in the last row.
 STAT_SPIKES, STAT_DRIVE, STAT_DRIVE_STEPS, STAT_NEAR, STAT_TOTALS = range(5)
 N_STATISTICS = 5
-CORRECT, LIKELIHOOD, SPREAD, FITNESS_SIZE, TIES = range(5)  # columns of the totals
-N_TOTALS = 5
+CORRECT, LIKELIHOOD, SPREAD, FITNESS_SIZE, TIES, LABELLED, IMBALANCE = range(7)  # columns of the totals
+N_TOTALS = 7

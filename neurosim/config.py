@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neurosim.codes import FIT_TRACE
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
 from neurosim.errors import ConfigError
-from neurosim.learnplan import FACTORS, FORMS
+from neurosim.goals import FITNESS, READS, RESPONSES
+from neurosim.learnplan import FACTORS, FORMS, UPDATES
+from neurosim.stepsize import SCHEDULES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,12 +59,26 @@ class NetworkConfig:
         ),
     )
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
+    readout_threshold: float = with_key(
+        0.0,
+        Key(
+            "Firing threshold of the readout, in the same units; 0: it integrates only. rule.fitness count and first-spike "
+            "need one.",
+            0.0, 1e6,
+        ),
+    )  # fmt: skip
+    readout_tau: float = with_key(0.0, Key("Membrane time constant of the readout; 0: no leak.", 0.0, 100.0, unit="s"))
     dt: float = with_key(
         1e-3,
         Key("Length of a time step; only its ratio to the time constants matters.", 0, 1.0, unit="s", positive=True),
     )
 
     def __post_init__(self) -> None:
+        if self.weight_bits == 1:
+            raise ConfigError(
+                "network.weight_bits: 1 is out of range; a weight of one bit and both signs is -256 or 0, which cannot excite, "
+                "give one in 2..8"
+            )
         check_fields(self, "network.")
 
 
@@ -101,19 +118,121 @@ class RuleConfig:
     error_bits: int = with_key(7, Key("Bits of the readout's error, which is broadcast.", 2, 12))
     residual_bits: int = with_key(8, Key("Bits kept below a weight, where small votes add up.", 0, 16))
     perturbation: float = with_key(0.25, Key("Size of the perturbation per step, in thresholds.", 1 / 256, 64.0))
+    readout_perturbation: float = with_key(
+        0.03125,
+        Key("Form scalar: size of a readout's perturbation per step, in octaves of probability.", 1 / 256, 64.0),
+    )
     step: float = with_key(
         0.5,
-        Key("Typical weight change at the start, in 8-bit weight steps (1/256 of the range).", 1 / 256, 64.0),
+        Key(
+            "Typical weight change at the start, in 8-bit weight steps (1/256 of the range); with significance or momentum, of "
+            "each weight that moves.",
+            1 / 256,
+            64.0,
+        ),
     )
     row_step: bool = with_key(
         True,
         Key(
             "Measure the votes of each presynaptic neuron against their own root mean square, so that rare inputs learn as "
-            "fast as frequent ones; false: one step for all."
+            "fast as frequent ones; false: one step for all. Significance and momentum have one step in any case."
+        ),
+    )
+    update: str = with_key(
+        "rounding",
+        Key(
+            "How votes move weights. rounding: in proportion, rounded by chance; significance: by one step where a vote is "
+            "larger than chance makes it.",
+            choices=tuple(UPDATES),
+        ),
+    )
+    chance: float = with_key(
+        1.0,
+        Key(
+            "With significance, the share of weights that chance alone moves in the first generation; it falls as "
+            "1 / (0.015 generation + 1).",
+            2.0**-20, 1.0,
+        ),
+    )  # fmt: skip
+    momentum: int = with_key(
+        0,
+        Key(
+            "Weights move by one step in the direction of their votes averaged over about 2**momentum generations; "
+            "0: in proportion to each generation's votes.",
+            0, 12,
+        ),
+    )  # fmt: skip
+    schedule: str = with_key("linear", Key("How the step falls over the run.", choices=SCHEDULES))
+    halvings: int = with_key(
+        4, Key("With schedule halving, how often the step is halved, in equal parts of the run.", 0, 8)
+    )
+    biases: bool = with_key(
+        False,
+        Key(
+            "Learn a bias for each neuron as well, in units of the weights; a synapse from a source that always fires."
+        ),
+    )
+    thresholds: bool = with_key(
+        False, Key("Learn a threshold for each hidden neuron as well, in units of the weights.")
+    )
+    fitness: str = with_key(
+        "likelihood",
+        Key(
+            "What is good. likelihood, count, first-spike: the log-probability of the label, from the readout's voltages, its spike "
+            "counts, or the steps left after its first spikes; trace: minus the squared distance of its voltages from targets; "
+            "function: one of your own (the last two with form scalar, from Python).",
+            choices=tuple(FITNESS),
+        ),
+    )
+    rate_cost: float = with_key(
+        0.0,
+        Key(
+            "Fitness lost for each spike of every hidden neuron beyond the target rate, in bits; form response: taken off the "
+            "local votes, in units of the readout's error.",
+            0.0, 64.0,
+        ),
+    )  # fmt: skip
+    rate_target: float = with_key(0.1, Key("Target rate of hidden neurons, in spikes per step.", 0.0, 1.0))
+    balance_cost: float = with_key(
+        0.0,
+        Key(
+            "Fitness lost where positive and negative voltages of the hidden neurons differ as much as at the start, in bits; only "
+            "with form scalar.",
+            0.0, 64.0,
+        ),
+    )  # fmt: skip
+    window_labels: bool = with_key(
+        True,
+        Key("With rank above 1, learn one answer for each window of time where the task has a label for each step."),
+    )
+    window_response: str = with_key(
+        "shared",
+        Key(
+            "With an answer for each window: windows share a response for each distance from cause to effect, or each window has its "
+            "own, to what happens within it.",
+            choices=tuple(RESPONSES),
+        ),
+    )
+    window_read: str = with_key(
+        "since",
+        Key(
+            "With an answer for each window: read what the readout got since the window began, or its voltage at the end of the window "
+            "(for one that leaks).",
+            choices=READS,
         ),
     )
     memory: int = with_key(5, Key("The response is averaged over about 2**memory generations.", 0, 30))
     warmup: int = with_key(16, Key("Generations measured before weights move.", 0, 1_000_000))
+
+    @property
+    def tag_bits(self) -> int:
+        """What learning keeps beside each weight: its residual and, with momentum, the average of its votes in 16 bits."""
+        return self.residual_bits + (16 if self.momentum else 0)
+
+    @property
+    def learns_neurons(self) -> bool:
+        """Whether neurons learn parameters of their own, beside their weights."""
+        return self.biases or self.thresholds
 
     def __post_init__(self) -> None:
         check_fields(self, "rule.")
@@ -121,6 +240,21 @@ class RuleConfig:
             raise ConfigError(
                 f"rule.factor: {self.factor!r} does not go with rule.form 'response', which needs 'trace'; "
                 "change one of them"
+            )
+        if self.update == "significance" and (self.momentum or self.factor.startswith("full")):
+            other, value = ("momentum", self.momentum) if self.momentum else ("factor", self.factor)
+            raise ConfigError(
+                f"rule.update: 'significance' does not go with rule.{other} {value!r}; change one of them"
+            )
+        if self.form == "response" and self.balance_cost:
+            raise ConfigError(
+                f"rule.balance_cost: {self.balance_cost} is taken off a fitness, which rule.form 'response' does not compare; "
+                "set rule.form to 'scalar', or balance_cost to 0"
+            )
+        if self.form == "response" and FITNESS[self.fitness] >= FIT_TRACE:
+            raise ConfigError(
+                f"rule.fitness: {self.fitness!r} has no error for each readout, which rule.form 'response' needs; "
+                "set rule.form to 'scalar'"
             )
 
 
@@ -152,6 +286,17 @@ class TrainConfig:
         for name, kind in _TABLES.items():
             if not isinstance(getattr(self, name), kind):
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not a {kind.__name__}; make one")
+        fires, reads_spikes = self.network.readout_threshold > 0, self.rule.fitness in ("count", "first-spike")
+        if reads_spikes and not fires:
+            raise ConfigError(
+                f"rule.fitness: {self.rule.fitness!r} reads spikes, and a readout with network.readout_threshold 0 never fires; "
+                "set the threshold, for instance to 1"
+            )
+        if fires and not reads_spikes and self.rule.fitness != "function":
+            raise ConfigError(
+                f"network.readout_threshold: {self.network.readout_threshold} lets the readout fire and start again from 0, and "
+                f"rule.fitness {self.rule.fitness!r} reads its voltages; set 0, or rule.fitness to 'count'"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration in types that JSON and TOML can hold; `from_dict` gives back an equal one."""
@@ -271,7 +416,7 @@ def _example_lines(config: _AnyConfig) -> list[str]:
     for each in keyed_fields(config):
         about: Key = each.metadata["key"]
         comment = about.text + (f" ({about.limits})" if about.limits else "")
-        lines += textwrap.wrap(comment, LINE, initial_indent="# ", subsequent_indent="#   ")
+        lines += textwrap.wrap(comment, LINE, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
         lines += [f"{each.name} = {toml_value(getattr(config, each.name))}", ""]
     return lines
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from neurosim.aims import FitnessFunction, window_labels
+from neurosim.answers import Answer
 from neurosim.backend import RunResult, get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, assignments
@@ -31,7 +34,6 @@ from neurosim.tasks import Task, load_task
 from neurosim.trainrun import Progress as Progress
 from neurosim.trainrun import TrainRun
 from neurosim.trainrun import checkpoint_config as checkpoint_config
-from neurosim.trainrun import predictions as class_predictions
 from neurosim.version import VERSION
 
 
@@ -60,6 +62,7 @@ def train_model(
     resume: bool = False,
     on_start: Callable[[TrainingStart], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    fitness: FitnessFunction | None = None,
 ) -> dict[str, Any]:
     """Train a network and fill a run folder with model, checkpoints, metrics, plots and report.
 
@@ -74,6 +77,9 @@ def train_model(
         a run without interruption.
     on_start, on_progress : callable, optional
         Called before the first and after every generation.
+    fitness : callable, optional
+        With rule.fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns
+        their fitness, (B, M) integers, higher is better.
 
     Returns
     -------
@@ -92,11 +98,12 @@ def train_model(
     n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
     load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
     with Trainer(
-        program, READOUT, config.rule, task.train_events, task.train_labels, n_steps=run_steps(config.network),
+        program, READOUT, config.rule, task.train_events, train_labels(config, task), n_steps=run_steps(config.network),
         n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
-        copies=task.copies,
+        copies=task.copies, fitness=fitness,
     ) as trainer:  # fmt: skip
-        run = TrainRun(config, folder, task, trainer, threads)
+        answer = answer_of(config, task)
+        run = TrainRun(config, folder, task, trainer, answer, threads)
         if resume:
             run.restore()
         if on_start is not None:
@@ -114,6 +121,29 @@ def train_model(
     save_plots(metrics, folder.plots)
     write_report(metrics, folder.report_path)
     return metrics
+
+
+def has_windows(config: TrainConfig, task: Task) -> bool:
+    """Whether a network is to give an answer for each window of time."""
+    rule = config.rule
+    return task.train_step_labels is not None and rule.window_labels and rule.rank > 1 and rule.fitness != "trace"
+
+
+def train_labels(config: TrainConfig, task: Task) -> npt.NDArray[np.int64]:
+    """Return what the training samples are learned with: a class each, or one for each window of time (n_samples, R)."""
+    if task.train_step_labels is None or not has_windows(config, task):
+        return task.train_labels
+    n_steps = run_steps(config.network)
+    return window_labels(task.train_step_labels, config.rule.rank, n_steps, n_steps - config.network.n_steps)
+
+
+def answer_of(config: TrainConfig, task: Task) -> Answer:
+    """Return how the answer of a network that learns a task is read."""
+    rule, windows = config.rule, has_windows(config, task)
+    return Answer(
+        READOUT, rule.fitness, rule.rank if windows else 1, windows and rule.window_read == "since",
+        run_steps(config.network) - config.network.n_steps,
+    )  # fmt: skip
 
 
 def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
@@ -135,17 +165,18 @@ def _metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
         "readout": READOUT,
         "n_steps_input": config.network.n_steps,
         "n_steps": run_steps(config.network),
+        "answer": answer_of(config, task).to_metadata(),
         "config": config.to_dict(),
     }
 
 
-def _with_readout_probe(network: Network) -> Network:
+def _with_readout_probe(network: Network, answer: Answer) -> Network:
     names = [group.name for group in network.groups]
     if READOUT not in names:
         raise ConfigError(
             f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}"
         )
-    return network.with_probes([Probe(READOUT, "v")])
+    return network.with_probes(answer.probes)
 
 
 def evaluate_model(
@@ -166,12 +197,13 @@ def evaluate_model(
     Returns
     -------
     dict
-        accuracy, n, n_correct, classes, confusion (rows: true class), predictions, counts, energy, backend.
+        accuracy, n, n_correct, classes, confusion (rows: true class), predictions, windows, counts, energy, backend. A network
+        that answers for each window of time is measured over all windows that have a label (n of them); `windows` has the
+        accuracy of each, None where none has a label, and `predictions` the answers of the last one.
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: {limit} is not a positive number of samples")
     n = len(task.test_labels) if limit is None else min(limit, len(task.test_labels))
-    labels = task.test_labels[:n]
     n_steps = int(model.metadata.get("n_steps", task.n_steps_input + 2))
     trained_steps = model.metadata.get("n_steps_input", task.n_steps_input)
     if trained_steps != task.n_steps_input:
@@ -179,7 +211,8 @@ def evaluate_model(
             f"model {model.network.name!r}: trained on {trained_steps} steps of input, task {task.name!r} has "
             f"{task.n_steps_input}; load the task with n_steps={trained_steps}"
         )
-    network = _with_readout_probe(model.network)
+    answer = Answer.from_metadata(model.metadata, READOUT, f"model {model.network.name!r}")
+    network = _with_readout_probe(model.network, answer)
     if network.group(READOUT).n != task.n_classes:
         raise DataError(
             f"model {network.name!r}: its readout has {network.group(READOUT).n} classes, task {task.name!r} has "
@@ -188,17 +221,23 @@ def evaluate_model(
     program = compile_network(network, model.chip, model.arithmetic)
     with get_backend(backend).open(program, threads=threads) as runner:
         result = runner.run(task.test_events.take(np.arange(n)), n_steps)
-    predictions = class_predictions(result)
-    confusion = np.zeros((task.n_classes, task.n_classes), np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
+    predictions, labels = answer.classes(result), answer.labels(task)[:n]
+    known, confusion = labels >= 0, np.zeros((task.n_classes, task.n_classes), np.int64)
+    np.add.at(confusion, (labels[known], predictions[known]), 1)
+    n_labels, n_correct = int(confusion.sum()), int(np.trace(confusion))
+    per_window = [
+        float(np.mean(predictions[known[:, i], i] == labels[known[:, i], i])) if known[:, i].any() else None
+        for i in range(answer.n_windows)
+    ]
     table = str(model.metadata.get("config", {}).get("energy_table", "loihi1-davies2018"))
     return {
-        "accuracy": float(np.mean(predictions == labels)),
-        "n": n,
-        "n_correct": int(np.sum(predictions == labels)),
+        "accuracy": n_correct / n_labels if n_labels else 0.0,
+        "n": n_labels,
+        "n_correct": n_correct,
         "classes": [str(c) for c in range(task.n_classes)],
         "confusion": confusion.tolist(),
-        "predictions": predictions.tolist(),
+        "predictions": predictions[:, -1].tolist(),
+        "windows": per_window if answer.n_windows > 1 else None,
         "counts": None if result.counts is None else counts_metrics(result.counts),
         "energy": None if result.counts is None else _priced(result.counts, table),
         "backend": result.backend,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,18 @@ from neurosim.codes import (
     FIRST_VOTE,
     FORM_RESPONSE,
     FORM_SCALAR,
+    KIND_BIAS,
+    KIND_THRESHOLD,
+    NEURON_FIRST,
+    NEURON_GROUP,
+    NEURON_KIND,
+    NEURON_RESIDUAL,
+    UPDATE_ROUNDING,
+    UPDATE_SIGNIFICANCE,
 )
 from neurosim.errors import ConfigError
-from neurosim.fixedpoint import lost_weight_bits
+from neurosim.fixedpoint import INPUT_SHIFT, RANGES, lost_weight_bits
+from neurosim.goals import DEFAULT_WANTED, Goal, Wanted, make_goal
 from neurosim.network import LIF, Dense
 from neurosim.program import Program
 
@@ -28,6 +38,8 @@ FACTORS = {
     "trace": FACTOR_TRACE, "random": FACTOR_RANDOM, "gaussian": FACTOR_GAUSSIAN, "full": FACTOR_FULL,
     "full-gaussian": FACTOR_FULL_GAUSSIAN,
 }  # fmt: skip
+UPDATES = {"rounding": UPDATE_ROUNDING, "significance": UPDATE_SIGNIFICANCE}
+NEURON_RESIDUAL_BITS = 13  # at most, so that a threshold of 17 bits and its residual stay in 32 bits
 
 
 class LearnPlan(NamedTuple):
@@ -49,8 +61,14 @@ class LearnPlan(NamedTuple):
     n_classes: int
     error_bits: int  # errors are in units of 2**-error_bits
     residual_bits: int  # low bits kept beside each weight
+    goal: Goal  # what is wanted of a run
     plastic: npt.NDArray[np.int64]  # (P + 1, 4) CONNECTION, FIRST_VOTE, FIRST_FACTOR, WEIGHT_BITS; last row: totals
     group: npt.NDArray[np.int64]  # (G, 2) PERTURBED (by members), LEARNS (has plastic inputs)
+    update: int  # how votes become changes, UPDATE_*
+    momentum: int  # weights follow the sign of an average over 2**momentum generations; 0: each generation's votes
+    neuron: npt.NDArray[
+        np.int64
+    ]  # (Q + 1, 4) NEURON_*: biases and thresholds that learn, of a group each; last row: totals
 
     @property
     def connections(self) -> npt.NDArray[np.int64]:
@@ -62,24 +80,49 @@ class LearnPlan(NamedTuple):
         """W, the number of plastic weights."""
         return int(self.plastic[-1, FIRST_VOTE])
 
+    @property
+    def n_learned(self) -> int:
+        """All numbers that learn: W weights, then biases and thresholds."""
+        return int(self.neuron[-1, NEURON_FIRST])
+
+    @property
+    def moves_by_sign(self) -> bool:
+        """Whether all weights that move in a generation move equally far."""
+        return self.update != UPDATE_ROUNDING or self.momentum > 0
+
     def votes_of(self, c: int) -> slice:
         """Return where the votes of the c-th plastic connection lie; rows by presynaptic neuron."""
         return slice(int(self.plastic[c, FIRST_VOTE]), int(self.plastic[c + 1, FIRST_VOTE]))
+
+    def votes_of_neurons(self, q: int) -> slice:
+        """Return where the votes of the q-th row of `neuron` lie."""
+        return slice(int(self.neuron[q, NEURON_FIRST]), int(self.neuron[q + 1, NEURON_FIRST]))
 
 
 class Scales(NamedTuple):
     """Powers of two calibrated from measured activity; exponents, so that every scaling is a shift."""
 
     group: npt.NDArray[np.int64]  # (G, 3) NOISE_EXP (perturbation = drive * 2**exp), RESPONSE_SHIFT, CREDIT_SHIFT
-    step_shift: npt.NDArray[np.int64]  # (P,) weight change = vote * step >> shift
+    step_shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * step >> shift; with momentum vote >> shift is averaged
     temperature: int  # 2**temperature units of the readout are 1/256 bit
     fitness_shift: int  # fitness difference >> shift
+    balance_shift: int = 0  # 2**shift units of the imbalance are 1/256 of what is typical
+
+
+class Squares(NamedTuple):
+    """How large votes would be by chance: sums of squares of what they are made of (full rank has none)."""
+
+    rows: npt.NDArray[np.int64]  # (F,) of the pre factors
+    columns: npt.NDArray[np.int64]  # (N,) of the local votes
+    n_terms: int  # summed in each, ranks included
+    neurons: npt.NDArray[np.int64]  # (n_learned - W,) of the votes of biases and thresholds, term by term
 
 
 def make_plan(
     program: Program, readout: str, *, form: str, factor: str, rank: int, n_pairs: int, n_steps: int,
     error_bits: int, residual_bits: int, pair_every: int = 1, one_group: bool = False, gate: bool = False,
-    skip: int = 0,
+    update: str = "rounding", momentum: int = 0, biases: bool = False, thresholds: bool = False,
+    skip: int = 0, wanted: Wanted = DEFAULT_WANTED,
 ) -> LearnPlan:  # fmt: skip
     """Lay a rule out over the plastic connections of a program.
 
@@ -91,6 +134,16 @@ def make_plan(
     names = program.group_names
     _check_choice("form", form, FORMS)
     _check_choice("factor", factor, FACTORS)
+    _check_choice("update", update, UPDATES)
+    if update == "significance" and momentum:
+        raise ConfigError(
+            f"rule: momentum {momentum} averages votes that update 'significance' judges one by one; set one of them"
+        )
+    if update == "significance" and factor.startswith("full"):
+        raise ConfigError(
+            f"rule: update 'significance' knows the size of chance from factors, which factor {factor!r} has not; "
+            "choose trace, random or gaussian, or update 'rounding'"
+        )
     if factor.startswith("full") and rank != 1:
         raise ConfigError(f"rule: rank {rank} with factor {factor!r}, whose draws have full rank already; set rank 1")
     if form != "response" and pair_every != 1:
@@ -102,13 +155,14 @@ def make_plan(
     for name, value, low, high in (
         ("rank", rank, 1, 64), ("pairs", n_pairs, 1, 4096), ("pair_every", pair_every, 1, 1 << 16),
         ("n_steps", n_steps, 1, 1 << 15), ("error_bits", error_bits, 2, 12), ("skip", skip, -(1 << 12), 0),
-        ("residual_bits", residual_bits, 0, 16),
+        ("residual_bits", residual_bits, 0, 16), ("momentum", momentum, 0, 12),
     ):  # fmt: skip
         if not low <= value <= high:
             raise ConfigError(f"rule: {name} {value} is outside {low}..{high}; choose a value in between")
     if readout not in names:
         raise ConfigError(f"rule: unknown readout group {readout!r}; groups are {', '.join(names)}")
-    if not isinstance(program.network.group(readout), LIF):
+    answering = program.network.group(readout)
+    if not isinstance(answering, LIF):
         raise ConfigError(f"rule: readout {readout!r} is an input; choose a group of neurons")
     if program.models is not None:
         raise ConfigError(
@@ -140,9 +194,59 @@ def make_plan(
         n_classes=program.network.group(readout).n,
         error_bits=error_bits,
         residual_bits=residual_bits,
+        goal=make_goal(answering, FORMS[form], rank, n_steps, error_bits, _n_hidden(program, readout), wanted),
         plastic=np.stack([[*plastic, -1], weights, factors, [*bits, 0]], axis=1).astype(np.int64),
         group=np.stack([perturbed, learns], axis=1).astype(np.int64),
+        update=UPDATES[update],
+        momentum=momentum,
+        neuron=_neuron_rows(program, readout, learns, int(weights[-1]), residual_bits, biases, thresholds),
     )
+
+
+def _neuron_rows(
+    program: Program, readout: str, learns: npt.NDArray[np.int64], first: int, residual_bits: int, biases: bool,
+    thresholds: bool,
+) -> npt.NDArray[np.int64]:  # fmt: skip
+    """Lay out the biases and thresholds of the groups that learn; a readout that only integrates has no threshold."""
+    rows, bits = [], min(residual_bits, NEURON_RESIDUAL_BITS)
+    if thresholds:
+        _check_threshold_configs(
+            program, [g.name for i, g in enumerate(program.network.ordered_groups) if learns[i]], readout
+        )
+    for i, group in enumerate(program.network.ordered_groups):
+        for kind, wanted in ((KIND_BIAS, biases), (KIND_THRESHOLD, thresholds and group.name != readout)):
+            if wanted and learns[i]:
+                rows.append((i, kind, first, bits))
+                first += group.n
+    return np.array([*rows, (-1, 0, first, 0)], np.int64)
+
+
+def _check_threshold_configs(program: Program, learning: list[str], readout: str) -> None:
+    """Refuse thresholds of their own for more neurons than a core has thresholds for: training would end in a network that fits no chip."""
+    limit, network = program.chip.threshold_configs_per_core, program.network
+    for use in program.mapping.cores if limit is not None else ():
+        names = [name for name in use.groups if name in learning and name != readout]
+        n = sum(
+            int((program.mapping.core[network.offsets[name] :][: network.group(name).n] == use.core).sum())
+            for name in names
+        )
+        others = len(use.groups) - len(names)
+        if n + others > (limit or 0):
+            raise ConfigError(
+                f"rule: thresholds of {n} neurons of {', '.join(names)} on core {use.core}, where chip {program.chip.name!r} holds "
+                f"{limit} different ones; turn rule.thresholds off, or choose a chip without that limit, such as 'unlimited'"
+            )
+
+
+def neuron_range(kind: int) -> tuple[int, int]:
+    """Return the smallest and largest mantissa of a learned bias or threshold; its register holds mantissa << 6."""
+    low, high = RANGES["bias_mant" if kind == KIND_BIAS else "vth"]
+    return (low if kind == KIND_BIAS else max(1, low)), high
+
+
+def _n_hidden(program: Program, readout: str) -> int:
+    groups = program.network.ordered_groups
+    return sum(group.n for group in groups if isinstance(group, LIF) and group.name != readout)
 
 
 def _check_choice(what: str, value: str, table: dict[str, int]) -> None:
@@ -151,9 +255,10 @@ def _check_choice(what: str, value: str, table: dict[str, int]) -> None:
 
 
 def initial_weights(program: Program, plan: LearnPlan) -> npt.NDArray[np.int32]:
-    """Return the plastic weights with their residual bits, (W,) int32: mantissa << residual_bits, the middle of a step.
+    """Return all that learns with its residual bits, (n_learned,) int32: mantissa << residual_bits, the middle of a step.
 
-    Starting in the middle makes the first changes up and down equally likely to reach the next mantissa.
+    Starting in the middle makes the first changes up and down equally likely to reach the next mantissa. Weights come first,
+    then the rows of `LearnPlan.neuron`. A bias becomes the nearest multiple of 64 that its register can hold.
     """
     rows = []
     for index in plan.connections:
@@ -162,4 +267,36 @@ def initial_weights(program: Program, plan: LearnPlan) -> npt.NDArray[np.int32]:
         mantissa = np.asarray(connection.weights) >> lost_weight_bits(connection.num_weight_bits, "mixed")
         rows.append(mantissa.T.ravel())
     middle = (1 << plan.residual_bits) >> 1
-    return ((np.concatenate(rows) << plan.residual_bits) + middle).astype(np.int32)
+    weights = (np.concatenate(rows) << plan.residual_bits) + middle
+    neurons = [_initial_neurons(program, row) for row in plan.neuron[:-1]]
+    return np.concatenate([weights, *neurons]).astype(np.int32)
+
+
+def _initial_neurons(program: Program, row: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    group, bits = program.network.ordered_groups[int(row[NEURON_GROUP])], int(row[NEURON_RESIDUAL])
+    assert isinstance(group, LIF)
+    low, high = neuron_range(int(row[NEURON_KIND]))
+    mantissa = np.broadcast_to(np.asarray(group.vth, np.int64), (group.n,))
+    if row[NEURON_KIND] == KIND_BIAS:
+        mantissa = (group.bias + (1 << INPUT_SHIFT >> 1)) >> INPUT_SHIFT
+        if int(mantissa.min()) < low or int(mantissa.max()) > high:
+            raise ConfigError(
+                f"group {group.name!r}: bias {int(group.bias[np.abs(mantissa).argmax()])} is beyond what a bias that learns "
+                f"can hold, {low << INPUT_SHIFT}..{high << INPUT_SHIFT}; lower it or turn rule.biases off"
+            )
+    return np.asarray((np.clip(mantissa, low, high) << bits) + (1 << bits >> 1))
+
+
+def learned_neurons(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, LIF]:
+    """Return the groups whose biases or thresholds learn, with what they learned."""
+    groups: dict[str, LIF] = {}
+    for q, row in enumerate(plan.neuron[:-1]):
+        group = program.network.ordered_groups[int(row[NEURON_GROUP])]
+        assert isinstance(group, LIF)
+        mantissa = full[plan.votes_of_neurons(q)].astype(np.int64) >> int(row[NEURON_RESIDUAL])
+        group = groups.get(group.name, group)
+        if row[NEURON_KIND] == KIND_BIAS:
+            groups[group.name] = replace(group, bias_mant=mantissa, bias_exp=np.full(group.n, INPUT_SHIFT))
+        else:
+            groups[group.name] = replace(group, vth=mantissa)
+    return groups

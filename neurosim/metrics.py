@@ -69,13 +69,14 @@ def training_metrics(
         },
         "training": {
             "rule": dataclasses.asdict(config.rule),
+            "tag_bits": config.rule.tag_bits,  # kept beside each weight
             "generations": trainer.generation,
             "samples": trainer.generation * config.batch,
             "member_evaluations": n_runs if learning is None else learning.n_steps // run_steps(config.network),
             "seconds": round(seconds, 3),
             "history": history,
         },
-        "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion")},
+        "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion", "windows")},
         "counts": {
             "per_inference": test["counts"],
             "per_learning_step": None if learning is None else counts_metrics(learning),

@@ -65,6 +65,11 @@ def count_per(metrics: Metrics, per: str, counter: str) -> float | None:
     return None if total is None or not samples else total / samples
 
 
+def tested(test: Metrics) -> str:
+    """Return what an accuracy is over: samples, or windows of time where each has an answer."""
+    return "windows" if test.get("windows") else "samples"
+
+
 def summary_lines(metrics: Metrics) -> list[str]:
     """Return the result of a run in a few lines of text."""
     lines = []
@@ -73,8 +78,11 @@ def summary_lines(metrics: Metrics) -> list[str]:
         text = f"accuracy           {test['accuracy']:.1%}"
         if test.get("n") and test.get("n_correct") is not None:
             low, high = accuracy_interval(test["n_correct"], test["n"])
-            text += f"  ({test['n_correct']} of {test['n']} test samples; 95 % interval {low:.1%} to {high:.1%})"
+            text += f"  ({test['n_correct']} of {test['n']} test {tested(test)}; 95 % interval {low:.1%} to {high:.1%})"
         lines.append(text)
+    if test.get("windows"):
+        each = ", ".join("-" if one is None else f"{one:.1%}" for one in test["windows"])
+        lines.append(f"each window        {each}")
     if test.get("mean_length") is not None:
         lines.append(
             f"episodes           {test['mean_length']:.1f} of {test['max_length']} control periods on average, "

@@ -106,7 +106,7 @@ def _headline(metrics: Metrics) -> list[tuple[str, str, str]]:
         note = ""
         if test.get("n") and test.get("n_correct") is not None:
             low, high = report.accuracy_interval(test["n_correct"], test["n"])
-            note = f"{test['n_correct']:,} of {test['n']:,} test samples; "
+            note = f"{test['n_correct']:,} of {test['n']:,} test {report.tested(test)}; "
             note += f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
         cards.append((f"{100 * test['accuracy']:.1f} %", "accuracy", note))
     if test.get("mean_length") is not None:

@@ -10,14 +10,14 @@ from threading import current_thread, main_thread
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from neurosim.answers import Answer
 from neurosim.arrayfile import pack_arrays, unpack_arrays
-from neurosim.backend import RunResult, get_backend
+from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
 from neurosim.errors import ConfigError, ModelFileError
-from neurosim.learning.build import READOUT, run_steps
+from neurosim.learning.build import run_steps
 from neurosim.learning.trainer import Generation, Trainer
 from neurosim.program import Program
 from neurosim.runfolder import RunFolder
@@ -43,8 +43,11 @@ class Progress(NamedTuple):
 class TrainRun:
     """A trainer at work in a run folder."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, task: Task, trainer: Trainer, threads: int) -> None:
+    def __init__(
+        self, config: TrainConfig, folder: RunFolder, task: Task, trainer: Trainer, answer: Answer, threads: int
+    ) -> None:
         self.config, self.folder, self.task, self.trainer, self.threads = config, folder, task, trainer, threads
+        self.answer = answer
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
         self.accuracy, self.fitness = 0.0, 0.0
@@ -77,7 +80,7 @@ class TrainRun:
 
     def _smooth(self, shown: Generation) -> None:
         weight = 1.0 if shown.generation == 1 else SMOOTHING
-        self.accuracy += weight * (shown.correct / shown.n_samples - self.accuracy)
+        self.accuracy += weight * (shown.correct / max(1, shown.n_samples) - self.accuracy)
         self.fitness += weight * (shown.likelihood - self.fitness)
 
     def _point(self, shown: Generation, measured: bool) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class TrainRun:
             "rates": {name: round(rate, 6) for name, rate in shown.rates.items()},
             "moved": round(shown.moved, 6),
             "saturated": round(shown.saturated, 6),
+            "ties": round(shown.ties, 6),
         }
 
     def _progress(self, start: float) -> Progress:
@@ -100,17 +104,18 @@ class TrainRun:
         )  # fmt: skip
 
     def _test(self) -> float:
-        program = self.trainer.program
+        # Weights can be written to a loaded program, biases and thresholds cannot.
+        program = self.trained_program() if self.config.rule.learns_neurons else self.trainer.program
         with get_backend(self.config.backend).open(program, threads=self.threads) as runner:
             for name, weights in self.trainer.weights.items():
                 runner.write_weights(name, weights)
             result = runner.run(self.task.test_events, run_steps(self.config.network))
-        return float(np.mean(predictions(result) == self.task.test_labels))
+        labels = self.answer.labels(self.task)
+        return float(np.mean((self.answer.classes(result) == labels)[labels >= 0]))
 
     def trained_program(self) -> Program:
         """Return the program with the learned weights, mapped anew."""
-        program = self.trainer.program
-        return compile_network(program.network.with_weights(self.trainer.weights), program.chip)
+        return compile_network(self.trainer.network, self.trainer.program.chip)
 
     def checkpoint(self) -> None:
         """Write everything that training needs to continue."""
@@ -167,11 +172,6 @@ def checkpoint_config(folder: RunFolder) -> TrainConfig:
         raise ModelFileError(f"run folder {str(folder.path)!r}: has no checkpoint; train it anew with --force")
     header, _ = unpack_arrays(path.read_bytes(), path)
     return TrainConfig.from_dict(header["config"], str(path))
-
-
-def predictions(result: RunResult) -> npt.NDArray[np.int64]:
-    """Return the class with the largest readout voltage after the last step, (n_samples,)."""
-    return np.asarray(np.argmax(result.states[READOUT, "v"][:, -1, :], axis=1), dtype=np.int64)
 
 
 @contextmanager

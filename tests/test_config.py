@@ -32,11 +32,19 @@ SETTABLE = {
     "network.gain": 3.5, "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,
     "rule.memory": 6, "rule.warmup": 0, "rule.pair_every": 9, "rule.skip": 0.5, "rule.one_group": True, "rule.gate": False,
-    "rule.row_step": False,
+    "rule.row_step": False, "rule.update": "rounding", "rule.chance": 0.5, "rule.momentum": 2,
+    "rule.schedule": "halving", "rule.halvings": 3, "rule.biases": True, "rule.thresholds": True,
+    "network.readout_threshold": 0.5, "network.readout_tau": 0.02, "rule.fitness": "count",
+    "rule.rate_cost": 0.5, "rule.rate_target": 0.25, "rule.balance_cost": 0.125, "rule.window_labels": False,
+    "rule.window_response": "own", "rule.window_read": "end", "rule.readout_perturbation": 2.0,
 }  # fmt: skip
 SETTABLE_TEXTS = [
     f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()
 ]
+
+
+#: What some keys need beside them, if they are not 0.
+GOES_WITH = {"network.readout_threshold": ["rule.fitness=count"], "rule.balance_cost": ["rule.form=scalar"]}
 
 
 def values_of(config: TrainConfig) -> dict[str, object]:
@@ -143,7 +151,8 @@ def test_limits_allow_their_ends() -> None:
             continue
         low = about.high if about.positive else about.low
         for value in (low, about.high):
-            assert values_of(override(TrainConfig(), [f"{name}={value!r}"]))[name] == value
+            others = GOES_WITH.get(name, []) if value else []
+            assert values_of(override(TrainConfig(), [f"{name}={value!r}", *others]))[name] == value
 
 
 def test_parts_of_the_wrong_kind_are_refused() -> None:

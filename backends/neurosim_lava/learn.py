@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_features, needed_features
+from neurosim.codes import UPDATE_SIGNIFICANCE
 from neurosim.errors import FeatureError
 from neurosim.events import Events, check_events
 from neurosim.learning.population import Outcome, TwinUpdates, check_batch
@@ -42,6 +43,16 @@ def check_rule(plan: LearnPlan) -> None:
         (plan.pair_every == 1, f"pair_every {plan.pair_every}", "set it to 1"),
         (plan.skip == 0, "skip", "set it to 1"),
         (not plan.one_group, "one_group", "turn it off"),
+        (
+            plan.n_learned == plan.n_weights,
+            "biases or thresholds, not only weights",
+            "set rule.biases and rule.thresholds to false",
+        ),
+        (
+            plan.update != UPDATE_SIGNIFICANCE,
+            "update 'significance', which needs squares of votes",
+            "choose 'rounding'",
+        ),
     ):
         if not known:
             raise FeatureError(f"rule: backend 'lava' does not learn with {found}; {limit}, or use backend 'simulator'")

@@ -82,7 +82,7 @@ def evaluate(
         write_json(found)
         return
     metrics = {
-        "test": {key: found[key] for key in ("accuracy", "n", "n_correct", "confusion")},
+        "test": {key: found[key] for key in ("accuracy", "n", "n_correct", "confusion", "windows")},
         "counts": {"per_inference": found["counts"]},
         "energy": {"per_inference": found["energy"]},
     }

@@ -22,6 +22,7 @@ from neurosim.counters import NOISE_DRAWS
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import window
+from neurosim.kernels.neuron_params import draw_always, share_always
 from neurosim.kernels.noise import bits, fold
 from neurosim.kernels.rows import add_rows8
 
@@ -124,6 +125,7 @@ def draw_pre_factors(p, x, w, plan, pair_key, normal, counts):
             for j in range(n_pre):
                 factor[j] = np.int32(drawn[j]) * np.int32(fired[j])
         counts[n_groups + connection, NOISE_DRAWS] += plan.rank * n_pre
+    draw_always(p, x, w, plan, pair_key, normal, counts)
 
 
 @jit
@@ -181,3 +183,4 @@ def share_drive(p, x, w, plan):
                 for i in range(n_spikes):
                     drive += factor[np.uint32(listed[i])]
                 w.drive[rank, t, group] += drive
+    share_always(p, x, w, plan)

@@ -32,7 +32,7 @@ def log_likelihood(z, label, temperature, exp2_table, log2_table, classes):
         Shift: ``2**temperature`` units of z are 1/256 bit.
     exp2_table, log2_table
         `neurosim.logtables`.
-    classes : (3, C) int64
+    classes : (2, C) int64
         Row POWERS is written.
     """
     powers = classes[POWERS]

@@ -9,9 +9,10 @@ from neurosim.kernels.weights import update_rows
 
 
 @jit
-def run_generations(thread, n_threads, phases, arrived, p, x, s, w, plan, scales, response, accumulated, measured, memory,
-                    bits, ids, labels, event_start, event_neuron, n_event_steps, keys, exp2_table, log2_table, normal,
-                    pre, post, votes, full, sizes, step_shift, rounding_keys, power, power_memory, age, totals, lists,
+def run_generations(thread, n_threads, phases, generation_pass, aims, arrived, p, x, s, w, plan, scales, response,
+                    accumulated, measured, memory, bits, ids, event_start, event_neuron, n_event_steps, keys, exp2_table,
+                    log2_table, normal, pre, post, votes, full, sizes, step_shift, rounding_keys, power, power_memory, age,
+                    chance, average, totals, lists,
                     predictions, statistics, saturated, written, counts):  # fmt: skip
     """Run one thread's part of some generations; arguments as in `learn_samples`, `update_rows` and `remember`, and:
 
@@ -33,7 +34,7 @@ def run_generations(thread, n_threads, phases, arrived, p, x, s, w, plan, scales
         Steps.
     age : int
         Of the power, in the first generation.
-    predictions : (n_generations, B) int64
+    predictions : (n_generations, B, W) int64
     statistics : (n_generations, n_threads, 5, max(G, 5)) int64
         Added to.
     saturated : (n_generations, n_threads) int64
@@ -47,8 +48,10 @@ def run_generations(thread, n_threads, phases, arrived, p, x, s, w, plan, scales
         if phases & 1:
             w.measured[:] = 0
             w.votes[:] = 0
+            w.neuron_votes[:] = 0
+            w.neuron_squares[:] = 0
             learn_samples(
-                p, x, s, w, plan, scales, response, ids[g], labels, event_start, event_neuron, n_event_steps,
+                p, x, s, w, plan, scales, response, ids[g], aims, generation_pass, event_start, event_neuron, n_event_steps,
                 n_samples * thread // n_threads, n_samples * (thread + 1) // n_threads, keys[g], exp2_table, log2_table,
                 normal, pre, post, predictions[g], statistics[g, thread],
                 counts[g, thread],
@@ -58,7 +61,8 @@ def run_generations(thread, n_threads, phases, arrived, p, x, s, w, plan, scales
         if phases & 2:
             saturated[g, thread] = update_rows(
                 p, x, plan, pre, post, votes, n_rows * thread // n_threads, n_rows * (thread + 1) // n_threads, full,
-                sizes[g], step_shift, rounding_keys[g], power, power_memory, age + g, totals, lists, written[g, thread],
+                sizes[g], step_shift, rounding_keys[g], power, power_memory, age + g, chance,
+                average, totals, lists, written[g, thread],
             )  # fmt: skip
             if thread == 0 and plan.form == FORM_RESPONSE:
                 for other in range(1, n_threads):

@@ -48,6 +48,17 @@ def _plain_advance(n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, f
     counted[1:] = update_lif(current, u, v, bias, keep_u, keep_v, threshold, half, fired, near)
 
 
+def _plain_advance_each(n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
+    """As `_plain_advance`, with a threshold of its own and half of it for each neuron: (n,) int32."""
+    current = np.zeros(n, np.int32)
+    counted[0] = scale_input(acc, noise, current)
+    counted[1:] = 0
+    for k in range(n):
+        part = slice(k, k + 1)
+        counted[1:] += update_lif(current[part], u[part], v[part], bias[part], keep_u, keep_v, threshold[k], half[k], fired[part],
+                                  near[part])  # fmt: skip
+
+
 def _plain_list_set(flags, n, found):
     """Write the indices of the flags that are set, among the first n, to `found`; return their number."""
     where = np.nonzero(flags[:n])[0]
@@ -65,10 +76,16 @@ def scale_vector_toward_zero(b: Any, x: Any, keep: Any) -> Any:
 
 
 def _advance(b: Any, k: Any, width: int, arrays: Any, settings: Any) -> list[Any]:
-    """Advance `width` neurons from the k-th on; return the five events that are counted, -1 where one happened."""
+    """Advance `width` neurons from the k-th on; return the five events that are counted, -1 where one happened.
+
+    Settings are numbers, or pointers to one for each neuron.
+    """
     acc, noise, u, v, bias, fired, near = arrays
     ints, flags = ir.VectorType(INT, width), ir.VectorType(BYTE, width)
-    keep_u, keep_v, threshold, half = (splat(b, setting, ints) for setting in settings)
+    keep_u, keep_v, threshold, half = (
+        load(b, setting, k, ints) if isinstance(setting.type, ir.PointerType) else splat(b, setting, ints)
+        for setting in settings
+    )
 
     def outside(x: Any, low: int, high: int) -> tuple[Any, Any, Any]:
         above, below = b.icmp_signed(">", x, filled(ints, high)), b.icmp_signed("<", x, filled(ints, low))
@@ -158,6 +175,12 @@ def _typed_advance(typing, n, acc, noise, u, v, bias, keep_u, keep_v, threshold,
     return call("neurosim_advance", types.void, kinds, given, _write_advance)
 
 
+def _typed_advance_each(typing, n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted):
+    kinds = [types.int64, *(9 * [types.int32]), types.uint8, types.uint8, types.int64]
+    given = [n, acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, near, counted]
+    return call("neurosim_advance_each", types.void, kinds, given, _write_advance)
+
+
 def _typed_list_set(typing, flags, n, found):
     kinds = [types.uint8, types.int64, types.int32]
     return call("neurosim_list_set", types.int64, kinds, [flags, n, found], _write_list_set)
@@ -165,4 +188,5 @@ def _typed_list_set(typing, flags, n, found):
 
 #: As `_plain_advance` and `_plain_list_set`; flags have room for whole words of 64.
 advance = _plain_advance if config.DISABLE_JIT else intrinsic(_typed_advance)
+advance_each = _plain_advance_each if config.DISABLE_JIT else intrinsic(_typed_advance_each)
 list_set = _plain_list_set if config.DISABLE_JIT else intrinsic(_typed_list_set)

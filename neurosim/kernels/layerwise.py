@@ -45,6 +45,7 @@ from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
 from neurosim.kernels.neuron import INPUT_SHIFT
 from neurosim.kernels.rows import add_rows8
+from neurosim.kernels.tracedlayer import run_traced
 
 WIDTH = 16
 WORD = 64
@@ -145,7 +146,9 @@ def run_layers(p, x, w, plan, scales, sign, statistics, counts):
                 set_full_noise(p, x, w, plan, scales, group, 0, plan.n_steps, sign, statistics)
             else:
                 set_noise(p, x, w, plan, scales, group, 0, plan.n_steps, sign, in_lanes(plan), statistics)
-            if not in_lanes(plan):
+            if plan.goal.voltages:
+                pass
+            elif not in_lanes(plan):
                 small = is_small(p, x, w, plan, group)
                 run_signs(
                     small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
@@ -156,12 +159,20 @@ def run_layers(p, x, w, plan, scales, sign, statistics, counts):
                     0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
                     x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
                 )  # fmt: skip
+        elif plan.goal.voltages:
+            for t in range(plan.n_steps):
+                w.noise[t * n_lanes + lane : t * n_lanes + lane + n] = 0
         else:
             w.amplitude[:] = 0
             small = is_small(p, x, w, plan, group)
             run_quiet(
                 small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
                 x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+            )  # fmt: skip
+        if plan.goal.voltages:
+            run_traced(
+                n_vectors, lane, n_lanes, plan.n_steps, acc, w.noise, x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired,
+                w.close, w.voltage, w.last_v, w.counted,
             )  # fmt: skip
         count_updates(group, plan.n_steps * n, w.counted, counts)
         n_words = (n + WORD - 1) // WORD
@@ -254,7 +265,7 @@ def deliver_steps(p, x, w, connection, first_step, last_step, target, counts):
 @jit
 def in_lanes(plan):
     """Whether the noise of a group is a value for each neuron, not one amplitude times the signs of one rank."""
-    return plan.factor >= FACTOR_GAUSSIAN or (plan.factor == FACTOR_RANDOM and plan.rank > 1)
+    return plan.goal.voltages != 0 or plan.factor >= FACTOR_GAUSSIAN or (plan.factor == FACTOR_RANDOM and plan.rank > 1)
 
 
 @jit

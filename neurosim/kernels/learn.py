@@ -9,21 +9,20 @@ import numpy as np
 
 from neurosim.codes import (
     CONNECTION,
-    CORRECT,
     CREDIT_LIMIT,
     CREDIT_SHIFT,
-    ERROR,
     FACTOR_FULL,
     FACTOR_TRACE,
     FIRST_FACTOR,
     FIRST_VOTE,
+    FIT_USER,
     FITNESS_LIMIT,
     FITNESS_SIZE,
     FORM_RESPONSE,
     LEARNS,
     LIKELIHOOD,
-    PLUS,
-    SPREAD,
+    PASS_LOOK,
+    PASS_VOTE,
     START,
     STAT_NEAR,
     STAT_SPIKES,
@@ -36,11 +35,21 @@ from neurosim.counters import MESSAGES, RESPONSE_UPDATES, REWARD_BROADCASTS, TRA
 from neurosim.counters import SPIKES as N_FIRED
 from neurosim.kernels.arith import shift_signed
 from neurosim.kernels.factors import choose_groups, draw_post_factors, draw_pre_factors, share_drive
-from neurosim.kernels.fitness import log_likelihood, predict, readout_errors, spread
 from neurosim.kernels.jit import jit
 from neurosim.kernels.layer import spread_bits
 from neurosim.kernels.layerwise import load_events, run_layers, share_inputs
+from neurosim.kernels.neuron_params import vote_neurons
 from neurosim.kernels.noise import fold
+from neurosim.kernels.readouts import (
+    charge,
+    effect_row,
+    first_effect,
+    last_effect,
+    look,
+    rate_run,
+    read_run,
+    spread_errors,
+)
 from neurosim.kernels.stepwise import run_steps
 
 N_ROUTE = 4
@@ -48,8 +57,8 @@ WORD = 64
 
 
 @jit
-def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, event_neuron, n_event_steps, first,
-                  last, key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
+def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass, event_start, event_neuron, n_event_steps,
+                  first, last, key, exp2_table, log2_table, normal, pre, post, predictions, statistics, counts):  # fmt: skip
     """Evaluate samples ``ids[first:last]``; write the terms of their votes and add up measured responses.
 
     Parameters
@@ -63,7 +72,10 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
         Response of each readout to each neuron; not read by the scalar form.
     ids : (B,) int64
         Samples of this generation; position i in it names the noise of its pairs.
-    labels : (n_samples,) int64
+    aims : Aims
+        ``aims.seen`` is written in a pass that only looks.
+    generation_pass : int
+        PASS_WHOLE; or PASS_LOOK, then PASS_VOTE with ``aims.given``, where the fitness is the user's.
     event_start, event_neuron, n_event_steps
         Input spikes, see `neurosim.events.Events`.
     key : uint64
@@ -74,15 +86,14 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
         Written: pre factors of the terms of these samples, one term a sample with traces, else one a pair.
     post : (R, n_terms, L) int32
         Written: local votes, by lane. A synapse's vote is the sum over ranks and terms of pre times post.
-    predictions : (B,) int64
-        Written: class of the unperturbed run.
-    statistics : (5, max(G, 5)) int64
+    predictions : (B, W) int64
+        Written: class of the unperturbed run, by window.
+    statistics : (5, max(G, N_TOTALS)) int64
         Added to; rows STAT_*.
     counts : (rows, N_COUNTERS) int64
         Added to.
     """
     for i in range(first, last):
-        label = labels[ids[i]]
         first_row = ids[i] * n_event_steps
         n_pairs = plan.n_pairs if i % plan.pair_every == 0 else 0
         fitness_plus = np.int64(0)
@@ -101,37 +112,45 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, labels, event_start, 
                 if member == 1 or plan.factor != FACTOR_TRACE:  # traces are the sample's own, the same for every pair
                     draw_pre_factors(p, x, w, plan, pair_key, normal, counts)
                     share_drive(p, x, w, plan)
-            if s is None:
-                run_layers(p, x, w, plan, scales, sign, statistics, counts)
-            else:
-                run_steps(p, x, s, w, plan, scales, sign, statistics, counts)
-            for o in range(plan.n_classes):
-                w.z[o] = w.last_v[x.first[plan.readout] + o]
-            fitness = np.int64(0)
-            if sign == 0 or plan.form != FORM_RESPONSE:
-                fitness = log_likelihood(w.z, label, scales.temperature, exp2_table, log2_table, w.classes)
-            if sign == 0:
-                readout_errors(label, plan.error_bits, w.classes)
-                predictions[i] = predict(w.z)
-                statistics[STAT_TOTALS, CORRECT] += np.int64(predictions[i] == label)
-                statistics[STAT_TOTALS, LIKELIHOOD] += fitness
-                statistics[STAT_TOTALS, SPREAD] += spread(w.z)
+            fitness = aims.given[i, member] if generation_pass == PASS_VOTE else np.int64(0)
+            if generation_pass != PASS_VOTE or sign == 0:
+                if s is None:
+                    run_layers(p, x, w, plan, scales, sign, statistics, counts)
+                else:
+                    run_steps(p, x, s, w, plan, scales, sign, statistics, counts)
+                if generation_pass == PASS_LOOK:
+                    look(x, w, plan, aims.seen[i, member])
+                else:
+                    read_run(x, w, plan)
+                    rated = rate_run(
+                        p, x, w, plan, scales, aims.labels[ids[i]], aims.targets, ids[i], sign == 0, exp2_table,
+                        log2_table, predictions[i], statistics,
+                    )  # fmt: skip
+                    fitness = fitness if plan.goal.kind == FIT_USER else rated
+            if generation_pass == PASS_LOOK:
+                if sign == 0:
+                    finish_traces(p, x, w, plan, statistics, counts)
+                    share_inputs(p, x, w, plan, 2 * n_pairs, counts)
+            elif sign == 0:
+                if plan.goal.kind == FIT_USER:
+                    statistics[STAT_TOTALS, LIKELIHOOD] += fitness
                 finish_traces(p, x, w, plan, statistics, counts)
                 start_credit(p, x, w, plan, scales, response, counts)
-                if fitness > plan.skip:
+                if plan.skip < 0 and fitness > plan.skip:
                     n_pairs = 0
                 share_inputs(p, x, w, plan, 2 * n_pairs, counts)
             elif sign == 1:
                 fitness_plus = fitness
-                for o in range(plan.n_classes):
-                    w.classes[PLUS, o] = w.z[o]
+                for window in range(plan.goal.n_windows):
+                    for o in range(plan.n_classes):
+                        w.plus[window, o] = w.z[window, o]
             elif plan.form == FORM_RESPONSE:
                 measure(p, x, w, plan, counts)
             else:
                 reward(p, x, w, plan, scales, fitness_plus - fitness, statistics, counts)
                 if plan.factor != FACTOR_TRACE:
                     hand_in(p, x, w, plan, i * plan.n_pairs + (member - 1) // 2, pre, post, counts)
-        if plan.factor == FACTOR_TRACE:  # the votes of a sample's pairs are merged
+        if plan.factor == FACTOR_TRACE and generation_pass != PASS_LOOK:  # the votes of a sample's pairs are merged
             if n_pairs == 0:
                 draw_pre_factors(p, x, w, plan, key, normal, counts)
             hand_in(p, x, w, plan, i, pre, post, counts)
@@ -191,15 +210,19 @@ def measure(p, x, w, plan, counts):
         if not w.active[group]:
             continue
         start, lane, n = p.group[group, START], x.first[group], p.group[group, STOP] - p.group[group, START]
+        n_effects = np.int64(0)
         for rank in range(plan.rank):
             factor = w.factor_a[rank, lane : lane + n]
-            for o in range(plan.n_classes):
-                difference = w.classes[PLUS, o] - np.int64(w.z[o])
-                measured = w.measured[rank, o, start : start + n]
-                for k in range(n):
-                    measured[k] += difference * np.int64(factor[k])
-        counts[group, RESPONSE_UPDATES] += plan.rank * plan.n_classes * n
-        counts[group, REWARD_BROADCASTS] += plan.n_classes
+            for window in range(first_effect(rank, plan), last_effect(rank, plan) + 1):
+                n_effects += 1
+                row = effect_row(rank, window, plan)
+                for o in range(plan.n_classes):
+                    difference = w.plus[window, o] - w.z[window, o]
+                    measured = w.measured[row, o, start : start + n]
+                    for k in range(n):
+                        measured[k] += difference * np.int64(factor[k])
+        counts[group, RESPONSE_UPDATES] += n_effects * plan.n_classes * n
+        counts[group, REWARD_BROADCASTS] += plan.goal.n_windows * plan.n_classes
 
 
 @jit
@@ -212,24 +235,27 @@ def start_credit(p, x, w, plan, scales, response, counts):
         if not plan.group[group, LEARNS]:
             continue
         start, lane, n = p.group[group, START], x.first[group], p.group[group, STOP] - p.group[group, START]
-        counts[group, REWARD_BROADCASTS] += plan.n_classes
+        counts[group, REWARD_BROADCASTS] += plan.goal.n_windows * plan.n_classes
+        if group == plan.readout:
+            spread_errors(w, plan, lane)
+            continue
         shift = scales.group[group, CREDIT_SHIFT]
         for rank in range(plan.rank):
             credit = w.credit[rank, lane : lane + n]
-            if group == plan.readout:
+            for window in range(first_effect(rank, plan), last_effect(rank, plan) + 1):
+                row = effect_row(rank, window, plan)
                 for o in range(plan.n_classes):
-                    credit[o] = np.int32(-w.classes[ERROR, o])
-                continue
-            for o in range(plan.n_classes):
-                error, seen = np.int32(w.classes[ERROR, o]), response[rank, o, start : start + n]
-                for k in range(n):
-                    credit[k] = np.int32(np.int64(credit[k]) - np.int64(np.int32(seen[k] * error)))
+                    error, seen = np.int32(w.errors[window, o]), response[row, o, start : start + n]
+                    for k in range(n):
+                        credit[k] = np.int32(np.int64(credit[k]) - np.int64(np.int32(seen[k] * error)))
             close = w.close8[rank, lane : lane + n]
             for k in range(n):
                 total = credit[k]
                 size = np.int32(abs(total) >> np.int32(shift))
                 size = np.int32(min(size, np.int32(CREDIT_LIMIT))) * np.int32(close[k])
                 credit[k] = np.int32(-size) if total < 0 else size
+    if plan.goal.rate_gain != 0:
+        charge(p, x, w, plan)
 
 
 @jit
@@ -291,4 +317,5 @@ def hand_in(p, x, w, plan, term, pre, post, counts):
                     credit, out = w.credit[rank, lane : lane + n], post[rank, term, lane : lane + n]
                     for k in range(n):
                         out[k] = credit[k]
+    vote_neurons(p, x, w, plan, counts)
     w.credit[:] = 0

@@ -4,7 +4,6 @@ import numpy as np
 
 from neurosim.codes import (
     FACTOR_FULL,
-    HALF,
     KEEP_U,
     KEEP_V,
     MODEL,
@@ -12,12 +11,11 @@ from neurosim.codes import (
     SOURCE,
     START,
     STOP,
-    THRESHOLD,
 )
 from neurosim.counters import PERTURBATIONS
 from neurosim.kernels.arith import copy_into
 from neurosim.kernels.jit import jit
-from neurosim.kernels.lanes import advance, list_set
+from neurosim.kernels.lanes import advance_each, list_set
 from neurosim.kernels.layerwise import (
     WORD,
     count_updates,
@@ -69,12 +67,14 @@ def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
                 noise[:] = 0
             close = s.near[start : start + n]
             close[:] = 0
-            advance(
+            advance_each(
                 n, w.acc[here : here + n], noise, w.u[lane : lane + n], w.last_v[lane : lane + n],
-                x.bias[lane : lane + n], p.group[group, KEEP_U], p.group[group, KEEP_V], p.group[group, THRESHOLD],
-                p.group[group, HALF], s.fired, close, s.counted,
+                x.bias[lane : lane + n], p.group[group, KEEP_U], p.group[group, KEEP_V], x.threshold[lane : lane + n],
+                x.half[lane : lane + n], s.fired, close, s.counted,
             )  # fmt: skip
             count_updates(group, n, s.counted, counts)
+            if plan.goal.voltages:
+                copy_into(w.voltage[here : here + n], w.last_v[lane : lane + n])
             w.n_spikes[t, group] = list_set(s.fired, n, w.spikes[t, lane : lane + n])
             if sign == 0:
                 near = w.near[window(t, plan), lane // WORD : lane // WORD + (n + WORD - 1) // WORD]

@@ -5,10 +5,12 @@ import numpy as np
 from neurosim.codes import CONNECTION, FIRST_FACTOR, FIRST_VOTE, OFFSET, TARGET, WEIGHT_BITS
 from neurosim.counters import WEIGHT_UPDATES
 from neurosim.kernels.arith import largest_size
+from neurosim.kernels.directions import choose_directions, moves_by_sign
 from neurosim.kernels.jit import jit
 from neurosim.kernels.noise import bits32, fold
 from neurosim.kernels.terms import nonzero_mask, sum_terms, trailing_zeros
 
+SIGN_SHIFT = 24  # of steps of equal size, less the bits of a weight and its residual
 LOW_32 = np.uint64((1 << 32) - 1)
 LIMIT_32 = 1 << 31
 LARGEST_VOTE = 1 << 22  # its square, times all targets of a row, fits 64 bits
@@ -34,6 +36,8 @@ def update_rows(
     power,
     memory,
     age,
+    chance,
+    average,
     totals,
     work,
     counts,
@@ -52,15 +56,20 @@ def update_rows(
         Added to them: votes that are summed up already, by n threads; n may be 0.
     first_row, last_row : int
         0..F
-    full : (W,) int32
+    full : (n_learned,) int32
         Weights with residual bits; written.
     step, step_shift, key
-        See `apply_row`.
+        See `apply_row`. Where weights move by signs, the shift follows from the format: size x step in 1/65536 of a step of
+        8-bit weights.
     power : (F,) or (0,) int64
         Leaky sums of the mean square of each row's votes; written. If given, the shift of a row is `step_shift` and the
         binary logarithm of the root of its mean square: rows with large votes take no larger steps than others.
     memory, age : int
         The sums forget ``2**-memory`` in each generation; `age` is the number of generations that they hold, this one included.
+    chance : Chance
+        How large votes are by chance, for updates by significance.
+    average : (n_learned,) int16
+        Written, with momentum.
     totals, work : (64 * n_post,) int32, UpdateScratch
         Scratch; n_post the largest, rounded up to a multiple of 16.
     counts : (rows, N_COUNTERS) int64
@@ -78,6 +87,7 @@ def update_rows(
         lane = x.first[p.conn[connection, TARGET]]
         limit = 1 << (plan.plastic[c, WEIGHT_BITS] - 1 + plan.residual_bits)
         stream = fold(key, connection)
+        by_sign = moves_by_sign(plan)
         n_changed = np.int64(0)
         stride = (n_post + WIDTH - 1) // WIDTH * WIDTH
         for first in range(max(first_row, first_factor), min(last_row, last_factor), BLOCK):
@@ -103,10 +113,13 @@ def update_rows(
                 here = start + j * n_post
                 chip = p.dense8[p.conn[connection, OFFSET] + here : p.conn[connection, OFFSET] + here + n_post]
                 weights = full[place + j * n_post : place + (j + 1) * n_post]
-                n_new, n_full = apply_row(
-                    row, largest, weights, chip, plan.residual_bits, limit, step, shift,
-                    fold(stream, first - first_factor + j),
-                )  # fmt: skip
+                noise = fold(stream, first - first_factor + j)
+                if by_sign:
+                    choose_directions(
+                        plan, c, lane, first + j - first_factor, place + j * n_post, row, chance, average, step_shift[c], noise
+                    )  # fmt: skip
+                    largest, shift = np.int64(1), SIGN_SHIFT - plan.plastic[c, WEIGHT_BITS] - plan.residual_bits
+                n_new, n_full = apply_row(row, largest, weights, chip, plan.residual_bits, limit, step, shift, noise)
                 n_changed += n_new
                 n_saturated += n_full
         counts[len(p.group) + connection, WEIGHT_UPDATES] += n_changed

@@ -25,8 +25,8 @@ def initial_weights(seed: int, layer: int, n_post: int, n_pre: int, limit: float
 def build_network(config: NetworkConfig, n_inputs: int, n_classes: int, seed: int, name: str) -> Network:
     """Return input, hidden layers and a readout that integrates, all connections plastic.
 
-    The readout has no threshold, no leak and no current filter: its voltage at the end is the sum of the weights
-    of all spikes that it received, and the largest voltage is the answer.
+    The readout has no current filter and, unless the configuration says otherwise, no threshold and no leak: its voltage at
+    the end is the sum of the weights of all spikes that it received, and the largest voltage is the answer.
     """
     sizes = [n_inputs, *config.hidden, n_classes]
     names = [INPUT, *hidden_names(config), READOUT]
@@ -35,7 +35,13 @@ def build_network(config: NetworkConfig, n_inputs: int, n_classes: int, seed: in
         groups.append(
             CubaLIF(hidden, n, tau_mem=config.tau_mem, tau_syn=config.tau_syn or None, v_threshold=config.threshold)
         )
-    groups.append(CubaLIF(READOUT, n_classes, v_threshold=inf))
+    fires = config.readout_threshold > 0
+    groups.append(
+        CubaLIF(
+            READOUT, n_classes, tau_mem=config.readout_tau or None,
+            v_threshold=config.readout_threshold if fires else inf,
+        )
+    )  # fmt: skip
     connections = [
         Connection(
             names[i],
@@ -46,7 +52,8 @@ def build_network(config: NetworkConfig, n_inputs: int, n_classes: int, seed: in
         )
         for i in range(len(sizes) - 1)
     ]
-    return Network(tuple(groups), tuple(connections), (Probe(READOUT, "v"),), config.dt, name)
+    probes = (Probe(READOUT), Probe(READOUT, "v")) if fires else (Probe(READOUT, "v"),)
+    return Network(tuple(groups), tuple(connections), probes, config.dt, name)
 
 
 def hidden_names(config: NetworkConfig) -> list[str]:

@@ -8,8 +8,14 @@ import numpy.typing as npt
 from neurosim.codes import (
     CREDIT_SHIFT,
     FACTOR_GAUSSIAN,
+    FIT_COUNT,
+    FIT_FIRST,
+    FIT_LIKELIHOOD,
+    FIT_TRACE,
     FITNESS_SIZE,
     FORM_RESPONSE,
+    IMBALANCE,
+    NEURON_RESIDUAL,
     NOISE_EXP,
     PERTURBED,
     RESPONSE_SHIFT,
@@ -29,7 +35,9 @@ from neurosim.program import ProgramArrays
 RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
-READOUT_NOISE_DIVISOR = 8  # a readout is perturbed by an eighth of an octave per step
+AVERAGE_TYPICAL = 1 << 11  # a typical vote in an average of 16 bits, so that one 16 times as large still fits
+TRACE_DISTANCE = 256  # the untrained readout's mean distance from a target trace, after its shift
+IMBALANCE_TYPICAL = 256  # positive less negative voltages of the start, after their shift
 FITNESS_TYPICAL = 16  # a typical fitness difference after its shift
 
 
@@ -51,25 +59,51 @@ def initial_scales(plan: LearnPlan) -> Scales:
     """Return the scales before anything was measured."""
     group = np.zeros((len(plan.group), 3), np.int64)
     group[:, CREDIT_SHIFT] = CREDIT_BITS + plan.error_bits - RESPONSE_BITS
-    return Scales(group, np.zeros(len(plan.connections), np.int64), temperature=8, fitness_shift=0)
+    shifts = np.zeros(len(plan.connections) + len(plan.neuron) - 1, np.int64)
+    return Scales(group, shifts, temperature=8, fitness_shift=0)
 
 
-def calibrate_temperature(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
-    """Set the temperature so that the untrained readouts spread over about three octaves."""
+def calibrate_temperature(
+    scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int, kind: int = FIT_LIKELIHOOD
+) -> Scales:
+    """Set the temperature so that the untrained readouts spread over about three octaves.
+
+    For fitness "trace" so that their mean distance from the target is about 256 after the shift.
+
+    Parameters
+    ----------
+    n_samples : int
+        Answers that `statistics` are of: samples, times windows where each has an answer.
+    kind : int
+        FIT_*.
+    """
+    wanted = TRACE_DISTANCE if kind == FIT_TRACE else SPREAD_OCTAVES_256
     spread = int(statistics[STAT_TOTALS, SPREAD]) // n_samples
-    return scales._replace(temperature=max(0, floor_log2_ratio(spread, SPREAD_OCTAVES_256)))
+    return scales._replace(temperature=max(0, floor_log2_ratio(spread, wanted)))
+
+
+def calibrate_balance(scales: Scales, statistics: npt.NDArray[np.int64], n_samples: int) -> Scales:
+    """Set the shift that brings the imbalance of positive and negative voltages to about 256."""
+    size = int(statistics[STAT_TOTALS, IMBALANCE]) // n_samples
+    return scales._replace(balance_shift=max(0, floor_log2_ratio(size, IMBALANCE_TYPICAL)))
 
 
 def calibrate_noise(
-    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, statistics: npt.NDArray[np.int64], perturbation_256: int
+    scales: Scales,
+    plan: LearnPlan,
+    arrays: ProgramArrays,
+    statistics: npt.NDArray[np.int64],
+    perturbation_256: int,
+    readout_256: int,
 ) -> Scales:
     """Set each group's noise exponent so that a step with drive moves it by the wanted part of its threshold.
 
     Parameters
     ----------
     perturbation_256 : int
-        Wanted size in 1/256 of the threshold; for the readout, which has none, it is relative to an octave of
-        probability instead.
+        Wanted size in 1/256 of the threshold.
+    readout_256 : int
+        Wanted size for the readout, which has no threshold, in 1/256 octave of probability.
     """
     group = scales.group.copy()
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
@@ -77,8 +111,8 @@ def calibrate_noise(
         if plan.factor == FACTOR_GAUSSIAN:  # the noise is drive times post factor; elsewhere that is a sign
             drive <<= SIGMA_BITS
         wanted = int(arrays.group[g, THRESHOLD]) * perturbation_256 >> 8
-        if g == plan.readout:
-            wanted = (1 << (8 + scales.temperature)) * perturbation_256 // (256 * READOUT_NOISE_DIVISOR)
+        if g == plan.readout and plan.goal.kind not in (FIT_COUNT, FIT_FIRST):
+            wanted = readout_256 << scales.temperature
         # sqrt(2) = 362 / 256 turns rounding down of the exponent into rounding to the nearest
         group[g, NOISE_EXP] = floor_log2_ratio(wanted * 362 >> 8, drive)
     return scales._replace(group=group)
@@ -88,6 +122,15 @@ def calibrate_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs
     """Set the shift that brings a typical fitness difference to about 16."""
     size = int(statistics[STAT_TOTALS, FITNESS_SIZE]) // n_pairs
     return scales._replace(fitness_shift=max(0, floor_log2_ratio(size, FITNESS_TYPICAL)))
+
+
+def follow_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs: int) -> Scales:
+    """Set the fitness shift anew as differences shrink or grow, and the step shifts against it.
+
+    A vote of the same difference moves a weight as far as before; only how finely differences are told apart changes.
+    """
+    new = calibrate_fitness(scales, statistics, n_pairs)
+    return new._replace(step_shift=scales.step_shift - (new.fitness_shift - scales.fitness_shift))
 
 
 def quantize_response(
@@ -128,22 +171,33 @@ def row_step_size(remaining: int, step_256: int) -> int:
 def calibrate_steps(
     scales: Scales, plan: LearnPlan, votes: npt.NDArray[np.int64], step_256: int, full_step: int
 ) -> Scales:
-    """Set each connection's step shift so that a typical first change has the wanted size.
+    """Set each connection's step shift so that a typical first change has the wanted size; also that of neurons' biases.
+
+    With momentum, which moves by signs, the shift brings a typical vote to a size that its average can hold.
 
     Parameters
     ----------
-    votes : (W,) int64
+    votes : (n_learned,) int64
         Votes of one generation.
     step_256 : int
         Wanted mean change of the weights that change at all, in 1/256 of an 8-bit weight step (of 1/256 of the range).
     full_step : int
         The step's value before it decays.
     """
-    shifts = scales.step_shift.copy()
+    shifts = []
     for c in range(len(plan.connections)):
-        part = np.abs(votes[plan.votes_of(c)])
-        mean = int(part.sum()) // max(1, int(np.count_nonzero(part)))
         # in steps of an 8-bit weight, whatever the format: the same change moves the network as much
         wanted = (step_256 << plan.residual_bits) >> (16 - int(plan.plastic[c, WEIGHT_BITS]))
-        shifts[c] = floor_log2_ratio(mean * full_step, max(1, wanted))
-    return scales._replace(step_shift=shifts)
+        shifts.append(_step_shift(plan, votes[plan.votes_of(c)], wanted, full_step))
+    for q, row in enumerate(plan.neuron[:-1]):
+        wanted = (step_256 << int(row[NEURON_RESIDUAL])) >> 7  # a step of an 8-bit weight is two units
+        shifts.append(_step_shift(plan, votes[plan.votes_of_neurons(q)], wanted, full_step))
+    return scales._replace(step_shift=np.array(shifts, np.int64))
+
+
+def _step_shift(plan: LearnPlan, votes: npt.NDArray[np.int64], wanted: int, full_step: int) -> int:
+    sizes = np.abs(votes)
+    mean = int(sizes.sum()) // max(1, int(np.count_nonzero(sizes)))
+    if plan.moves_by_sign:
+        return floor_log2_ratio(mean, AVERAGE_TYPICAL)
+    return floor_log2_ratio(mean * full_step, max(1, wanted))

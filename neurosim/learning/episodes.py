@@ -33,6 +33,7 @@ from neurosim.learning.players import PLAYERS, Played, Player
 from neurosim.learning.population import learned_weights
 from neurosim.learnplan import LearnPlan, initial_weights, make_plan
 from neurosim.program import Program
+from neurosim.stepsize import FULL_STEP, step_size
 
 STREAM_STARTS = 6  # start states of a generation's episodes
 STREAM_TEST = 7  # start states that are never learned from
@@ -41,7 +42,6 @@ ONE = 1 << 24  # of the fixed-point numbers of a state
 RANGES = (24 * ONE // 10, 3 * ONE, 3513811, 3 * ONE)  # m, m/s, rad (12 degrees), rad/s
 MAX_PERIODS = 500  # 10 s
 EPOCH = 1024  # start states
-FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
 FITNESS_TYPICAL = 16  # a typical difference of rewards after its shift
 STATE_VERSION = 1
 
@@ -54,6 +54,15 @@ class EpisodeGeneration(NamedTuple):
     ties: float  # share of the pairs whose rewards do not differ
     episodes: int  # played so far, members of pairs included; calibration too
     moved: float  # share of the plastic weights whose value changed
+
+
+def _check_updates(rule: RuleConfig) -> None:
+    """Refuse what only trainers on samples know."""
+    for name, plain in (("update", "rounding"), ("momentum", 0), ("biases", False), ("thresholds", False)):
+        if getattr(rule, name) != plain:
+            raise ConfigError(
+                f"rule.{name}: {getattr(rule, name)!r} is not known to learning from the reward of an episode; set it to {plain!r}"
+            )
 
 
 class EpisodeTrainer:
@@ -95,6 +104,7 @@ class EpisodeTrainer:
             )
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch = n_generations, batch
+        _check_updates(rule)
         self.plan: LearnPlan = make_plan(
             program, readout, form="scalar", factor=rule.factor, rank=1, n_pairs=rule.pairs, n_steps=n_steps,
             error_bits=rule.error_bits, residual_bits=rule.residual_bits,
@@ -134,9 +144,9 @@ class EpisodeTrainer:
             self.prepare()
         g = self.generation
         played = self._play(STREAM_PAIRS, g)
-        remaining = (self.n_generations - g) * FULL_STEP // self.n_generations
+        size = step_size(self.rule.schedule, g, self.n_generations, self.rule.halvings)
         key = stream_key(self.seed, STREAM_ROUNDING, g)
-        update_counts = self.player.update(self.full, played.votes, max(1, remaining), self.scales.step_shift, key)
+        update_counts = self.player.update(self.full, played.votes, size, self.scales.step_shift, key)
         self.counts += played.counts + update_counts
         self.periods += int(played.statistics[TOTALS, PERIODS])
         self._calibrate_noise(played)

@@ -12,7 +12,7 @@ from neurosim.codes import FIRST_FACTOR, OFFSET
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.episodeplan import EpisodeScales, World, make_episode_scratch
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.population import learned_weights
+from neurosim.learning.population import learned_weights, no_chance
 from neurosim.learning.scratch import make_terms, make_update_work
 from neurosim.learnplan import LearnPlan
 from neurosim.program import Program, aligned_copy
@@ -101,6 +101,7 @@ class KernelPlayer:
             update_rows(
                 self.arrays, self.lanes, self.plan, self.terms.pre, self.terms.post, votes.astype(np.int32)[None], 0,
                 int(self.plan.plastic[-1, FIRST_FACTOR]), full, step, step_shift, np.uint64(key), np.zeros(0, np.int64), 0, 1,
+                no_chance(), np.zeros(0, np.int16),
                 *self.update_work, counts,
             )  # fmt: skip
         return counts

@@ -12,28 +12,43 @@ from typing import NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.aims import Aims, FitnessFunction, ask, check_labels, check_targets
 from neurosim.backend import LearningBackend, check_features, check_threads, get_backend
 from neurosim.codes import (
     FACTOR_FULL,
     FIRST_FACTOR,
+    FIT_USER,
     FORM_RESPONSE,
+    KIND_BIAS,
     N_STATISTICS,
     N_TOTALS,
+    NEURON_GROUP,
+    NEURON_KIND,
+    NEURON_RESIDUAL,
     OFFSET,
+    PASS_LOOK,
+    PASS_VOTE,
+    PASS_WHOLE,
     START,
+    STAT_DRIVE,
+    STAT_DRIVE_STEPS,
     STOP,
     TARGET,
+    UPDATE_SIGNIFICANCE,
     WEIGHT_BITS,
+    WINDOWS_ONE,
 )
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import BackendError, DataError
+from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import Events, check_events
-from neurosim.fixedpoint import lost_weight_bits
+from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT, lost_weight_bits
+from neurosim.goals import Goal
 from neurosim.layerplan import lay_lanes
 from neurosim.learning.calibrate import RESPONSE_BITS
 from neurosim.learning.scratch import Terms, make_learn_scratch, make_terms, make_update_work
-from neurosim.learnplan import LearnPlan, Scales
+from neurosim.learnplan import LearnPlan, Scales, Squares, learned_neurons
 from neurosim.logtables import log_tables
+from neurosim.network import LIF
 from neurosim.normaltable import normal_table
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch
@@ -45,11 +60,32 @@ WAITS = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"  # compiled threads can 
 class Outcome(NamedTuple):
     """What the samples of one generation give."""
 
-    votes: npt.NDArray[np.int64]  # (W,) sum over samples and pairs; (0,) where they were applied at once
+    votes: npt.NDArray[np.int64]  # (n_learned,) sum over samples and pairs; (0,) where they were applied at once
     measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
-    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run
-    statistics: npt.NDArray[np.int64]  # (5, max(G, 5)) rows STAT_*
+    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run, or (B, R) where windows have answers
+    statistics: npt.NDArray[np.int64]  # (5, max(G, N_TOTALS)) rows STAT_*
     counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
+    row_squares: npt.NDArray[np.int64] | None = None  # see `Squares`; None where votes were applied at once
+    column_squares: npt.NDArray[np.int64] | None = None
+    neuron_squares: npt.NDArray[np.int64] | None = None
+    n_terms: int = 0
+
+    @property
+    def squares(self) -> Squares | None:
+        """What updates by significance need to know beside the votes."""
+        if self.row_squares is None or self.column_squares is None or self.neuron_squares is None:
+            return None
+        return Squares(self.row_squares, self.column_squares, self.n_terms, self.neuron_squares)
+
+
+class Extra(NamedTuple):
+    """What a learner gets beside labels."""
+
+    targets: npt.NDArray[np.int32] = np.zeros((0, 0, 0), np.int32)  # (n_samples, n_steps, C) for fitness "trace"
+    fitness: FitnessFunction | None = None  # for fitness "function"
+
+
+NO_EXTRA = Extra()
 
 
 class Memory(NamedTuple):
@@ -63,12 +99,27 @@ class Memory(NamedTuple):
 class Step(NamedTuple):
     """How votes become weights in one generation."""
 
-    size: int  # an integer that decays over the run
-    shift: npt.NDArray[np.int64]  # (P,) weight change = vote * size >> shift
+    size: int  # an integer that decays over the run; where weights move by signs, times the step in 1/256
+    shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * size >> shift; with momentum vote >> shift is averaged
     key: int  # names the rounding noise
     power: npt.NDArray[np.int64] = np.zeros(0, np.int64)  # (F,) by row, changed in place; (0,): one step for all rows
     memory: int = 0  # the power forgets 2**-memory in each generation
     age: int = 1  # generations that it holds, this one included
+    z: int = 0  # standard deviations in 1/256 beyond which a vote is significant
+    average: npt.NDArray[np.int16] = np.zeros(0, np.int16)  # (n_learned,) with momentum: the averages; written
+
+
+class Chance(NamedTuple):
+    """As `Squares`, in roots: what `neurosim.kernels.directions.keep_significant` compares votes with."""
+
+    z: int
+    rows: npt.NDArray[np.int64]  # (F,) root of the mean square, in 1/256
+    columns: npt.NDArray[np.int64]  # (L,) root of the sum of squares, in 1/16
+
+
+def no_chance() -> Chance:
+    """Return what updates that do not ask for significance get."""
+    return Chance(0, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class Updated(NamedTuple):
@@ -87,8 +138,10 @@ class Learner(Protocol):
         """Run the population on the samples `ids` with the present weights."""
         ...
 
-    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
-        """Apply votes to `full` (in place) and to the chip."""
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
+    ) -> Updated:
+        """Apply votes to `full` (in place) and to the chip; by significance, with the votes' squares."""
         ...
 
     def learn(
@@ -121,11 +174,14 @@ class Learner(Protocol):
 class SimulatorLearner:
     """Learning on the compiled kernels; threads take blocks of samples, then blocks of rows of weights."""
 
+    any_goal = True  # every kind of fitness
+
     def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events = program, plan, events
-        self.labels = np.ascontiguousarray(labels, np.int64)
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        extra: Extra = NO_EXTRA,
+    ) -> None:  # fmt: skip
+        self.program, self.plan, self.events, self.extra = program, plan, events, extra
+        self.labels = np.ascontiguousarray(labels.reshape(len(labels), -1), np.int64)
         self.arrays = program.arrays._replace(dense8=aligned_copy(program.arrays.dense8))
         self.lanes = lay_lanes(program)
         self.work = [make_learn_scratch(program, plan, self.lanes) for _ in range(threads)]
@@ -149,38 +205,117 @@ class SimulatorLearner:
         memory = Memory(np.zeros(response.shape, np.int64), response, 0)
         none = np.zeros(0, np.int32)
         ((outcome, _),) = self._run(EVALUATE, none, memory, ids[None], scales, [key], [self._no_step()])
-        return outcome._replace(votes=self._votes())
+        return self._evaluated(outcome)
+
+    def _evaluated(self, outcome: Outcome) -> Outcome:
+        """Sum up what the threads left."""
+        neurons = np.sum([work.neuron_squares for work in self.work], axis=0)
+        rows, columns = self._squares()
+        lanes = np.concatenate(
+            [
+                np.arange(first, first + row[STOP] - row[START])
+                for first, row in zip(self.lanes.first, self.arrays.group, strict=True)
+            ]
+        )
+        n_terms = self.terms.pre.shape[0] * self.terms.pre.shape[1]
+        return outcome._replace(
+            votes=self._votes(), row_squares=rows, column_squares=columns[lanes], neuron_squares=neurons, n_terms=n_terms
+        )  # fmt: skip
+
+    def _squares(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the sums of squares of the terms, by source and by lane."""
+        from neurosim.kernels.directions import sum_squares
+
+        rows, columns = np.zeros(self.terms.pre.shape[2], np.int64), np.zeros(self.lanes.n, np.int64)
+        sum_squares(self.terms.pre, self.terms.post, rows, columns)
+        return rows, columns
 
     def learn(
         self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
         steps: Sequence[Step],
     ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
         """Run generations; see `Learner.learn`."""
-        if WAITS:
+        one_by_one = self.plan.update == UPDATE_SIGNIFICANCE or self.plan.n_learned > self.plan.n_weights
+        if WAITS and not one_by_one and self.extra.fitness is None:
             return self._run(EVALUATE | UPDATE, full, memory, ids, scales, keys, steps)
         found = []
         for g, step in enumerate(steps):  # threads cannot wait for each other: one phase at a time
             ((outcome, _),) = self._run(EVALUATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
-            ((_, updated),) = self._run(UPDATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step])
-            found.append((outcome, updated))
+            chance, squares = no_chance(), self._no_votes()
+            if self.plan.update == UPDATE_SIGNIFICANCE:
+                chance = self._chance(step.z, *self._squares(), self.terms.pre.shape[0] * self.terms.pre.shape[1])
+                squares = self._neuron_squares()
+            ((_, updated),) = self._run(UPDATE, full, memory, ids[g : g + 1], scales, keys[g : g + 1], [step], chance)
+            n_saturated = self._update_neurons(full, self._neuron_votes(), squares, step, updated.counts)
+            found.append((outcome, updated._replace(n_saturated=updated.n_saturated + n_saturated)))
         return found
 
     def _no_step(self) -> Step:
         return Step(0, np.zeros(len(self.plan.connections), np.int64), 0)
 
+    def _no_votes(self) -> npt.NDArray[np.int64]:
+        return np.zeros(self.plan.n_learned - self.plan.n_weights, np.int64)
+
+    def _neuron_votes(self) -> npt.NDArray[np.int64]:
+        return np.asarray(np.sum([work.neuron_votes for work in self.work], axis=0), dtype=np.int64)
+
+    def _neuron_squares(self) -> npt.NDArray[np.int64]:
+        return np.asarray(np.sum([work.neuron_squares for work in self.work], axis=0), dtype=np.int64)
+
+    @staticmethod
+    def _chance(z: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], n_terms: int) -> Chance:
+        from neurosim.kernels.directions import take_roots
+
+        take_roots(n_terms, rows, columns)
+        return Chance(z, rows, columns)
+
+    def _update_neurons(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], squares: npt.NDArray[np.int64], step: Step,
+        counts: npt.NDArray[np.int64],
+    ) -> int:  # fmt: skip
+        """Apply votes to biases and thresholds; return how many met the end of their range."""
+        from neurosim.kernels.neuron_params import update_neurons
+
+        if self.plan.n_learned == self.plan.n_weights:
+            return 0
+        with np.errstate(over="ignore"):
+            n_saturated = update_neurons(
+                self.arrays, self.lanes, self.plan, votes, squares, full, step.size, step.shift, np.uint64(step.key), step.z,
+                step.average, counts,
+            )  # fmt: skip
+        self._load_neurons(full)
+        return int(n_saturated)
+
     def _run(
         self, phases: int, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales,
-        keys: Sequence[int], steps: Sequence[Step],
+        keys: Sequence[int], steps: Sequence[Step], chance: Chance | None = None,
     ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
-        """Run generations, or a phase of one, on all threads."""
+        """Run generations, or a phase of one, on all threads; in two passes where a function of the user's comes between."""
+        check_batch(ids.ravel(), memory.response, self.plan, self.program, self.events)
+        ids, goal = np.ascontiguousarray(ids, np.int64), self.plan.goal
+        n_samples, function = ids.shape[1], self.extra.fitness
+        nothing = np.zeros((n_samples, 1, 1, 1, 1), np.int64)
+        aims = Aims(self.labels, self.extra.targets, nothing, np.zeros((n_samples, 0), np.int64))
+        if function is None or phases != EVALUATE:
+            return self._pass(PASS_WHOLE, aims, phases, full, memory, ids, scales, keys, steps, chance)
+        shape = (n_samples, 1 + 2 * self.plan.n_pairs, 3, goal.n_windows, self.plan.n_classes)
+        aims = aims._replace(seen=np.zeros(shape, np.int64))
+        ((looked, _),) = self._pass(PASS_LOOK, aims, phases, full, memory, ids, scales, keys, steps)
+        aims = aims._replace(given=ask(function, aims.seen, ids[0]))
+        ((voted, updated),) = self._pass(PASS_VOTE, aims, phases, full, memory, ids, scales, keys, steps)
+        return [(joined(looked, voted), updated)]
+
+    def _pass(
+        self, number: int, aims: Aims, phases: int, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64],
+        scales: Scales, keys: Sequence[int], steps: Sequence[Step], chance: Chance | None = None,
+    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
+        """Run generations once."""
         from neurosim.kernels.generations import run_generations
 
-        check_batch(ids.ravel(), memory.response, self.plan, self.program, self.events)
         n_threads, (n_generations, n_samples), table = len(self.work), ids.shape, log_tables()
-        ids = np.ascontiguousarray(ids, np.int64)
         if self.terms.n_samples != n_samples:
             self.terms = make_terms(self.plan, self.lanes, n_samples)
-        predictions = np.zeros(ids.shape, np.int64)
+        predictions = np.zeros((*ids.shape, self.plan.goal.n_windows), np.int64)
         shape = (N_STATISTICS, max(len(self.program.group_names), N_TOTALS))
         statistics = np.zeros((n_generations, n_threads, *shape), np.int64)
         counts = np.zeros((n_generations, n_threads, len(self.program.rows), N_COUNTERS), np.int64)
@@ -188,20 +323,22 @@ class SimulatorLearner:
         arrived = np.zeros(1, np.int64)
         sizes = np.array([step.size for step in steps], np.int64)
         pair_keys, rounding_keys = np.array(keys, np.uint64), np.array([step.key for step in steps], np.uint64)
-        step = steps[0]
+        step, known = steps[0], chance or no_chance()
 
-        def block(number: int) -> None:
+        def block(thread: int) -> None:
             run_generations(
-                number, n_threads, phases, arrived, self.arrays, self.lanes, self.scratch[number], self.work[number],
+                thread, n_threads, phases, number, aims, arrived, self.arrays, self.lanes, self.scratch[thread], self.work[thread],
                 self.plan, scales, memory.response, memory.accumulated, self.measured, memory.leak, RESPONSE_BITS, ids,
-                self.labels, self.events.start, self.events.neuron, self.events.n_steps, pair_keys, table.exp2,
+                self.events.start, self.events.neuron, self.events.n_steps, pair_keys, table.exp2,
                 table.log2, normal_table(), self.terms.pre, self.terms.post, self.votes, full, sizes, step.shift,
-                rounding_keys, step.power, step.memory, step.age, *self.update_work[number], predictions, statistics,
+                rounding_keys, step.power, step.memory, step.age, known, step.average, *self.update_work[thread], predictions, statistics,
                 saturated, written, counts,
             )  # fmt: skip
 
         self._in_threads(block)
         measured = self.measured.sum(axis=0) if phases == EVALUATE else np.zeros(0, np.int64)
+        if self.plan.goal.windows == WINDOWS_ONE:
+            predictions = predictions[:, :, 0]
         statistics, counts, written = (part.sum(axis=1) for part in (statistics, counts, written))
         return [
             (
@@ -213,11 +350,15 @@ class SimulatorLearner:
 
     def _in_threads(self, block: Callable[[int], None]) -> None:
         """Call a function for every thread's number, one of them here."""
-        with np.errstate(over="ignore"):
-            others = [self.pool.submit(block, number) for number in range(1, len(self.work))]
-            block(0)
-            for other in others:
-                other.result()
+
+        def quietly(number: int) -> None:
+            with np.errstate(over="ignore"):  # hashes wrap; every thread has settings of its own
+                block(number)
+
+        others = [self.pool.submit(quietly, number) for number in range(1, len(self.work))]
+        quietly(0)
+        for other in others:
+            other.result()
 
     def _votes(self) -> npt.NDArray[np.int64]:
         """Sum the votes up, for those who want to see them."""
@@ -233,18 +374,36 @@ class SimulatorLearner:
                 self.terms.post[:, :, columns].astype(np.float64),
             )
             parts.append(np.matmul(pre, post).sum(axis=0).astype(np.int64).ravel())
-        return np.asarray(
-            np.concatenate(parts) + self.votes.sum(axis=0, dtype=np.int64) if len(self.votes) else np.concatenate(parts)
-        )
+        summed = self.votes.sum(axis=0, dtype=np.int64) if len(self.votes) else np.zeros((), np.int64)
+        return np.concatenate([np.concatenate(parts) + summed, self._neuron_votes()])
 
-    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
+    ) -> Updated:
         """Apply votes; see `Learner.update`."""
+        check_squares(self.plan, squares)
         limit = np.iinfo(np.int32)
         if votes.size and not limit.min <= int(votes.min()) <= int(votes.max()) <= limit.max:
             raise DataError(f"votes: {int(np.abs(votes).max())} is beyond 32 bits; lower the batch")
-        return self._update(full, make_terms(self.plan, self.lanes, 0), votes.astype(np.int32)[None], step)
+        terms, n_weights, chance, neurons = (
+            make_terms(self.plan, self.lanes, 0),
+            self.plan.n_weights,
+            no_chance(),
+            self._no_votes(),
+        )
+        if squares is not None:
+            columns = np.zeros(self.lanes.n, np.int64)
+            for first, row in zip(self.lanes.first, self.arrays.group, strict=True):
+                columns[first : first + row[STOP] - row[START]] = squares.columns[row[START] : row[STOP]]
+            chance, neurons = self._chance(step.z, squares.rows.copy(), columns, squares.n_terms), squares.neurons
+        updated = self._update(full, terms, votes[:n_weights].astype(np.int32)[None], chance, step)
+        n_saturated = self._update_neurons(full, votes[n_weights:], neurons, step, updated.counts)
+        return updated._replace(n_saturated=updated.n_saturated + n_saturated)
 
-    def _update(self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], step: Step) -> Updated:
+    def _update(
+        self, full: npt.NDArray[np.int32], terms: Terms, votes: npt.NDArray[np.int32], chance: Chance, step: Step
+    ) -> Updated:
+        """Apply votes of weights that are summed up already."""
         from neurosim.kernels.weights import update_rows
 
         n_threads, n_rows = len(self.work), int(self.plan.plastic[-1, FIRST_FACTOR])
@@ -255,7 +414,7 @@ class SimulatorLearner:
             saturated[number] = update_rows(
                 self.arrays, self.lanes, self.plan, terms.pre, terms.post, votes, n_rows * number // n_threads,
                 n_rows * (number + 1) // n_threads, full, step.size, step.shift, np.uint64(step.key), step.power, step.memory, step.age,
-                *self.update_work[number], counts[number],
+                chance, step.average, *self.update_work[number], counts[number],
             )  # fmt: skip
 
         self._in_threads(block)
@@ -273,6 +432,20 @@ class SimulatorLearner:
             mantissa = full[self.plan.votes_of(c)] >> self.plan.residual_bits
             start = int(self.arrays.conn[connection, OFFSET])
             self.arrays.dense8[start : start + len(mantissa)] = mantissa
+        self._load_neurons(full)
+
+    def _load_neurons(self, full: npt.NDArray[np.int32]) -> None:
+        """Write learned biases and thresholds to the lanes."""
+        below = int(ARITHMETICS[self.program.arithmetic].fires_at_threshold)
+        for q, row in enumerate(self.plan.neuron[:-1]):
+            lane = int(self.lanes.first[row[NEURON_GROUP]])
+            register = full[self.plan.votes_of_neurons(q)] >> int(row[NEURON_RESIDUAL]) << INPUT_SHIFT
+            here = slice(lane, lane + len(register))
+            if row[NEURON_KIND] == KIND_BIAS:
+                self.lanes.bias[here] = register
+            else:
+                self.lanes.threshold[here] = register - below
+                self.lanes.half[here] = (register - below) // 2
 
     def show(self, events: Events) -> None:
         """Take other input spikes; see `Learner.show`."""
@@ -289,19 +462,37 @@ class TwinUpdates(ABC):
     program: Program
     plan: LearnPlan
     weights: dict[str, npt.NDArray[np.int64]]
+    neurons: dict[str, LIF]
 
-    def update(self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step) -> Updated:
+    def update(
+        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
+    ) -> Updated:
         """Apply votes; see `Learner.update`."""
         from neurosim.reference.weights import update_weights
 
+        check_squares(self.plan, squares)
         power = step.power if len(step.power) else None
         new = update_weights(
-            self.plan, full.astype(np.int64), votes, step.size, step.shift, step.key, power, step.memory, step.age
+            self.plan,
+            full.astype(np.int64),
+            votes,
+            step.size,
+            step.shift,
+            step.key,
+            power,
+            step.memory,
+            step.age,
+            step.z,
+            step.average,
+            squares,
+            self.program,
         )
         counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
-        for connection, n in zip(self.plan.connections, new.n_changed, strict=True):
-            counts[len(self.program.group_names) + connection, COLUMN["weight_updates"]] = n
+        places = [*(len(self.program.group_names) + self.plan.connections), *self.plan.neuron[:-1, NEURON_GROUP]]
+        for place, n in zip(places, new.n_changed, strict=True):
+            counts[place, COLUMN["weight_updates"]] += n
         full[:] = new.full
+        step.average[:] = new.average
         self.load(full)
         return Updated(counts, new.n_saturated)
 
@@ -319,7 +510,7 @@ class TwinUpdates(ABC):
         found = []
         for batch, key, step in zip(ids, keys, steps, strict=True):
             outcome = self.evaluate(batch, memory.response, scales, key)
-            found.append((outcome, self.update(full, outcome.votes, step)))
+            found.append((outcome, self.update(full, outcome.votes, step, outcome.squares)))
             if self.plan.form == FORM_RESPONSE:
                 self.remember(outcome.measured, memory)
         return found
@@ -333,17 +524,22 @@ class TwinUpdates(ABC):
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights on the chip; see `Learner.load`."""
         self.weights = learned_weights(self.program, self.plan, full)
+        self.neurons = learned_neurons(self.program, self.plan, full)
 
 
 class ReferenceLearner(TwinUpdates):
     """Learning on the numpy twins."""
 
+    any_goal = True
+
     def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        self.program, self.plan, self.events, self.labels = program, plan, events, labels
+        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
+        extra: Extra = NO_EXTRA,
+    ) -> None:  # fmt: skip
+        self.program, self.plan, self.events, self.labels, self.extra = program, plan, events, labels, extra
         self.inputs = events.to_dense()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
+        self.neurons: dict[str, LIF] = {}
 
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
@@ -352,8 +548,17 @@ class ReferenceLearner(TwinUpdates):
         from neurosim.reference.learn import Learner as Twin
 
         check_batch(ids, response, self.plan, self.program, self.events)
-        twin = Twin(self.program, self.plan, scales, self.weights)
-        return Outcome(*twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key))
+        targets = self.extra.targets if len(self.extra.targets) else None
+        given, looked = None, None
+        if self.extra.fitness is not None:
+            first = Twin(self.program, self.plan, scales, self.weights, self.neurons)
+            given = ask(self.extra.fitness, first.look(ids, self.inputs, key), ids)
+            looked = Outcome(first.votes, first.measured, ids, first.statistics, first.chip.counts)
+        twin = Twin(self.program, self.plan, scales, self.weights, self.neurons)
+        found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key, targets, given)
+        rows, columns, n_terms, neurons = found.squares
+        outcome = Outcome(*found[:-1], rows, columns, neurons, n_terms)
+        return outcome if looked is None else joined(looked, outcome)
 
     def show(self, events: Events) -> None:
         """Take other input spikes; see `Learner.show`."""
@@ -365,8 +570,9 @@ class ReferenceLearner(TwinUpdates):
 
 
 def open_learner(
-    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int
-) -> Learner:
+    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.ArrayLike, threads: int, *,
+    targets: npt.ArrayLike | None = None, fitness: FitnessFunction | None = None,
+) -> Learner:  # fmt: skip
     """Load a program for learning on a backend.
 
     Parameters
@@ -377,10 +583,14 @@ def open_learner(
         The program, and the learning rule laid out over it.
     events : Events
         Training samples.
-    labels : (n_samples,) integers
-        0..n_classes - 1.
+    labels : (n_samples,) or (n_samples, R) integers
+        0..n_classes - 1, one for each window where the plan's goal has windows; see `neurosim.aims.check_labels`.
     threads : int
         Does not change any result.
+    targets : (n_samples, n_steps, C) integers, optional
+        What the readout's voltages should be, for fitness "trace".
+    fitness : callable, optional
+        For fitness "function": see `neurosim.aims.FitnessFunction`.
 
     Raises
     ------
@@ -399,18 +609,36 @@ def open_learner(
             f"backend {backend!r} has the feature 'learning' and no learner {module!r}: set its attribute to 'module:class'"
         )
     events = check_events(events, program.network.n_inputs)
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" or labels.shape != (events.n_samples,):
-        raise DataError(
-            f"labels: {labels.dtype} of shape {labels.shape}; give one integer for each of {events.n_samples} samples"
-        )
-    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= plan.n_classes):
-        worst = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
-        raise DataError(
-            f"labels: {worst} is outside 0..{plan.n_classes - 1}, the readout's neurons; use those as labels"
+    goal = plan.goal
+    checked = check_labels(labels, events.n_samples, goal, plan.n_classes)
+    extra = Extra(check_targets(targets, events.n_samples, plan.n_steps, goal, plan.n_classes), fitness)
+    if (goal.kind == FIT_USER) != (fitness is not None):
+        raise ConfigError(
+            "rule: fitness 'function' and a function belong together; give fitness= a function and set rule.fitness to 'function', "
+            "or neither"
         )
     learner = getattr(import_module(module), name)
-    return cast(Learner, learner(program, plan, events, labels.astype(np.int64), check_threads(threads)))
+    if goal == Goal():
+        return cast(Learner, learner(program, plan, events, checked.ravel(), check_threads(threads)))
+    if not getattr(learner, "any_goal", False):
+        raise FeatureError(
+            f"backend {backend!r}: learns from the likelihood of one label a sample only; leave rule.fitness, rule.rate_cost and "
+            "rule.balance_cost at their defaults, or use the backend 'simulator'"
+        )
+    shaped = checked.ravel() if goal.windows == WINDOWS_ONE else checked
+    return cast(Learner, learner(program, plan, events, shaped, check_threads(threads), extra))
+
+
+def joined(looked: Outcome, voted: Outcome) -> Outcome:
+    """Return the outcome of a generation of two passes; what the second does again is not counted again."""
+    statistics = voted.statistics.copy()
+    for row in (STAT_DRIVE, STAT_DRIVE_STEPS):
+        statistics[row] = looked.statistics[row]
+    assert looked.counts is not None and voted.counts is not None
+    counts = looked.counts.copy()
+    for column in (COLUMN["votes"], COLUMN["reward_broadcasts"]):
+        counts[:, column] += voted.counts[:, column]
+    return voted._replace(statistics=statistics, counts=counts)
 
 
 def check_batch(
@@ -422,6 +650,14 @@ def check_batch(
     shape = (plan.rank, plan.n_classes, program.network.n_neurons)
     if response.shape != shape or response.dtype != np.int32:
         raise DataError(f"response: {response.dtype} of shape {response.shape}, need int32 of shape {shape}")
+
+
+def check_squares(plan: LearnPlan, squares: Squares | None) -> None:
+    """Refuse votes of which nobody knows how large they are by chance."""
+    if plan.update == UPDATE_SIGNIFICANCE and squares is None:
+        raise DataError(
+            "votes: update 'significance' needs the squares of what they are made of; give those of the outcome"
+        )
 
 
 def learned_weights(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.int64]]:

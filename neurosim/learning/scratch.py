@@ -50,12 +50,20 @@ class LearnScratch(NamedTuple):
     fired_sources: npt.NDArray[np.uint8]  # (F,)
     full: npt.NDArray[np.int8]  # (W,) full rank: a draw for every synapse
     votes: npt.NDArray[np.int32]  # (W,) full rank
+    always: npt.NDArray[np.int64]  # (R, G) pre factors of the source that always fires
+    always_each: npt.NDArray[np.int8]  # (L,) full rank
+    neuron_votes: npt.NDArray[np.int64]  # (n_learned - W,) of biases and thresholds
+    neuron_squares: npt.NDArray[np.int64]  # (n_learned - W,) sums of squares of their terms
     words: npt.NDArray[np.uint64]  # a row of hashed bits
     drawn: npt.NDArray[np.int8]  # the same, spread
     credit: npt.NDArray[np.int32]  # (R, L)
     measured: npt.NDArray[np.int64]  # (R, C, N)
-    classes: npt.NDArray[np.int64]  # (3, C) POWERS, ERROR, PLUS
-    z: npt.NDArray[np.int64]  # (C,)
+    classes: npt.NDArray[np.int64]  # (2, C) POWERS, ERROR
+    z: npt.NDArray[np.int64]  # (W, C) the answer of a run, by window
+    plus: npt.NDArray[np.int64]  # (W, C) that of the plus of a pair
+    errors: npt.NDArray[np.int64]  # (W, C) of the unperturbed run
+    voltage: npt.NDArray[np.int32]  # (T * L,) after every step, or nothing
+    imbalance: npt.NDArray[np.int64]  # (1,) sum of positive less negative voltages
     total: npt.NDArray[np.int32]  # (largest group,) sums before their exponent
 
 
@@ -116,12 +124,20 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         fired_sources=np.zeros(n_sources, np.uint8),
         full=np.zeros(n_full, np.int8),
         votes=np.zeros(n_full, np.int32),
+        always=np.zeros((rank, n_groups), np.int64),
+        always_each=np.zeros(lanes.n, np.int8),
+        neuron_votes=np.zeros(plan.n_learned - plan.n_weights, np.int64),
+        neuron_squares=np.zeros(plan.n_learned - plan.n_weights, np.int64),
         words=np.zeros(padded // WORD, np.uint64),
         drawn=np.zeros(padded, np.int8),
         credit=np.zeros((rank, lanes.n), np.int32),
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
-        classes=np.zeros((3, plan.n_classes), np.int64),
-        z=np.zeros(plan.n_classes, np.int64),
+        classes=np.zeros((2, plan.n_classes), np.int64),
+        z=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
+        plus=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
+        errors=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
+        voltage=_aligned(steps * lanes.n if plan.goal.voltages else 0),
+        imbalance=np.zeros(1, np.int64),
         total=np.zeros(largest, np.int32),
     )
 

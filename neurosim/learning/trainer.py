@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.aims import FitnessFunction
 from neurosim.codes import (
     CORRECT,
     CREDIT_LIMIT,
@@ -19,21 +21,27 @@ from neurosim.codes import (
     FACTOR_RANDOM,
     FACTOR_TRACE,
     FIRST_FACTOR,
+    FIT_TRACE,
     FITNESS_LIMIT,
     FORM_RESPONSE,
+    LABELLED,
     LIKELIHOOD,
     STAT_SPIKES,
     STAT_TOTALS,
+    TIES,
 )
 from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
 from neurosim.errors import ConfigError, ModelFileError
 from neurosim.events import Events
+from neurosim.goals import Wanted
 from neurosim.learning.calibrate import (
+    calibrate_balance,
     calibrate_fitness,
     calibrate_noise,
     calibrate_steps,
     calibrate_temperature,
+    follow_fitness,
     initial_scales,
     quantize_response,
     row_step_size,
@@ -41,12 +49,13 @@ from neurosim.learning.calibrate import (
 )
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
-from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
+from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
+from neurosim.network import Network
 from neurosim.normaltable import normal_table
 from neurosim.program import Program
+from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance, step_size
 
-FULL_STEP = 256  # the step's value at the start; it falls linearly to 1 at the end
-RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation
+RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness
 POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
 STATE_VERSION = 2  # of what a checkpoint holds
 
@@ -61,6 +70,12 @@ def check_votes(plan: LearnPlan, batch: int) -> None:
         )
 
 
+def _wanted(rule: RuleConfig, windowed: bool) -> Wanted:
+    return Wanted(
+        rule.fitness, windowed, rule.window_response, rule.window_read, rule.rate_cost, rule.rate_target, rule.balance_cost
+    )  # fmt: skip
+
+
 def skip_level(probability: float) -> int:
     """Return the binary logarithm of a probability in 1/256, rounded down: a setting, read before any noise is drawn."""
     return math.floor(256 * math.log2(probability)) if probability < 1 else 0
@@ -69,7 +84,10 @@ def skip_level(probability: float) -> int:
 def largest_vote(plan: LearnPlan) -> int:
     """Return the largest vote that a sample can give: a pre factor times a local vote, summed over ranks and pairs."""
     if plan.form == FORM_RESPONSE:
-        return plan.n_steps * max(CREDIT_LIMIT, 1 << plan.error_bits)
+        largest = max(CREDIT_LIMIT, 1 << plan.error_bits)
+        if plan.goal.keep:  # errors of later windows reach back
+            largest = max(largest, plan.goal.n_windows << plan.error_bits)
+        return plan.n_steps * (largest + (CREDIT_LIMIT if plan.goal.rate_gain else 0))
     normal = int(normal_table()[-1])
     product = {  # largest pre factor times largest post factor
         FACTOR_TRACE: plan.n_steps,  # over all windows together
@@ -86,11 +104,12 @@ class Generation(NamedTuple):
 
     generation: int  # from 1
     correct: int  # samples classified right by the unperturbed network, before this update
-    n_samples: int
-    likelihood: float  # mean log2 probability of the label
+    n_samples: int  # that have a label; windows of time, where each has one
+    likelihood: float  # mean fitness of the unperturbed network; in bits where it is a log-probability
     rates: dict[str, float]  # spikes per neuron and step, per group that learns
-    moved: float  # share of the plastic weights whose value changed
-    saturated: float  # share of the plastic weights that met the end of their range
+    moved: float  # share of what learns whose value on the chip changed
+    saturated: float  # share of what learns that met the end of its range
+    ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
 class Trainer:
@@ -104,7 +123,9 @@ class Trainer:
     rule : RuleConfig
     events : Events
         Training samples.
-    labels : (n_samples,) int64
+    labels : (n_samples,) or (n_samples, R) integers
+        Classes; one for each window of time, -1 for none, if there are two axes (`neurosim.aims.window_labels`). With fitness
+        "trace" and "function" samples without a class have -1.
     n_steps : int
         Steps per sample.
     n_generations, batch : int
@@ -115,28 +136,40 @@ class Trainer:
         Does not change any result.
     copies : function of int to Events, optional
         The training samples as an epoch sees them, by the epoch's number; `events` are those of epoch 0.
+    targets : (n_samples, n_steps, C) integers, optional
+        For fitness "trace": what the readout's voltages should be.
+    fitness : callable, optional
+        For fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns their
+        fitness, (B, M) integers. The same input must give the same output, or runs cannot be repeated.
     """
 
     def __init__(
-        self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.NDArray[np.int64], *,
+        self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.ArrayLike, *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
-        copies: Callable[[int], Events] | None = None,
+        copies: Callable[[int], Events] | None = None, targets: npt.ArrayLike | None = None,
+        fitness: FitnessFunction | None = None,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
-        self.n_generations, self.batch, self.n_samples = n_generations, batch, len(labels)
+        self.n_generations, self.batch, self.n_samples = n_generations, batch, events.n_samples
         self.plan: LearnPlan = make_plan(
             program, readout, form=rule.form, factor=rule.factor, rank=rule.rank, n_pairs=rule.pairs, n_steps=n_steps,
             error_bits=rule.error_bits, residual_bits=rule.residual_bits, pair_every=rule.pair_every,
             one_group=rule.one_group, gate=rule.gate, skip=skip_level(rule.skip),
+            update=rule.update, momentum=rule.momentum, biases=rule.biases, thresholds=rule.thresholds,
+            wanted=_wanted(rule, np.ndim(labels) == 2),
         )  # fmt: skip
         check_votes(self.plan, batch)
-        self.learner = open_learner(backend, program, self.plan, events, labels, threads)
+        self.learner = open_learner(
+            backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
+        )
         self.copies, self._shown = copies, 0
         self.generation = 0
         self.full = initial_weights(program, self.plan)
+        self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
+        self.row_step = rule.row_step and not self.plan.moves_by_sign
         shape = (self.plan.rank, self.plan.n_classes, program.network.n_neurons)
         self.accumulated, self.response = np.zeros(shape, np.int64), np.zeros(shape, np.int32)
-        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if rule.row_step else 0, np.int64)
+        self.power = np.zeros(int(self.plan.plastic[-1, FIRST_FACTOR]) if self.row_step else 0, np.int64)
         self.row_memory = max(0, POWER_SAMPLES.bit_length() - batch.bit_length())
         self.scales: Scales = initial_scales(self.plan)
         self.counts: npt.NDArray[np.int64] | None = np.zeros((len(program.rows), N_COUNTERS), np.int64)
@@ -146,7 +179,9 @@ class Trainer:
     def prepare(self) -> None:
         """Calibrate on the first samples and measure the response, before any weight moves."""
         outcome = self._evaluate(0, STREAM_WARMUP, 0)
-        self.scales = calibrate_temperature(self.scales, outcome.statistics, self.batch)
+        goal = self.plan.goal
+        self.scales = calibrate_temperature(self.scales, outcome.statistics, self.batch * goal.n_windows, goal.kind)
+        self.scales = calibrate_balance(self.scales, outcome.statistics, self.batch)
         self._calibrate_noise(outcome)
         for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
             outcome = self._evaluate(w, STREAM_WARMUP, w)
@@ -154,10 +189,9 @@ class Trainer:
                 self.scales = calibrate_fitness(self.scales, outcome.statistics, self.batch * self.rule.pairs)
             self._accumulate(outcome)
         outcome = self._evaluate(0, STREAM_WARMUP, self.rule.warmup + 2)
-        if self.rule.row_step:
-            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
-            return
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
+        if self.row_step:
+            self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
@@ -193,15 +227,23 @@ class Trainer:
             shown.append(self._summary(outcome, updated))
         if self.generation % RECALIBRATE_EVERY == 0:
             self._calibrate_noise(found[-1][0])
+            if self.rule.form == "scalar" and not self.rule.row_step:  # that one finds its size by itself
+                statistics = found[-1][0].statistics
+                self.scales = follow_fitness(self.scales, statistics, self.batch * self.rule.pairs)
         return shown
 
     def _step(self, g: int) -> Step:
-        remaining = max(1, (self.n_generations - g) * FULL_STEP // self.n_generations)
+        """Return how votes become weights in a generation."""
+        size = step_size(self.rule.schedule, g, self.n_generations, self.rule.halvings)
+        if self.plan.moves_by_sign:
+            size *= int(self.rule.step * 256)
+        elif self.row_step:
+            size = row_step_size(size, int(self.rule.step * 256))
+        z = 0
+        if self.rule.update == "significance":
+            z = significance(moving_share(int(self.rule.chance * 2**SHARE_BITS), g))
         key = stream_key(self.seed, STREAM_ROUNDING, g)
-        if not self.rule.row_step:
-            return Step(remaining, self.scales.step_shift, key)
-        size = row_step_size(remaining, int(self.rule.step * 256))
-        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1)
+        return Step(size, self.scales.step_shift, key, self.power, self.row_memory, g + 1, z, self.average)
 
     def _evaluate(self, position: int, stream: int, generation: int) -> Outcome:
         key = stream_key(self.seed, stream, generation)
@@ -222,7 +264,12 @@ class Trainer:
 
     def _calibrate_noise(self, outcome: Outcome) -> None:
         self.scales = calibrate_noise(
-            self.scales, self.plan, self.program.arrays, outcome.statistics, int(self.rule.perturbation * 256)
+            self.scales,
+            self.plan,
+            self.program.arrays,
+            outcome.statistics,
+            int(self.rule.perturbation * 256),
+            int(self.rule.readout_perturbation * 256),
         )
 
     def _samples(self, first: int) -> npt.NDArray[np.int64]:
@@ -242,6 +289,7 @@ class Trainer:
 
     def _summary(self, outcome: Outcome, updated: Updated) -> Generation:
         totals, rates = outcome.statistics[STAT_TOTALS], {}
+        unit = 256 * max(1, int(totals[LABELLED])) if self.plan.goal.kind < FIT_TRACE else self.batch
         for i, group in enumerate(self.program.network.ordered_groups):
             if self.plan.group[i].any() and i != self.plan.readout:
                 steps = group.n * self.plan.n_steps * self.batch
@@ -249,17 +297,29 @@ class Trainer:
         return Generation(
             generation=self.generation,
             correct=int(totals[CORRECT]),
-            n_samples=self.batch,
-            likelihood=int(totals[LIKELIHOOD]) / (256 * self.batch),
+            n_samples=int(totals[LABELLED]),
+            likelihood=int(totals[LIKELIHOOD]) / unit,
             rates=rates,
-            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_weights,
-            saturated=updated.n_saturated / self.plan.n_weights,
+            moved=int(updated.counts[:, COLUMN["weight_updates"]].sum()) / self.plan.n_learned,
+            saturated=updated.n_saturated / self.plan.n_learned,
+            ties=int(totals[TIES]) / (self.batch * self.plan.n_pairs),
         )
 
     @property
     def weights(self) -> dict[str, npt.NDArray[np.int64]]:
         """The learned chip weights (n_post, n_pre) by connection."""
         return learned_weights(self.program, self.plan, self.full)
+
+    @property
+    def network(self) -> Network:
+        """The network with all that it learned."""
+        network, learned = (
+            self.program.network.with_weights(self.weights),
+            learned_neurons(self.program, self.plan, self.full),
+        )
+        if not learned:
+            return network
+        return replace(network, groups=tuple(learned.get(group.name, group) for group in network.groups))
 
     @property
     def op_counts(self) -> OpCounts | None:
@@ -282,6 +342,7 @@ class Trainer:
             "generation": self.generation,
             "temperature": self.scales.temperature,
             "fitness_shift": self.scales.fitness_shift,
+            "balance_shift": self.scales.balance_shift,
         }
         arrays: dict[str, npt.NDArray[Any]] = {
             "full": self.full.copy(),
@@ -290,6 +351,8 @@ class Trainer:
             "scales_group": self.scales.group,
             "scales_step_shift": self.scales.step_shift,
         }
+        if self.rule.momentum:
+            arrays["average"] = self.average.copy()
         if self.counts is not None:
             arrays["counts"] = self.counts.copy()
         return header, arrays
@@ -317,11 +380,12 @@ class Trainer:
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
         self.power = arrays["power"].astype(np.int64)
+        self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
         self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),
-            int(header["temperature"]), int(header["fitness_shift"]),
+            int(header["temperature"]), int(header["fitness_shift"]), int(header["balance_shift"]),
         )  # fmt: skip
         self.learner.load(self.full)
 

@@ -9,22 +9,39 @@ import numpy.typing as npt
 
 from neurosim import counters
 from neurosim.codes import (
+    CORRECT,
     CREDIT_LIMIT,
     CREDIT_SHIFT,
     FACTOR_FULL,
     FACTOR_FULL_GAUSSIAN,
     FACTOR_GAUSSIAN,
     FACTOR_TRACE,
+    FIRST_FACTOR,
+    FIT_TRACE,
     FITNESS_LIMIT,
+    FITNESS_SIZE,
     FORM_RESPONSE,
+    IMBALANCE,
+    KIND_BIAS,
+    LABELLED,
     LEARNS,
+    LIKELIHOOD,
+    N_TOTALS,
+    NEURON_GROUP,
+    NEURON_KIND,
     NOISE_EXP,
     PERTURBED,
+    SPREAD,
+    TIES,
+    WINDOWS_ONE,
+    WINDOWS_OWN,
 )
-from neurosim.learnplan import LearnPlan, Scales
+from neurosim.learnplan import LearnPlan, Scales, Squares
+from neurosim.network import LIF
 from neurosim.program import Program
-from neurosim.reference.fitness import log_softmax, predict
+from neurosim.reference.fitness import predict
 from neurosim.reference.noise import fold, normals, signs
+from neurosim.reference.readouts import Watch, fitness_of
 from neurosim.reference.run import Chip
 
 Int64Array = npt.NDArray[np.int64]
@@ -39,6 +56,7 @@ class Outcome(NamedTuple):
     predictions: Int64Array
     statistics: Int64Array
     counts: Int64Array
+    squares: Squares
 
 
 def shift_signed(x: int, exponent: int) -> int:
@@ -54,67 +72,157 @@ class Learner:
     and ``_vote``; the rule stays this one.
     """
 
-    def __init__(self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array]) -> None:
+    def __init__(
+        self, program: Program, plan: LearnPlan, scales: Scales, weights: dict[str, Int64Array],
+        neurons: dict[str, LIF] | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.scales = plan, scales
-        self.chip = Chip(program, weights)
+        self.chip = Chip(program, weights, neurons)
         self.groups = program.network.ordered_groups
         self.connections = [program.network.connections[i] for i in plan.connections]
         self.slices, self.row = self.chip.slices, self.chip.row
         self.index = {group.name: i for i, group in enumerate(self.groups)}
         self.voting: set[int] = set()  # groups whose local votes are counted next
-        n, n_rows = program.network.n_neurons, max(len(self.groups), 5)
+        n, n_rows = program.network.n_neurons, max(len(self.groups), N_TOTALS)
         self.n_neurons = n
-        self.votes = np.zeros(plan.n_weights, np.int64)
+        self.votes = np.zeros(plan.n_learned, np.int64)
+        self.squares = Squares(
+            np.zeros(int(plan.plastic[-1, FIRST_FACTOR]), np.int64), np.zeros(n, np.int64), 0,
+            np.zeros(plan.n_learned - plan.n_weights, np.int64),
+        )  # fmt: skip
+        self.always_groups = np.unique(plan.neuron[:-1, NEURON_GROUP])  # those that hear a source which always fires
         self.measured = np.zeros((plan.rank, plan.n_classes, n), np.int64)
         self.statistics = np.zeros((5, n_rows), np.int64)
         self.readout = self.slices[self.groups[plan.readout].name]
+        self.watch = Watch(program, plan, self.chip)
+        self.spreading = plan.goal.windows not in (WINDOWS_ONE, WINDOWS_OWN)  # effects are followed into later windows
 
-    def learn(self, ids: Int64Array, labels: Int64Array, inputs: BoolArray, response: Int64Array, key: int) -> Outcome:
+    def learn(
+        self, ids: Int64Array, labels: Int64Array, inputs: BoolArray, response: Int64Array, key: int,
+        targets: npt.NDArray[np.int32] | None = None, given: Int64Array | None = None,
+    ) -> Outcome:  # fmt: skip
         """Evaluate the samples of a generation.
 
         Parameters
         ----------
         ids : (B,) int64
             Samples; the position in it names the noise of a sample's pairs.
-        labels : (n_samples,) int64
+        labels : (n_samples,) or (n_samples, W) int64
         inputs : (n_samples, n_event_steps, n_inputs) bool
         response : (R, C, N) int64
         key : int
+        targets : (n_samples, n_steps, C) int32, optional
+            For fitness "trace".
+        given : (B, M) int64, optional
+            Fitness of every member, where it is a function of the user's.
         """
-        predictions = np.array(
-            [self._sample(i, int(labels[x]), inputs[x], response, key) for i, x in enumerate(ids)], np.int64
-        )
-        return Outcome(self.votes, self.measured, predictions, self.statistics, self.chip.counts)
+        answers = labels.reshape(len(labels), -1)
+        predictions = [
+            self._sample(
+                i, answers[x], inputs[x], response, key, None if targets is None else targets[x].astype(np.int64),
+                None if given is None else given[i],
+            )
+            for i, x in enumerate(ids)
+        ]  # fmt: skip
+        shape = (len(ids),) if self.plan.goal.windows == WINDOWS_ONE else (len(ids), self.plan.goal.n_windows)
+        found = np.array(predictions, np.int64).reshape(shape)
+        return Outcome(self.votes, self.measured, found, self.statistics, self.chip.counts, self.squares)
 
-    def _sample(self, position: int, label: int, inputs: BoolArray, response: Int64Array, key: int) -> int:
-        plan, totals = self.plan, self.statistics[4]
+    def look(self, ids: Int64Array, inputs: BoolArray, key: int) -> Int64Array:
+        """Run all members of a generation and only look at them, for a fitness function of the user's.
+
+        Returns
+        -------
+        seen : (B, M, 3, W, C) int64
+            Voltages, spike counts and first spikes of the readout; see `neurosim.aims.Readouts`.
+        """
+        plan, found = self.plan, []
+        for position, x in enumerate(ids):
+            _, trace, _ = self._run_base(inputs[x])
+            self.trace, self.always = trace, self._always_counts()
+            found.append([self.watch.seen()])
+            pre, sample_key = self._trace_factors(trace), fold(key, position)
+            for pair in range(plan.n_pairs):
+                pre, post = self._draw_pair(sample_key, position, pair, trace, pre)
+                for sign in (1, -1):
+                    self._run_member(inputs[x], pre, post, sign)
+                    found[-1].append(self.watch.seen())
+        shape = (len(ids), 1 + 2 * plan.n_pairs, 3, plan.goal.n_windows, plan.n_classes)
+        return np.array(found, np.int64).reshape(shape)
+
+    def _draw_pair(
+        self, sample_key: int, position: int, pair: int, trace: Int64Array, pre: list[Int64Array]
+    ) -> tuple[list[Int64Array], Int64Array]:
+        """Return the factors of a pair; those with traces are the sample's own."""
+        pair_key = fold(sample_key, pair)
+        self._choose_groups(position // self.plan.pair_every * self.plan.n_pairs + pair)
+        post = self._post_factors(pair_key)
+        if self.plan.factor == FACTOR_TRACE:
+            return pre, post
+        self.always = self._always_factors(pair_key)
+        return self._random_factors(pair_key, trace), post
+
+    def _sample(
+        self, position: int, labels: Int64Array, inputs: BoolArray, response: Int64Array, key: int,
+        target: Int64Array | None, given: Int64Array | None,
+    ) -> list[int]:  # fmt: skip
+        plan = self.plan
         z, trace, near = self._run_base(inputs)
-        likelihood, error = self._fitness(z, label)
-        totals[:3] += [predict(z) == label, likelihood, z.max() - z.min()]
+        z = np.atleast_2d(z)
+        target = np.zeros((plan.n_steps, plan.n_classes), np.int64) if target is None else target
+        fitness, errors = fitness_of(self.watch, z, labels, target, self.scales)
+        predictions = self._count_answers(z, labels, target, fitness if given is None else int(given[0]))
         if plan.form == FORM_RESPONSE:
-            credit = self._respond(error, near, response)
+            credit = self._respond(errors, near, response) - self._costs(trace, near)
         else:
             credit = np.zeros((plan.rank, self.n_neurons), np.int64)
         pre = self._trace_factors(trace)
+        self.trace, self.always = trace, self._always_counts()
         self._gate(near)
         self.voting = set(range(len(self.groups)) if plan.form == FORM_RESPONSE else ())
         sample_key = fold(key, position)
-        has_pairs = position % plan.pair_every == 0 and likelihood <= plan.skip
+        has_pairs = position % plan.pair_every == 0 and (plan.skip == 0 or fitness <= plan.skip)
         for pair in range(plan.n_pairs if has_pairs else 0):
-            pair_key = fold(sample_key, pair)
-            self._choose_groups(position // plan.pair_every * plan.n_pairs + pair)
-            post = self._post_factors(pair_key)
-            if plan.factor != FACTOR_TRACE:
-                pre = self._random_factors(pair_key, trace)
-            plus = self._run_member(inputs, pre, post, 1)
-            minus = self._run_member(inputs, pre, post, -1)
+            pre, post = self._draw_pair(sample_key, position, pair, trace, pre)
+            reached, rated = [], []
+            for member, sign in ((2 * pair + 1, 1), (2 * pair + 2, -1)):
+                if given is None:
+                    reached.append(np.atleast_2d(self._run_member(inputs, pre, post, sign)))
+                    rated.append(fitness_of(self.watch, reached[-1], labels, target, self.scales)[0])
+                else:
+                    rated.append(int(given[member]))
             if plan.form == FORM_RESPONSE:
-                self._measure(plus - minus, post)
+                self._measure(reached[0] - reached[1], post)
                 continue
-            self._reward(self._pair_fitness(plus, minus, label), pre, post * self.open, credit)
+            self._reward(self._pair_fitness(rated[0] - rated[1]), pre, post * self.open, credit)
         if plan.factor == FACTOR_TRACE:
             self._vote(pre, credit)
-        return predict(z)
+        return predictions
+
+    def _count_answers(self, z: Int64Array, labels: Int64Array, target: Int64Array, fitness: int) -> list[int]:
+        """Count what the unperturbed run answered; return the classes by window."""
+        totals, predictions = self.statistics[4], [predict(row) for row in z]
+        totals[CORRECT] += sum(p == label for p, label in zip(predictions, labels.tolist(), strict=True))
+        totals[LABELLED] += int((labels >= 0).sum())
+        totals[LIKELIHOOD] += fitness
+        if self.plan.goal.kind == FIT_TRACE:  # what the temperature is found from
+            totals[SPREAD] += int(self.watch.distances(target).sum()) // target.size
+        else:
+            totals[SPREAD] += int((z.max(axis=1) - z.min(axis=1)).sum())
+        if self.plan.goal.balance_gain:
+            totals[IMBALANCE] += abs(self.watch.imbalance)
+        return predictions
+
+    def _costs(self, trace: Int64Array, near: BoolArray) -> Int64Array:
+        """Return what the local votes lose to the cost of the rate, where neurons came near their threshold."""
+        goal, lost = self.plan.goal, np.zeros(near.shape, np.int64)
+        for i, group in enumerate(self.groups):
+            if self.plan.group[i, LEARNS] and i != self.plan.readout:
+                where = self.slices[group.name]
+                beyond = np.maximum((trace[:, where].sum(axis=0) << 8) - goal.rate_target, 0)
+                rate = np.minimum(beyond * goal.rate_gain >> 8, CREDIT_LIMIT)
+                lost[:, where] = rate * near[:, where]
+        return lost
 
     def _gate(self, near: BoolArray) -> None:
         """Set whose local votes count: all, or those of neurons that came near their threshold in the window (or ever)."""
@@ -143,8 +251,9 @@ class Learner:
         return inputs[t] if t < len(inputs) else np.zeros(inputs.shape[1], np.bool_)
 
     def _run_base(self, inputs: BoolArray) -> tuple[Int64Array, Int64Array, BoolArray]:
-        """Run unperturbed; return the readout, and spike counts and near flags per window."""
+        """Run unperturbed; return the readout by window, and spike counts and near flags per window."""
         plan, chip = self.plan, self.chip
+        self.watch.start()
         trace = np.zeros((plan.rank, self.n_neurons), np.int64)
         near = np.zeros((plan.rank, self.n_neurons), np.bool_)
         chip.reset()
@@ -152,10 +261,11 @@ class Learner:
             chip.near[:] = False
             chip.step(self._inputs_at(inputs, t))
             near[self._window(t)] |= chip.near
+            self.watch.see(t)
             if t + 1 < plan.n_steps:
                 trace[self._window(t + 1)] += chip.fired
         self._count_traces(trace, near)
-        return np.array(chip.v[self.readout]), trace, near
+        return self.watch.z(), trace, near
 
     def _count_traces(self, trace: Int64Array, near: BoolArray) -> None:
         for i, group in enumerate(self.groups):
@@ -165,7 +275,7 @@ class Learner:
             self._count(group.name, counters.TRACE_UPDATES, spikes + close)
 
     def _run_member(self, inputs: BoolArray, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
-        """Run with the perturbation +/- post x (pre of the sources that fired); return the readout."""
+        """Run with the perturbation +/- post x (pre of the sources that fired); return the readout by window."""
         plan, scales = self.plan, self.scales
         t = 0
 
@@ -179,6 +289,7 @@ class Learner:
                 for drawn, c in zip(pre, self.connections, strict=True):
                     if c.target == name:
                         total += previous[self.slices[c.source]].astype(np.int64) @ drawn
+                total += self.always[0, where] * (i in self.always_groups)
                 size = int(np.abs(total).sum())
                 self.statistics[1, i] += size // len(total)
                 self.statistics[2, i] += size != 0
@@ -190,18 +301,18 @@ class Learner:
                     for b, c in zip(pre, self.connections, strict=True)
                     if c.target == name
                 )
+                drive += int(self.always[r, where.start]) if i in self.always_groups else 0
                 self.statistics[1, i] += abs(drive)
                 self.statistics[2, i] += drive != 0
                 total += sign * shift_signed(drive, int(scales.group[i, NOISE_EXP])) * post[r, where]
             return total
 
         self.chip.reset()
+        self.watch.start()
         for t in range(plan.n_steps):
             self.chip.step(self._inputs_at(inputs, t), noise)
-        return np.array(self.chip.v[self.readout])
-
-    def _fitness(self, z: Int64Array, label: int) -> tuple[int, Int64Array]:
-        return log_softmax(z, label, self.scales.temperature, self.plan.error_bits)
+            self.watch.see(t)
+        return self.watch.z()
 
     def _trace_factors(self, trace: Int64Array) -> list[Int64Array]:
         return [trace[:, self.slices[c.source]] for c in self.connections]
@@ -230,6 +341,23 @@ class Learner:
             self._count(c.name, counters.NOISE_DRAWS, drawn.size)
         return pre
 
+    def _always_counts(self) -> Int64Array:
+        """Return how often a source that always fires does so in each window: (R, N), the same for all neurons."""
+        steps = [sum(self._window(t) == r for t in range(self.plan.n_steps)) for r in range(self.plan.rank)]
+        return np.repeat(np.array(steps, np.int64)[:, None], self.n_neurons, axis=1)
+
+    def _always_factors(self, pair_key: int) -> Int64Array:
+        """Draw the pre factor of the source that always fires, by rank and group: (R, N); full rank, by neuron."""
+        always = np.zeros((self.plan.rank, self.n_neurons), np.int64)
+        for i in self.always_groups:
+            group = self.groups[i]
+            stream = fold(pair_key, len(self.groups) + len(self.chip.connections) + int(i))
+            n = group.n if self.plan.factor >= FACTOR_FULL else 1
+            for r in range(self.plan.rank):
+                always[r, self.slices[group.name]] = self._draw(fold(stream, r), n)
+            self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * n)
+        return always
+
     def _draw(self, key: int, n: int) -> Int64Array:
         """Draw n numbers of +1 or -1, or of normal shape."""
         return normals(key, n) if self.plan.factor in (FACTOR_GAUSSIAN, FACTOR_FULL_GAUSSIAN) else signs(key, n)
@@ -248,37 +376,64 @@ class Learner:
         return post
 
     def _measure(self, difference: Int64Array, post: Int64Array) -> None:
-        """Add dz x post to the measured response."""
-        self.measured += difference[None, :, None] * post[:, None, :]
-        for i in self.active:
-            group = self.groups[i]
-            self._count(group.name, counters.RESPONSE_UPDATES, self.plan.rank * self.plan.n_classes * group.n)
-            self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
+        """Add dz x post to the measured response.
 
-    def _respond(self, error: Int64Array, near: BoolArray, response: Int64Array) -> Int64Array:
+        Parameters
+        ----------
+        difference : (W, C)
+            Of the readouts of plus and minus.
+        post : (R, N)
+        """
+        for rank in range(self.plan.rank):
+            for window, row in self._effects(rank):
+                self.measured[row] += difference[window][:, None] * post[rank]
+        for i in self.active:
+            group, n_effects = self.groups[i], sum(len(self._effects(rank)) for rank in range(self.plan.rank))
+            self._count(group.name, counters.RESPONSE_UPDATES, n_effects * self.plan.n_classes * group.n)
+            self._count(group.name, counters.REWARD_BROADCASTS, difference.size)
+
+    def _effects(self, rank: int) -> list[tuple[int, int]]:
+        """Return the windows in which a rank's effects are looked for, and which row of the response tells of them."""
+        if self.plan.goal.windows == WINDOWS_ONE:
+            return [(0, rank)]
+        return [(window, window - rank) for window in range(rank, self.plan.rank)] if self.spreading else [(rank, rank)]
+
+    def _respond(self, errors: Int64Array, near: BoolArray, response: Int64Array) -> Int64Array:
         """Return the local votes: minus the errors seen through the response, where the neuron came near firing."""
         credit = np.zeros((self.plan.rank, self.n_neurons), np.int64)
         for i, group in enumerate(self.groups):
             if not self.plan.group[i, LEARNS]:
                 continue
-            self._count(group.name, counters.REWARD_BROADCASTS, self.plan.n_classes)
+            self._count(group.name, counters.REWARD_BROADCASTS, errors.size)
             where = self.slices[group.name]
             if i == self.plan.readout:
-                credit[:, where] = -error
+                credit[:, where] = -self._readout_errors(errors)
                 continue
-            total = -np.einsum("o,rok->rk", error, response[:, :, where])
+            total = np.zeros((self.plan.rank, group.n), np.int64)
+            for rank in range(self.plan.rank):
+                for window, row in self._effects(rank):
+                    total[rank] -= errors[window] @ response[row, :, where]
             shift = int(self.scales.group[i, CREDIT_SHIFT])
             assert shift >= 0
             local = np.sign(total) * (np.abs(total) >> shift)
             credit[:, where] = np.clip(local, -CREDIT_LIMIT, CREDIT_LIMIT) * near[:, where]
         return credit
 
-    def _pair_fitness(self, plus: Int64Array, minus: Int64Array, label: int) -> int:
-        difference = self._fitness(plus, label)[0] - self._fitness(minus, label)[0]
-        self.statistics[4, 3] += abs(difference)
+    def _readout_errors(self, errors: Int64Array) -> Int64Array:
+        """Return the readout's errors by rank, those of later windows as far as its voltage keeps what it got, (R, C)."""
+        if self.plan.goal.windows == WINDOWS_ONE:
+            return np.repeat(errors, self.plan.rank, axis=0)
+        found = errors.copy()
+        for rank in reversed(range(self.plan.rank - 1)):
+            later = found[rank + 1]
+            found[rank] += np.sign(later) * (np.abs(later) * self.plan.goal.keep >> 12)
+        return found
+
+    def _pair_fitness(self, difference: int) -> int:
+        self.statistics[4, FITNESS_SIZE] += abs(difference)
         fitness = shift_signed(difference, -self.scales.fitness_shift)
         fitness = min(max(fitness, -FITNESS_LIMIT), FITNESS_LIMIT)
-        self.statistics[4, 4] += fitness == 0
+        self.statistics[4, TIES] += fitness == 0
         for i in self.active:
             self._count(self.groups[i].name, counters.REWARD_BROADCASTS, 1)
         return fitness
@@ -305,3 +460,29 @@ class Learner:
                 rows, n_sources = np.einsum("rj,rk->jk", pre[c], local), int(np.count_nonzero(pre[c]))
             self.votes[self.plan.votes_of(c)] += rows.ravel()
             self._count(connection.name, counters.VOTES, n_sources * local.shape[1])
+            if self.plan.factor < FACTOR_FULL:
+                first = int(self.plan.plastic[c, FIRST_FACTOR])
+                self.squares.rows[first : first + pre[c].shape[1]] += np.square(pre[c]).sum(axis=0)
+        learns = np.repeat(self.plan.group[:, LEARNS], [group.n for group in self.groups])
+        self.squares.columns[:] += np.square(credit * learns).sum(axis=0)
+        self.squares = self.squares._replace(n_terms=self.squares.n_terms + self.plan.rank)
+        self._vote_neurons(credit)
+
+    def _vote_neurons(self, credit: Int64Array) -> None:
+        """Add the votes of biases, always x credit, and of thresholds, which lower what a neuron that fired adds.
+
+        The vote of a threshold is minus the neuron's spikes x credit; where factors are drawn, minus always x credit of neurons that fired.
+        """
+        for q, row in enumerate(self.plan.neuron[:-1]):
+            group = self.groups[int(row[NEURON_GROUP])]
+            where = self.slices[group.name]
+            factor = self.always[:, where]
+            if row[NEURON_KIND] != KIND_BIAS:
+                spikes = self.trace[:, where]
+                factor = -spikes if self.plan.factor == FACTOR_TRACE else -factor * (spikes.sum(axis=0) > 0)
+            votes, here = factor * credit[:, where], self.plan.votes_of_neurons(q)
+            self.votes[here] += votes.sum(axis=0)
+            self.squares.neurons[here.start - self.plan.n_weights : here.stop - self.plan.n_weights] += np.square(
+                votes
+            ).sum(axis=0)
+            self._count(group.name, counters.VOTES, self.plan.rank * group.n)

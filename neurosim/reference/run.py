@@ -29,8 +29,11 @@ N_SLOTS = 4  # states of a neuron
 class Chip:
     """One sample's state on the simulated chip, and the step that advances it."""
 
-    def __init__(self, program: Program, weights: dict[str, Int64Array] | None = None) -> None:
+    def __init__(
+        self, program: Program, weights: dict[str, Int64Array] | None = None, neurons: dict[str, LIF] | None = None
+    ) -> None:
         network = program.network
+        self.neurons = neurons or {}  # groups whose biases and thresholds are no longer the description's
         self.network, self.route = network, program.mapping.route.astype(np.int64)
         self.profile = ARITHMETICS[program.arithmetic]
         self.slices = {g.name: slice(network.offsets[g.name], network.offsets[g.name] + g.n) for g in network.groups}
@@ -123,7 +126,7 @@ class Chip:
                 self.value[where] = inputs[where]  # inputs come first in the numbering
             elif type(group) is LIF and group.is_uniform and not self.profile.chip:
                 drawn = None if noise is None else noise(group.name, previous)
-                self._update(group, where, sums[group.name][0], drawn)
+                self._update(self.neurons.get(group.name, group), where, sums[group.name][0], drawn)
             else:
                 assert not isinstance(group, CubaLIF)
                 self._update_model(group, where, sums[group.name])

@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 from random_networks import LAYOUTS, RULES, VARIANTS, LearningCase, learning_case
 
+from neurosim.aims import Aims
 from neurosim.backend import BUILT_IN
-from neurosim.codes import LIKELIHOOD, N_STATISTICS, N_TOTALS, PERTURBED, STAT_DRIVE_STEPS, STAT_TOTALS, TIES
+from neurosim.codes import (
+    LIKELIHOOD,
+    N_STATISTICS,
+    N_TOTALS,
+    PASS_WHOLE,
+    PERTURBED,
+    STAT_DRIVE_STEPS,
+    STAT_TOTALS,
+    TIES,
+)
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.learn import learn_samples
 from neurosim.learning.population import Outcome, SimulatorLearner, open_learner
@@ -118,14 +128,16 @@ def evaluate_block(case: LearningCase, first: int, last: int) -> Outcome:
     learner = SimulatorLearner(case.program, case.plan, case.events, case.labels, 1)
     work, terms, tables = learner.work[0], make_terms(case.plan, learner.lanes, len(case.ids)), log_tables()
     predictions = np.full(len(case.ids), -1, np.int64)
+    none = np.zeros((len(case.ids), 1, 1, 1, 1), np.int64)
+    aims = Aims(learner.labels, learner.extra.targets, none, np.zeros((len(case.ids), 0), np.int64))
     statistics = np.zeros((N_STATISTICS, max(N_TOTALS, len(case.plan.group))), np.int64)
     counts = np.zeros((len(case.program.rows), N_COUNTERS), np.int64)
     with np.errstate(over="ignore"):
         learn_samples(
             learner.arrays, learner.lanes, learner.scratch[0], work, case.plan, case.scales, case.response,
-            case.ids, case.labels, case.events.start, case.events.neuron, case.events.n_steps, first, last,
-            np.uint64(KEY), tables.exp2, tables.log2, normal_table(), terms.pre, terms.post, predictions, statistics,
-            counts,
+            case.ids, aims, PASS_WHOLE, case.events.start, case.events.neuron, case.events.n_steps, first, last,
+            np.uint64(KEY), tables.exp2, tables.log2, normal_table(), terms.pre, terms.post, predictions[:, None],
+            statistics, counts,
         )  # fmt: skip
     learner.terms = terms
     learner.close()
