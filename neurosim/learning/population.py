@@ -213,11 +213,15 @@ class SimulatorLearner:
 
     def _in_threads(self, block: Callable[[int], None]) -> None:
         """Call a function for every thread's number, one of them here."""
-        with np.errstate(over="ignore"):
-            others = [self.pool.submit(block, number) for number in range(1, len(self.work))]
-            block(0)
-            for other in others:
-                other.result()
+
+        def wrapping(number: int) -> None:
+            with np.errstate(over="ignore"):  # of this thread: hashes of uncompiled kernels wrap
+                block(number)
+
+        others = [self.pool.submit(wrapping, number) for number in range(1, len(self.work))]
+        wrapping(0)
+        for other in others:
+            other.result()
 
     def _votes(self) -> npt.NDArray[np.int64]:
         """Sum the votes up, for those who want to see them."""
