@@ -11,7 +11,7 @@ from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.weights import BLOCK, CHUNK, LARGEST_VOTE, mean_square, root_exponent, update_rows
 from neurosim.layerplan import lay_lanes
 from neurosim.learning import scratch
-from neurosim.learning.population import learned_weights
+from neurosim.learning.population import learned_weights, no_chance
 from neurosim.learning.scratch import ROWS, make_terms, make_update_work
 from neurosim.learnplan import initial_weights
 from neurosim.reference.weights import LARGEST_VOTE as TWIN_LARGEST
@@ -50,7 +50,8 @@ class Updated:
             with np.errstate(over="ignore"):
                 self.n_saturated += update_rows(
                     self.arrays, lanes, self.plan, pre, post, given, first, last, self.full, step, self.shift,
-                    np.uint64(key), self.power, self.memory, self.age, *work, self.counts,
+                    np.uint64(key), self.power, self.memory, self.age, no_chance(), np.zeros(0, np.int16),
+                    *work, self.counts,
                 )  # fmt: skip
         first = len(case.program.group_names)
         self.n_changed = self.counts[first + self.plan.connections, COLUMN["weight_updates"]]

@@ -1,5 +1,6 @@
 """Populations: what pairs measure, what votes mean, and that nothing but the input matters."""
 
+import copy
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -629,7 +630,7 @@ def test_an_outcome_stays_as_it_is_when_more_is_evaluated(threads: int) -> None:
     case = learning_case("two hidden", "response", "trace", 2)
     learner = open_learner("simulator", case.program, case.plan, case.events, case.labels, threads)
     first = learner.evaluate(case.ids, case.response, case.scales, KEY)
-    before = Outcome(*(part.copy() for part in first))
+    before = copy.deepcopy(first)
     second = learner.evaluate(case.ids[1:], case.response, case.scales, KEY + 1)
     learner.close()
     assert_same(first, before)
