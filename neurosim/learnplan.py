@@ -223,7 +223,9 @@ def make_plan(
         update=UPDATES[update],
         momentum=momentum,
         neuron=_neuron_rows(program, readout, learns, int(weights[-1]), residual_bits, biases, thresholds),
-        row_start=np.concatenate([*(w + _row_starts(c) for w, c in zip(weights, connections, strict=False)), weights[-1:]]),
+        row_start=np.concatenate(
+            [*(w + _row_starts(c) for w, c in zip(weights, connections, strict=False)), weights[-1:]]
+        ),
     )
 
 

@@ -31,7 +31,13 @@ def plan_of(layout: str, readout: str = "out", **changed: object) -> LearnPlan:
 
 def test_plastic_connections_are_laid_out_in_order() -> None:
     plan = plan_of("two inputs")
-    assert plan.plastic[:, :4].tolist() == [[0, 0, 0, 8], [1, 36, 4, 8], [2, 81, 9, 8], [3, 108, 18, 8], [-1, 120, 22, 0]]
+    assert plan.plastic[:, :4].tolist() == [
+        [0, 0, 0, 8],
+        [1, 36, 4, 8],
+        [2, 81, 9, 8],
+        [3, 108, 18, 8],
+        [-1, 120, 22, 0],
+    ]
     assert plan.connections.tolist() == [0, 1, 2, 3]
     assert plan.n_weights == 120
     assert [plan.votes_of(c) for c in range(4)] == [slice(0, 36), slice(36, 81), slice(81, 108), slice(108, 120)]

@@ -133,9 +133,15 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
         lambda: Sparse("a", "b", (2, 2), [0], [0], [1], sign_mode="excitatory", plastic=True),
         "plastic weights need sign_mode 'mixed', found 'excitatory'",
     ),
-    (lambda: Conv("a", "b", [[[[3]]]], (1, 1, 1), plastic=True), "weight 3 is no multiple of 2, the step of plastic weights"),
+    (
+        lambda: Conv("a", "b", [[[[3]]]], (1, 1, 1), plastic=True),
+        "weight 3 is no multiple of 2, the step of plastic weights",
+    ),
     (lambda: Conv("a", "b", [[[[8]]]], (1, 1, 1), num_weight_bits=5), "num_weight_bits 5 is for plastic convolutions"),
-    (lambda: ConvConnection("a", "b", [[1.0]], input_shape=(1, 1, 1)), "weights must be numbers of shape .out_channels, kernel_x"),
+    (
+        lambda: ConvConnection("a", "b", [[1.0]], input_shape=(1, 1, 1)),
+        "weights must be numbers of shape .out_channels, kernel_x",
+    ),
     (lambda: CubaLIF("a", 1, model="ternery"), "unknown model 'ternery'; choose one of lif, refractory, ternary"),
     (lambda: Probe("a", "w"), "unknown quantity 'w'; choose one of spikes, u, v"),
     (lambda: Network([]), "no groups; give at least one"),

@@ -195,7 +195,9 @@ class SimulatorLearner:
         self.votes = np.zeros((threads if size else 0, size), np.int32)
         self.measured = np.zeros((threads, plan.rank, plan.n_classes, program.network.n_neurons), np.int64)
         for number in range(threads):
-            own = {"measured": self.measured[number], "shared": self.shared[number]} | ({"votes": self.votes[number]} if size else {})
+            own = {"measured": self.measured[number], "shared": self.shared[number]} | (
+                {"votes": self.votes[number]} if size else {}
+            )
             self.work[number] = self.work[number]._replace(**own)
         # A network without circles, of plain neurons, runs layer by layer and needs no state between steps.
         layered = len(self.lanes.order) > 0 and is_layered(program)
@@ -250,7 +252,9 @@ class SimulatorLearner:
     ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
         """Run generations; see `Learner.learn`."""
         one_by_one = self.plan.update == UPDATE_SIGNIFICANCE or self.plan.n_learned > self.plan.n_weights
-        one_by_one = one_by_one or self.chip.links is not None  # whose weights are brought into their formats in between
+        one_by_one = (
+            one_by_one or self.chip.links is not None
+        )  # whose weights are brought into their formats in between
         if WAITS and not one_by_one and self.extra.fitness is None:
             return self._run(EVALUATE | UPDATE, full, memory, ids, scales, keys, steps)
         found = []

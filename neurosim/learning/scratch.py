@@ -78,9 +78,7 @@ class UpdateScratch(NamedTuple):
     factors: npt.NDArray[np.int32]  # (64, 64)
 
 
-def make_update_work(
-    program: Program, plan: LearnPlan | None = None
-) -> tuple[npt.NDArray[np.int32], UpdateScratch]:
+def make_update_work(program: Program, plan: LearnPlan | None = None) -> tuple[npt.NDArray[np.int32], UpdateScratch]:
     """Allocate the votes of a block of rows of weights, and what is listed while they are summed up.
 
     `plan` is needed where not all connections are dense.

@@ -10,7 +10,10 @@ import neurosim
 PACKAGE = Path(neurosim.__file__).parent
 FILES = [*sorted((PACKAGE / "kernels").glob("*.py")), *sorted((PACKAGE / "reference").glob("*.py"))]
 FILES.remove(PACKAGE / "kernels" / "jit.py")  # no arithmetic; its `/` join folders
-FILES += [PACKAGE / name for name in ("fixedpoint.py", "logtables.py", "codes.py", "scratch.py", "learnplan.py", "linkplan.py")]
+FILES += [
+    PACKAGE / name
+    for name in ("fixedpoint.py", "logtables.py", "codes.py", "scratch.py", "learnplan.py", "linkplan.py")
+]
 FLOAT_NAMES = {
     "float", "complex", "float16", "float32", "float64", "floating", "double", "true_divide", "divide", "mean", "std",
     "var", "average", "sqrt", "exp", "exp2", "log", "log2", "rint", "floor", "ceil", "round", "random",
