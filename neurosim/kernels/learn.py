@@ -171,6 +171,7 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
             hand_in(p, x, k, w, plan, i, pre, post, counts)
         elif plan.factor < FACTOR_FULL and n_pairs == 0:
             pre[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
+            post[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
     count_spikes(p, w, counts)
 
 

@@ -223,6 +223,8 @@ class Learner:
             self._reward(self._pair_fitness(rated[0] - rated[1]), pre, post * self.open, credit)
         if plan.factor == FACTOR_TRACE:
             self._vote(pre, credit)
+        elif plan.factor < FACTOR_FULL and not has_pairs:  # pairs that are left out are terms of zeros
+            self.squares = self.squares._replace(n_terms=self.squares.n_terms + plan.rank * plan.n_pairs)
         return predictions
 
     def _count_answers(self, z: Int64Array, labels: Int64Array, target: Int64Array, fitness: int) -> list[int]:
