@@ -26,6 +26,7 @@ BENCHMARKS = (
     "time_startup",
     "peakmem",
     "track_digits",
+    "track_learning",
     "track_mnist_time",
     "track_faults",
     "track_transfer",

@@ -8,6 +8,7 @@ from statistics import mean, stdev
 import numpy as np
 
 from benchmarks.measure import Cell, Options, Table
+from neurosim.answers import Answer
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, override
@@ -26,7 +27,6 @@ from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.network import Network
 from neurosim.tasks import Task, load_task
-from neurosim.trainrun import predictions
 
 N_SEEDS = 3
 LEAST_LOSS = 0.005  # what is less cannot be told from chance; no share of it is given
@@ -137,4 +137,4 @@ def accuracy(network: Network, task: Task, config: TrainConfig, threads: int) ->
     assert network.group(READOUT).n == task.n_classes
     with get_backend("simulator").open(program, threads=threads) as runner:
         result = runner.run(task.test_events, run_steps(config.network))
-    return float(np.mean(predictions(result) == task.test_labels))
+    return float(np.mean(Answer(READOUT).classes(result)[:, 0] == task.test_labels))

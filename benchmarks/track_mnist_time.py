@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from benchmarks.measure import Cell, Options, Table
 from benchmarks.peers import Curve, Point, interpreter, run_torch
+from neurosim.answers import Answer
 from neurosim.backend import get_backend
 from neurosim.config import TrainConfig, override
 from neurosim.errors import DataError
@@ -25,7 +26,6 @@ from neurosim.learning.trainer import Trainer
 from neurosim.network import LIF
 from neurosim.program import Program
 from neurosim.tasks import Task, load_task
-from neurosim.trainrun import predictions
 
 N_STEPS, N_SEEDS = 8, 3
 COMMON = ["task=mnist", "augment=false", "network.hidden=[256]", f"network.n_steps={N_STEPS}"]
@@ -168,7 +168,7 @@ def _test(trainer: Trainer, task: Task, n_steps: int, threads: int) -> float:
         for name, weights in trainer.weights.items():
             runner.write_weights(name, weights)
         result = runner.run(task.test_events, n_steps)
-    return float(np.mean(predictions(result) == task.test_labels))
+    return float(np.mean(Answer(READOUT).classes(result)[:, 0] == task.test_labels))
 
 
 def reached(curve: Curve, target: float) -> Reached:

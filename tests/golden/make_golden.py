@@ -84,8 +84,8 @@ def run_plain(stored: dict[str, Any], backend: str) -> dict[str, Any]:
 
 def plan_and_scales(program: Program, stored: dict[str, Any]) -> tuple[LearnPlan, Scales]:
     plan = make_plan(program, "out", **stored["rule"])
-    group, step_shift, temperature, fitness_shift = stored["scales"]
-    return plan, Scales(np.array(group), np.array(step_shift), temperature, fitness_shift)
+    group, step_shift, *shifts = stored["scales"]
+    return plan, Scales(np.array(group), np.array(step_shift), *shifts)
 
 
 def run_learning(stored: dict[str, Any], backend: str) -> dict[str, Any]:

@@ -130,14 +130,14 @@ def test_noise_is_within_a_factor_of_sqrt_2_of_what_was_asked(case: Case, drive:
     n_steps = 50
     measured = statistics(case, drive=drive * n_steps, drive_steps=n_steps)
     scales = calibrate_noise(
-        case.scales._replace(temperature=6), case.plan, case.program.arrays, measured, perturbation_256
+        case.scales._replace(temperature=6), case.plan, case.program.arrays, measured, perturbation_256, 8
     )
     perturbed = np.nonzero(case.plan.group[:, PERTURBED])[0]
     assert len(perturbed) == (2 if case.plan.form == FORM_RESPONSE else 3)
     for g in perturbed:
         asked = Fraction(int(case.program.arrays.group[g, THRESHOLD]) * perturbation_256, 256)
-        if g == case.plan.readout:  # an eighth of an octave, in units of 256 * 2**temperature
-            asked = Fraction(256 * 2**6 * perturbation_256, 256 * 8)
+        if g == case.plan.readout:  # 8/256 of an octave, in units of 256 * 2**temperature
+            asked = Fraction(8 * 2**6)
         given_ = drive * Fraction(2) ** int(scales.group[g, NOISE_EXP])
         # asked is cut to an integer and 362 / 256 is below sqrt(2): both weigh less than 1 %
         assert Fraction(99, 200) < (given_ / asked) ** 2 < Fraction(202, 100), (g, given_, asked)
@@ -150,7 +150,7 @@ def test_noise_has_the_size_that_was_asked_for_whatever_the_draws_are(factor: st
     case = make_case("scalar", factor=factor)
     for drive in (1, 7, 300, 5000):
         measured = statistics(case, drive=drive * 50, drive_steps=50)
-        scales = calibrate_noise(case.scales, case.plan, case.program.arrays, measured, 64)
+        scales = calibrate_noise(case.scales, case.plan, case.program.arrays, measured, 64, 8)
         hidden = next(g for g in np.nonzero(case.plan.group[:, PERTURBED])[0] if g != case.plan.readout)
         asked = Fraction(int(case.program.arrays.group[hidden, THRESHOLD]) * 64, 256)
         given_ = drive * post * Fraction(2) ** int(scales.group[hidden, NOISE_EXP])
@@ -158,7 +158,9 @@ def test_noise_has_the_size_that_was_asked_for_whatever_the_draws_are(factor: st
 
 
 def test_noise_exponents_of_groups_without_perturbation_are_untouched(case: Case) -> None:
-    scales = calibrate_noise(case.scales, case.plan, case.program.arrays, statistics(case, drive=50, drive_steps=5), 64)
+    scales = calibrate_noise(
+        case.scales, case.plan, case.program.arrays, statistics(case, drive=50, drive_steps=5), 64, 8
+    )
     still = case.plan.group[:, PERTURBED] == 0
     np.testing.assert_array_equal(scales.group[still], case.scales.group[still])
     np.testing.assert_array_equal(scales.group[:, CREDIT_SHIFT], case.scales.group[:, CREDIT_SHIFT])
@@ -251,7 +253,7 @@ def test_every_connection_gets_a_shift_of_its_own() -> None:
 def test_statistics_of_a_silent_network_do_not_crash(case: Case) -> None:
     nothing = statistics(case)
     scales = calibrate_temperature(case.scales, nothing, 64)
-    scales = calibrate_noise(scales, case.plan, case.program.arrays, nothing, 64)
+    scales = calibrate_noise(scales, case.plan, case.program.arrays, nothing, 64, 8)
     scales = calibrate_fitness(scales, nothing, 64)
     shape = (1, case.plan.n_classes, case.program.network.n_neurons)
     scales, response = quantize_response(scales, case.plan, case.program.arrays, np.zeros(shape, np.int64))
@@ -266,7 +268,7 @@ def test_calibration_returns_new_scales_and_leaves_the_old_ones() -> None:
     case = make_case("scalar")
     before = case.scales.group.copy(), case.scales.step_shift.copy()
     measured = statistics(case, drive=900, drive_steps=3)
-    calibrate_noise(case.scales, case.plan, case.program.arrays, measured, 64)
+    calibrate_noise(case.scales, case.plan, case.program.arrays, measured, 64, 8)
     calibrate_steps(case.scales, case.plan, np.full(case.plan.n_weights, 99), 128, 256)
     np.testing.assert_array_equal(case.scales.group, before[0])
     np.testing.assert_array_equal(case.scales.step_shift, before[1])

@@ -12,7 +12,7 @@ from dense_rule import DenseRule
 from random_networks import LAYOUTS, RULES, VARIANTS, LearningCase, learning_case
 
 from neurosim.backend import BUILT_IN
-from neurosim.codes import CORRECT, NOISE_EXP, PLUS, STAT_SPIKES, STAT_TOTALS, TIES
+from neurosim.codes import CORRECT, NOISE_EXP, STAT_SPIKES, STAT_TOTALS, TIES
 from neurosim.compile_network import compile
 from neurosim.counters import COLUMN
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
@@ -220,7 +220,7 @@ def test_the_noise_that_was_run_is_the_noise_that_is_learned(form: str, factor: 
     for key in range(24):
         votes = learner.evaluate(np.array([0]), response, scales, key).votes.reshape(n_in, n_out)
         work = learner.work[0]
-        plus, minus = work.classes[PLUS], work.z
+        plus, minus = work.plus[0], work.z[0]
         likelihoods = [log_softmax(z, 2, scales.temperature, 7)[0] for z in (plus, minus)]
         fitness = int(np.clip(likelihoods[0] - likelihoods[1], -127, 127))
         np.testing.assert_array_equal(fitness * (plus - minus), 2 * (n_spikes @ votes) << exponent)
