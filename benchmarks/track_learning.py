@@ -35,13 +35,19 @@ class Row(NamedTuple):
 
 
 SPLITS = tuple(f":split={k}" for k in range(1, 6))
-SCALAR = ("rule.form=scalar", "rule.pairs=16", "batch=64", "rule.skip=0.8", "rule.perturbation=0.15")
+SCALAR = (
+    "rule.form=scalar", "rule.pairs=16", "batch=64", "rule.skip=0.8", "rule.perturbation=0.1", "rule.momentum=0", "rule.step=0.5",
+)  # fmt: skip
 ROWS = (
     Row("MNIST, 784-256-10, response form", ("mnist",)),
     Row("MNIST, 784-256-10, scalar form", ("mnist",), SCALAR),
     Row("MNIST, 4-bit weights", ("mnist",), ("network.weight_bits=4",)),
     Row("MNIST, 2-bit weights", ("mnist",), ("network.weight_bits=2",)),
-    Row("MNIST, stream, one pass", ("mnist",), ("augment=false", "mode=stream", "epochs=1")),
+    Row(
+        "MNIST, stream, one pass",
+        ("mnist",),
+        ("augment=false", "mode=stream", "epochs=1", "rule.momentum=0", "rule.step=0.5"),
+    ),
     Row("real N-MNIST, 5 splits", tuple(f"nmnist{split}" for split in SPLITS)),
     Row("simulated saccades, then real N-MNIST, 5 splits", tuple(f"nmnist-saccades{split}" for split in SPLITS)),
 )

@@ -30,17 +30,16 @@ from neurosim.tasks import Task, load_task
 N_STEPS, N_SEEDS = 8, 3
 COMMON = ["task=mnist", "augment=false", "network.hidden=[256]", f"network.n_steps={N_STEPS}"]
 TARGETS = (0.95, 0.97, 0.98)
-#: Settings of neurosim for each form and target: how fast a target is reached depends on how soon steps become small.
-FORMS: dict[str, dict[float, list[str]]] = {
+#: Passes over the training images and settings of neurosim for each form and target: how fast a target is reached depends on how soon steps become small.
+FORMS: dict[str, dict[float, tuple[float, list[str]]]] = {
     "response": {
-        0.95: ["epochs=1", "batch=32", "rule.step=1.0"],
-        0.97: ["epochs=3", "batch=32", "rule.step=0.5"],
-        0.98: ["epochs=20", "batch=32", "rule.step=0.25"],
+        0.95: (0.5, ["batch=64", "rule.step=1.5", "rule.perturbation=1.0", "rule.pair_every=4"]),
+        0.97: (1.25, ["batch=64", "rule.step=1.0", "rule.perturbation=1.0", "rule.pair_every=4"]),
+        0.98: (5.0, ["batch=64", "rule.step=0.7", "rule.perturbation=1.0", "rule.pair_every=4"]),
     },
     "scalar": {
-        0.95: ["epochs=3", "batch=256", "rule.pairs=32", "rule.step=1.0"],
-        0.97: ["epochs=17", "batch=256", "rule.pairs=32", "rule.step=1.0"],
-        0.98: ["epochs=34", "batch=256", "rule.pairs=32", "rule.step=1.0"],
+        0.95: (3.0, ["batch=64", "rule.pairs=8", "rule.step=0.5", "rule.perturbation=0.15", "rule.skip=0.8"]),
+        0.97: (8.0, ["batch=64", "rule.pairs=16", "rule.step=0.5", "rule.perturbation=0.1", "rule.skip=0.8"]),
     },
 }
 #: Settings of torch for each target, found by random search (`peer_torch.py` says what they mean).
@@ -89,9 +88,13 @@ def tables(options: Options) -> list[Table]:
             found |= _torch_curves(data, seed, threads, options.quick)
             for target in TARGETS:
                 for form, settings in FORMS.items():
-                    config = override(TrainConfig(seed=seed), [*COMMON, f"rule.form={form}", *settings[target]])
-                    config = replace(config, epochs=1, batch=64) if options.quick else config
-                    found[form, target, seed] = train_curve(config, task, target, threads)
+                    if target not in settings:
+                        continue
+                    epochs, texts = settings[target]
+                    config = override(TrainConfig(seed=seed), [*COMMON, f"rule.form={form}", *texts])
+                    found[form, target, seed] = train_curve(
+                        config, task, target, threads, 1.0 if options.quick else epochs
+                    )
     return [Table(title, columns, _rows(found, seeds), _note(threads))]
 
 
@@ -132,10 +135,10 @@ def _torch_curves(data: Path, seed: int, threads: int, quick: bool) -> dict[tupl
     return {("torch", target, seed): curve for target, curve in zip(TORCH, curves, strict=True)}
 
 
-def train_curve(config: TrainConfig, task: Task, target: float, threads: int) -> Curve:
-    """Train until the target is reached; calibration is in the time, compiling and testing are not."""
+def train_curve(config: TrainConfig, task: Task, target: float, threads: int, epochs: float) -> Curve:
+    """Train for so many epochs or until the target is reached; calibration is in the time, compiling and testing are not."""
     program, _ = prepare_program(config, task)
-    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
+    n_generations = max(1, int(epochs * len(task.train_labels)) // config.batch)
     with _trainer(config, task, program, n_generations, threads) as trainer:
         trainer.step()  # compiles
         _test(trainer, task, run_steps(config.network), threads)

@@ -211,7 +211,9 @@ def test_an_interrupt_before_the_first_checkpoint_promises_nothing(tmp_path: Pat
 
 
 def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> None:
-    assert "leave out --set, --seed, --backend, --out and --force" in error("train", "--resume", trained, "--seed", 2)
+    assert "leave out --set, --seed, --backend, --out, --from, --force and --dry-run" in error(
+        "train", "--resume", trained, "--seed", 2
+    )
     assert "leave out" in error("train", "--resume", trained, "--backend", "reference")
     (tmp_path / "empty").mkdir()
     assert "no checkpoint" in error("train", "--resume", "empty")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurosim.answers import Answer
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, override
@@ -26,7 +27,6 @@ from neurosim.learning.population import open_learner
 from neurosim.network import LIF, Dense, Input, Network
 from neurosim.program import Program
 from neurosim.tasks import Task, load_task
-from neurosim.trainrun import predictions
 
 ALL = FaultRates(zero=0.1, largest=0.05, present=0.1, dead=0.25, threshold_spread=0.2, seed=3)
 
@@ -135,7 +135,7 @@ def test_what_the_learner_evaluates_is_the_faulty_network():
         response = trainer.response
     broken = compile_network(faulty_network(learned, faults), "unlimited")
     with get_backend("simulator").open(broken) as runner:
-        expected = predictions(runner.run(task.test_events, run_steps(config.network)))
+        expected = Answer("readout").classes(runner.run(task.test_events, run_steps(config.network)))[:, 0]
     learner = open_learner("simulator", program, plan, task.test_events, task.test_labels, 1)
     learner.load(full)
     ids = np.arange(len(task.test_labels))

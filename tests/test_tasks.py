@@ -200,5 +200,5 @@ def test_training_begins_with_the_settings_of_the_task(tmp_path: Path, monkeypat
     trained = CliRunner().invoke(app, ["train", "mnist:limit=40", *words, "--threads", "1", "--json"])
     assert trained.exit_code == 0, trained.output
     config = json.loads(trained.stdout)["metrics"]["config"]
-    assert (config["network"]["n_steps"], config["augment"], config["epochs"]) == (8, False, 1)
+    assert (config["network"]["n_steps"], config["augment"], config["epochs"]) == (8, True, 1)
     assert (tmp_path / "runs" / "mnist-limit-40-001" / "model.npz").is_file()

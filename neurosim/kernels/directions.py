@@ -57,7 +57,7 @@ def take_roots(n_terms, rows, columns):
 
 
 @jit
-def choose_directions(plan, c, lane, row_of_weights, place, votes, chance, average, step_shift, stream):
+def choose_directions(plan, c, lane, row_of_weights, place, votes, chance, averages, step_shift, stream):
     """Replace the votes of a row by -1, 0 or +1: their significant signs, or the signs of their averages.
 
     Parameters
@@ -83,7 +83,7 @@ def choose_directions(plan, c, lane, row_of_weights, place, votes, chance, avera
         row = chance.rows[plan.plastic[c, FIRST_FACTOR] + row_of_weights]
         keep_significant(votes, chance.z * row, chance.columns[lane : lane + len(votes)])
     else:
-        follow_average(votes, average[place : place + len(votes)], step_shift, plan.momentum, fold(stream, 0))
+        follow_average(votes, averages[place : place + len(votes)], step_shift, plan.momentum, fold(stream, 0))
 
 
 @jit
@@ -97,7 +97,7 @@ def keep_significant(votes, row, columns):
 
 
 @jit
-def follow_average(votes, average, vote_shift, momentum, stream):
+def follow_average(votes, averages, vote_shift, momentum, stream):
     """Move averages toward votes and replace votes by the signs of the averages; nothing moves where a vote is 0.
 
     ``M += floor(((vote >> vote_shift) - M + r) / 2**momentum)``, r uniform in 0..2**momentum - 1: rounding toward zero
@@ -106,7 +106,7 @@ def follow_average(votes, average, vote_shift, momentum, stream):
     low, high = halves(stream)
     for k in range(len(votes)):
         if votes[k] != 0:
-            votes[k] = np.int32(follow(votes[k], average, k, vote_shift, momentum, low, high))
+            votes[k] = np.int32(follow(votes[k], averages, k, vote_shift, momentum, low, high))
 
 
 @jit
@@ -116,10 +116,10 @@ def halves(stream):
 
 
 @jit
-def follow(vote, average, k, vote_shift, momentum, low, high):
+def follow(vote, averages, k, vote_shift, momentum, low, high):
     """Move the k-th average toward a vote and return its sign; see `follow_average`. `low` and `high` are the key's halves."""
     scaled = min(max(shift_signed(vote, -vote_shift), -AVERAGE_LIMIT), AVERAGE_LIMIT)
     chance = np.int64(bits32(low, high, k)) & ((1 << momentum) - 1)
-    moved = np.int64(average[k]) + ((scaled - np.int64(average[k]) + chance) >> momentum)
-    average[k] = np.int16(moved)
+    moved = np.int64(averages[k]) + ((scaled - np.int64(averages[k]) + chance) >> momentum)
+    averages[k] = np.int16(moved)
     return np.int64(moved > 0) - np.int64(moved < 0)

@@ -12,7 +12,7 @@ from neurosim.kernels.weights import update_rows
 def run_generations(thread, n_threads, phases, generation_pass, aims, arrived, p, x, s, w, plan, scales, response,
                     accumulated, measured, memory, bits, ids, event_start, event_neuron, n_event_steps, keys, exp2_table,
                     log2_table, normal, pre, post, votes, full, sizes, step_shift, rounding_keys, power, power_memory, age,
-                    chance, average, totals, lists,
+                    chance, averages, totals, lists,
                     predictions, statistics, saturated, written, counts, k=None, m=None, shared=None):  # fmt: skip
     """Run one thread's part of some generations; arguments as in `learn_samples`, `update_rows` and `remember`, and:
 
@@ -66,7 +66,7 @@ def run_generations(thread, n_threads, phases, generation_pass, aims, arrived, p
             saturated[g, thread] = update_rows(
                 p, x, plan, pre, post, votes, n_rows * thread // n_threads, n_rows * (thread + 1) // n_threads, full,
                 sizes[g], step_shift, rounding_keys[g], power, power_memory, age + g, chance,
-                average, totals, lists, written[g, thread], k, shared,
+                averages, totals, lists, written[g, thread], k, shared,
             )  # fmt: skip
             if thread == 0 and plan.form == FORM_RESPONSE:
                 for other in range(1, n_threads):

@@ -131,7 +131,7 @@ def vote_neurons(p, x, w, plan, counts):
 
 
 @jit
-def update_neurons(p, x, plan, votes, squares, full, step, step_shift, key, z, average, counts):
+def update_neurons(p, x, plan, votes, squares, full, step, step_shift, key, z, averages, counts):
     """Apply votes to biases and thresholds; as `neurosim.kernels.weights.update_rows` for weights.
 
     Parameters
@@ -178,7 +178,7 @@ def update_neurons(p, x, plan, votes, squares, full, step, step_shift, key, z, a
                 significant = abs(vote) << 20 > (z * integer_root(squares[i - first])) << 12
                 vote = (np.int64(vote > 0) - np.int64(vote < 0)) * np.int64(significant)
             elif plan.momentum:
-                vote = follow(vote, average[start:], k, vote_shift, plan.momentum, low_average, high_average)
+                vote = follow(vote, averages[start:], k, vote_shift, plan.momentum, low_average, high_average)
             if vote == 0:
                 continue
             noise = (np.int64(bits32(low_bits, high_bits, k)) & mask) << max(0, shift - 32)

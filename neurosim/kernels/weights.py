@@ -48,7 +48,7 @@ def update_rows(
     memory,
     age,
     chance,
-    average,
+    averages,
     totals,
     work,
     counts,
@@ -111,7 +111,7 @@ def update_rows(
             if plan.plastic[c, KIND] != KIND_ROWS:
                 n_new, n_full = update_links(
                     p, x, k, plan, c, pre, post, votes, shared, first_row, last_row, full, limit, step, step_shift[c], stream,
-                    power, memory, age, chance, average, totals,
+                    power, memory, age, chance, averages, totals,
                 )  # fmt: skip
                 counts[len(p.group) + connection, WEIGHT_UPDATES] += n_new
                 n_saturated += n_full
@@ -144,7 +144,7 @@ def update_rows(
                 noise = fold(stream, first - first_factor + j)
                 if by_sign:
                     choose_directions(
-                        plan, c, lane, first + j - first_factor, place + j * n_post, row, chance, average, step_shift[c], noise
+                        plan, c, lane, first + j - first_factor, place + j * n_post, row, chance, averages, step_shift[c], noise
                     )  # fmt: skip
                     largest, shift = np.int64(1), SIGN_SHIFT - plan.plastic[c, WEIGHT_BITS] - plan.residual_bits
                 n_new, n_full = apply_row(row, largest, weights, chip, plan.residual_bits, limit, step, shift, noise)
@@ -156,7 +156,7 @@ def update_rows(
 
 @jit
 def update_links(p, x, k, plan, c, pre, post, votes, shared, first_row, last_row, full, limit, step, step_shift, stream, power,
-                 memory, age, chance, average, totals):  # fmt: skip
+                 memory, age, chance, averages, totals):  # fmt: skip
     """As `update_rows`, for one connection of stored synapses or with a kernel; return weights changed and saturated."""
     connection, first_factor = plan.plastic[c, CONNECTION], plan.plastic[c, FIRST_FACTOR]
     lane, chip_first = x.first[p.conn[connection, TARGET]], k.chip[c] - plan.plastic[c, FIRST_VOTE]
@@ -189,7 +189,7 @@ def update_links(p, x, k, plan, c, pre, post, votes, shared, first_row, last_row
                 continue
             noise = fold(stream, j - first_factor)
             if moves_by_sign(plan):
-                choose_directions(plan, c, lane, j - first_factor, start, row, chance, average, step_shift, noise)
+                choose_directions(plan, c, lane, j - first_factor, start, row, chance, averages, step_shift, noise)
                 largest, shift = np.int64(1), SIGN_SHIFT - plan.plastic[c, WEIGHT_BITS] - plan.residual_bits
             n_new, n_full = apply_row(
                 row, largest, full[start:stop], p.dense8[chip_first + start : chip_first + stop], plan.residual_bits, limit,

@@ -539,7 +539,7 @@ class TwinUpdates(ABC):
         for place, n in zip(places, new.n_changed, strict=True):
             counts[place, COLUMN["weight_updates"]] += n
         full[:] = new.full
-        step.average[:] = new.average
+        step.average[:] = new.averages
         self.load(full)
         return Updated(counts, new.n_saturated)
 

@@ -36,7 +36,7 @@ class NewWeights(NamedTuple):
     full: Int64Array  # (n_learned,) with residual bits
     n_changed: list[int]  # mantissas that changed, per plastic connection, then per row of `LearnPlan.neuron`
     n_saturated: int
-    average: npt.NDArray[np.int16]  # (n_learned,) with momentum
+    averages: npt.NDArray[np.int16]  # (n_learned,) with momentum
 
 
 def rounding_noise(drawn: int, shift: int) -> int:
@@ -53,7 +53,7 @@ def round_by_chance(value: int, shift: int, stream: int, index: int) -> int:
 def update_weights(
     plan: LearnPlan, full: Int64Array, votes: Int64Array, step: int, step_shift: Int64Array, key: int,
     power: Int64Array | None = None, memory: int = 0, age: int = 1, z: int = 0,
-    average: npt.NDArray[np.int16] | None = None, squares: Squares | None = None, program: Program | None = None,
+    averages: npt.NDArray[np.int16] | None = None, squares: Squares | None = None, program: Program | None = None,
 ) -> NewWeights:  # fmt: skip
     """Return the weights moved by their votes, and saturated.
 
@@ -68,7 +68,7 @@ def update_weights(
     in place, the shift of a row by rounding is `step_shift` and the binary logarithm of the root of its mean square. `program` and `squares` are needed for significance only.
     """
     new, n_changed, n_saturated = full.copy(), [], 0
-    new_average = np.zeros(0, np.int16) if average is None else average.copy()
+    new_average = np.zeros(0, np.int16) if averages is None else averages.copy()
     for number, part in enumerate(_parts(plan)):
         stream = fold(key, part.word(plan, program))
         shift = part.sign_shift if plan.moves_by_sign else int(step_shift[number])

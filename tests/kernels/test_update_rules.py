@@ -303,8 +303,8 @@ def test_momentum_equals_twin_over_many_updates(momentum: int, vote_shift: int) 
         votes = rng.integers(-(10**5), 10**5, plan.n_learned) * rng.integers(0, 2, plan.n_learned)
         step = Step(7777, shifts(plan, vote_shift), g, average=average)
         updated = learner.update(full, votes, step)
-        new = twin(plan, expected, votes, 7777, step.shift, g, average=kept, program=case.program)
-        expected, kept = new.full, new.average
+        new = twin(plan, expected, votes, 7777, step.shift, g, averages=kept, program=case.program)
+        expected, kept = new.full, new.averages
         np.testing.assert_array_equal(full, expected)
         np.testing.assert_array_equal(average, kept)
         assert updated.n_saturated == new.n_saturated

@@ -219,7 +219,7 @@ def test_goals_and_data_must_fit() -> None:
 
 @pytest.mark.parametrize(
     ("given", "telling"),
-    [(0.5, "returned float64"), (1, "return integers of shape .16, 9."), (2**62, "beyond 62 bits")],
+    [(0.5, "returned float64"), (1, "return integers of shape .32, 9."), (2**62, "beyond 62 bits")],
 )
 def test_functions_that_return_something_else_are_refused(given: float, telling: str) -> None:
     settings = config(*SCALAR, "rule.fitness=function")

@@ -136,7 +136,7 @@ def test_learning_is_evaluating_then_updating(
             after = learner.evaluate(case.ids, case.response, case.scales, KEY)
             learner.close()
             assert changed > 0 and np.any(full != initial_weights(case.program, case.plan))
-            ends.append((full, *updated, *outcome[2:], *after))
+            ends.append((full, *updated, *outcome[2:5], *after))  # squares are known where votes are
     for end in ends[1:]:
         for part, expected in zip(end, ends[0], strict=True):
             np.testing.assert_array_equal(part, expected)
@@ -542,7 +542,7 @@ def test_everything_in_learning_is_integer() -> None:
     case = learning_case("two hidden", "response", "trace", 2)
     lanes = lay_lanes(case.program)
     arrays = [
-        *case.plan[-2:],
+        *(part for part in case.plan if isinstance(part, np.ndarray)),
         *case.scales[:2],
         *case.program.arrays,
         *make_learn_scratch(case.program, case.plan, lanes),
@@ -555,13 +555,15 @@ def test_everything_in_learning_is_integer() -> None:
         counts, n_saturated = learner.update(full, outcome.votes, Step(3, case.scales.step_shift, KEY))
         learner.close()
         assert isinstance(n_saturated, int)
-        assert {part.dtype for part in outcome} == {np.dtype(np.int64)}
-        arrays += [*outcome, full, counts]
+        *parts, n_terms = outcome
+        assert isinstance(n_terms, int) and {part.dtype for part in parts} == {np.dtype(np.int64)}
+        arrays += [*parts, full, counts]
         if backend == "simulator":
             arrays += [part for work in learner.work for part in work]
             arrays += [part for scratch in learner.scratch if scratch for part in scratch]
     assert {array.dtype.kind for array in arrays} <= {"i", "u"}
-    scalars = [*case.plan[:-2], *case.scales[2:]]
+    scalars = [*case.scales[2:], *case.plan.goal]
+    scalars += [part for part in case.plan if not isinstance(part, np.ndarray) and part is not case.plan.goal]
     assert all(isinstance(value, (int, np.integer)) for value in scalars)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.backend import get_backend
+from neurosim.codes import SHARED
 from neurosim.config import RuleConfig, TrainConfig, override
 from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.events import Events
@@ -97,6 +98,12 @@ def test_the_seed_of_the_noise_alone_gives_other_weights(rule: tuple[str, str]) 
 def test_threads_change_no_bit(rule: tuple[str, str], threads: int) -> None:
     config = small(rule, "rule.pairs=2")
     assert trained(config, threads=1) == trained(config, threads=threads)
+
+
+@pytest.fixture(autouse=True)
+def often_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of three are calibrated as often as large ones, so that short runs pass a calibration."""
+    monkeypatch.setattr("neurosim.learning.trainer.CALIBRATION_SAMPLES", 3)
 
 
 class Witness:
@@ -491,7 +498,12 @@ def test_nothing_is_learned_from_shuffled_labels() -> None:
 
 def plan_of(form: int, factor: int, rank: int) -> LearnPlan:
     """The parts of a plan that bound a vote."""
-    parts = SimpleNamespace(form=form, factor=factor, rank=rank, n_steps=18, n_pairs=1, error_bits=7)
+    plastic = np.zeros((2, 7), np.int64)  # one connection of spikes without values, whose links share nothing; totals
+    plastic[0, SHARED] = 1
+    goal = SimpleNamespace(keep=0, rate_gain=0)
+    parts = SimpleNamespace(
+        form=form, factor=factor, rank=rank, n_steps=18, n_pairs=1, error_bits=7, plastic=plastic, goal=goal
+    )
     return cast(LearnPlan, parts)
 
 
