@@ -6,7 +6,10 @@ nox.needs_version = ">=2024.4"
 nox.options.sessions = ["tests", "tests_nojit", "lint"]
 
 #: Tests of the kernels and of what runs them; without those that train, which takes hundreds of generations.
-NOT_COMPILED = ["tests/kernels", "tests/learning", "tests/conformance", "--ignore=tests/learning/test_trainer.py"]
+TRAINING = ("trainer", "generations", "fitness_terms", "update_settings", "other_networks", "learn_episodes")
+NOT_COMPILED = [
+    "tests/kernels", "tests/learning", "tests/conformance", *(f"--ignore=tests/learning/test_{name}.py" for name in TRAINING),
+]  # fmt: skip
 
 
 @nox.session
