@@ -103,3 +103,7 @@ STAT_SPIKES, STAT_DRIVE, STAT_DRIVE_STEPS, STAT_NEAR, STAT_TOTALS = range(5)
 N_STATISTICS = 5
 CORRECT, LIKELIHOOD, SPREAD, FITNESS_SIZE, TIES, LABELLED, IMBALANCE = range(7)  # columns of the totals
 N_TOTALS = 7
+
+# Updates of weights: how much one look takes in, and what its working memory has room for.
+BLOCK = 64  # rows whose sources are looked at together
+CHUNK = 64  # terms that are listed before they are summed up

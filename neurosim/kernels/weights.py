@@ -3,6 +3,8 @@
 import numpy as np
 
 from neurosim.codes import (
+    BLOCK,
+    CHUNK,
     CONNECTION,
     CONV_FIRST,
     FIRST_FACTOR,
@@ -25,8 +27,6 @@ SIGN_SHIFT = 24  # of steps of equal size, less the bits of a weight and its res
 LOW_32 = np.uint64((1 << 32) - 1)
 LIMIT_32 = 1 << 31
 LARGEST_VOTE = 1 << 22  # its square, times all targets of a row, fits 64 bits
-BLOCK = 64  # rows whose sources are looked at together
-CHUNK = 64  # terms that are listed before they are summed up
 WIDTH = 16
 
 

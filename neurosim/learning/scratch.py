@@ -7,14 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.codes import FACTOR_FULL, FACTOR_TRACE, FIRST_FACTOR, START, STOP
+from neurosim.codes import BLOCK as ROWS
+from neurosim.codes import CHUNK, FACTOR_FULL, FACTOR_TRACE, FIRST_FACTOR, START, STOP
 from neurosim.layerplan import WORD, Lanes
 from neurosim.learnplan import LearnPlan
 from neurosim.program import ModelArrays, Program, aligned_copy
 from neurosim.scratch import ModelScratch
-
-ROWS = 64  # of weights that are updated together (`kernels.weights.BLOCK`)
-CHUNK = 64  # terms that are listed together (`kernels.weights.CHUNK`)
 
 
 class LearnScratch(NamedTuple):
