@@ -22,6 +22,7 @@ BENCHMARKS = (
     "time_network",
     "time_peers",
     "time_population",
+    "time_learning",
     "time_ceiling_population",
     "time_startup",
     "peakmem",

@@ -82,7 +82,7 @@ def tables(options: Options) -> list[Table]:
 def demo_problem(seed: int) -> Problem:
     """Return the demo's network on its task."""
     task = load_task("digits", n_steps=NetworkConfig().n_steps)
-    return _problem("demo", NetworkConfig(), task.train_events, task.train_labels, task.n_classes, seed)
+    return make_problem("demo", NetworkConfig(), task.train_events, task.train_labels, task.n_classes, seed)
 
 
 def large_problem(seed: int) -> Problem:
@@ -91,10 +91,10 @@ def large_problem(seed: int) -> Problem:
     config = NetworkConfig(hidden=(256,), n_steps=8)
     bright = rng.random((2 * BATCH, 1, 784)) < BRIGHT
     events = events_from_dense(bright & (rng.random((2 * BATCH, config.n_steps, 784)) < BRIGHT_RATE))
-    return _problem("large", config, events, rng.integers(0, 10, events.n_samples), 10, seed)
+    return make_problem("large", config, events, rng.integers(0, 10, events.n_samples), 10, seed)
 
 
-def _problem(
+def make_problem(
     name: str, config: NetworkConfig, events: Events, labels: npt.NDArray[np.int64], n_classes: int, seed: int
 ) -> Problem:
     network = build_network(config, events.n_inputs, n_classes, seed, name)
@@ -111,11 +111,15 @@ def _measure(problem: Problem, form: str, n_pairs: int, options: Options) -> tup
     works: dict[str, list[Work]] = {}
     with ExitStack() as stack:
         for threads in options.threads:
-            trainer, shown = _calibrated(problem, form, n_pairs, batch, threads, options.seed, stack)
-            works[f"learn {threads}"] = [_learning(trainer, batch)]
+            trainer, shown = calibrated(
+                problem, RuleConfig(form=form, pairs=n_pairs, warmup=1), batch, threads, options.seed, stack
+            )
+            works[f"learn {threads}"] = [generation_work(trainer, batch)]
             runner = get_backend("simulator").open(problem.program, threads=threads)
             works[f"infer {threads}"] = [calls(partial(runner.run, samples, problem.n_steps))]
-        trainer, shown = _calibrated(problem, form, n_pairs, batch, 1, options.seed, stack)
+        trainer, shown = calibrated(
+            problem, RuleConfig(form=form, pairs=n_pairs, warmup=1), batch, 1, options.seed, stack
+        )
         works["update"] = [_updating(trainer, batch)]  # of a learner of its own: it changes the weights
         timings = time_together(works, options)
     n_in = len(problem.events.neuron) / problem.events.n_samples
@@ -133,20 +137,20 @@ def _measure(problem: Problem, form: str, n_pairs: int, options: Options) -> tup
     return rows, [problem.name, n_pairs, n_weights, 1e3 * update_s, n_weights / update_s, share]
 
 
-def _calibrated(
-    problem: Problem, form: str, n_pairs: int, batch: int, threads: int, seed: int, stack: ExitStack
+def calibrated(
+    problem: Problem, rule: RuleConfig, batch: int, threads: int, seed: int, stack: ExitStack
 ) -> tuple[Trainer, Generation]:
     """Return a trainer after its first generation, and what that one showed."""
     trainer = stack.enter_context(
         Trainer(
-            problem.program, READOUT, RuleConfig(form=form, pairs=n_pairs, warmup=1), problem.events, problem.labels,
+            problem.program, READOUT, rule, problem.events, problem.labels,
             n_steps=problem.n_steps, n_generations=100, batch=batch, seed=seed, threads=threads,
         )
     )  # fmt: skip
     return trainer, trainer.step()
 
 
-def _learning(trainer: Trainer, batch: int) -> Work:
+def generation_work(trainer: Trainer, batch: int) -> Work:
     """Return the work of one generation, with a step of zero, so that weights stay where they are."""
     _, response = quantize_response(trainer.scales, trainer.plan, trainer.program.arrays, trainer.accumulated)
     memory = Memory(trainer.accumulated, response, trainer.rule.memory)

@@ -72,14 +72,15 @@ class Outcome(NamedTuple):
     row_squares: npt.NDArray[np.int64] | None = None  # see `Squares`; None where votes were applied at once
     column_squares: npt.NDArray[np.int64] | None = None
     neuron_squares: npt.NDArray[np.int64] | None = None
-    n_terms: int = 0
+    n_terms: int | None = None
 
     @property
     def squares(self) -> Squares | None:
         """What updates by significance need to know beside the votes."""
-        if self.row_squares is None or self.column_squares is None or self.neuron_squares is None:
+        rows, columns, neurons, n_terms = self.row_squares, self.column_squares, self.neuron_squares, self.n_terms
+        if rows is None or columns is None or neurons is None or n_terms is None:
             return None
-        return Squares(self.row_squares, self.column_squares, self.n_terms, self.neuron_squares)
+        return Squares(rows, columns, n_terms, neurons)
 
 
 class Extra(NamedTuple):
