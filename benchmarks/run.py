@@ -28,6 +28,7 @@ BENCHMARKS = (
     "peakmem",
     "track_digits",
     "track_learning",
+    "track_rules",
     "track_mnist_time",
     "track_faults",
     "track_transfer",

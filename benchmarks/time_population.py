@@ -15,11 +15,11 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.config import NetworkConfig, RuleConfig
 from neurosim.events import Events, events_from_dense
 from neurosim.learning.build import READOUT, build_network, run_steps
-from neurosim.learning.calibrate import quantize_response
 from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, stream_key
 from neurosim.learning.population import Memory, Step
 from neurosim.learning.trainer import FULL_STEP, Generation, Trainer
 from neurosim.program import Program
+from neurosim.reference.response import quantize_response
 from neurosim.tasks import load_task
 
 BATCH = 64  # samples of a generation
@@ -152,7 +152,7 @@ def calibrated(
 
 def generation_work(trainer: Trainer, batch: int) -> Work:
     """Return the work of one generation, with a step of zero, so that weights stay where they are."""
-    _, response = quantize_response(trainer.scales, trainer.plan, trainer.program.arrays, trainer.accumulated)
+    response = quantize_response(trainer.program.arrays, trainer.plan, trainer.accumulated)
     memory = Memory(trainer.accumulated, response, trainer.rule.memory)
     keys, ids = [stream_key(trainer.seed, STREAM_PAIRS, 0)], np.arange(batch)[None]
     rounding = stream_key(trainer.seed, STREAM_ROUNDING, 0)
@@ -162,7 +162,7 @@ def generation_work(trainer: Trainer, batch: int) -> Work:
 
 def _updating(trainer: Trainer, batch: int) -> Work:
     """Return the work of two updates, there and back, so that weights stay where they are."""
-    _, response = quantize_response(trainer.scales, trainer.plan, trainer.program.arrays, trainer.accumulated)
+    response = quantize_response(trainer.program.arrays, trainer.plan, trainer.accumulated)
     key = stream_key(trainer.seed, STREAM_ROUNDING, 0)
     votes = trainer.learner.evaluate(np.arange(batch), response, trainer.scales, key).votes
     # Without memory the power of a row is that of these votes alone, the same there and back.

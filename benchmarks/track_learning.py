@@ -69,7 +69,8 @@ def tables(options: Options) -> list[Table]:
     return [Table("Accuracy", columns, rows, note)]
 
 
-def _row(row: Row, options: Options) -> list[Cell]:
+def accuracies(row: Row, options: Options) -> list[float]:
+    """Train a row with every seed; return the test accuracy of each, over all splits."""
     found = []
     for seed in options.seeds[:1] if options.quick else options.seeds[:N_SEEDS]:
         each = []
@@ -80,5 +81,10 @@ def _row(row: Row, options: Options) -> list[Cell]:
                 run = RunFolder.create(f"{folder}/run")
                 each.append(float(train_model(config, run, threads=max(options.threads))["test"]["accuracy"]))
         found.append(mean(each))
+    return found
+
+
+def _row(row: Row, options: Options) -> list[Cell]:
+    found = accuracies(row, options)
     spread = f"{100 * stdev(found):.2f}" if len(found) > 1 else "-"
     return [row.what, ", ".join(f"{100 * x:.2f}" for x in found), f"{100 * mean(found):.2f} %", spread, row.command]

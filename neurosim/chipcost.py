@@ -19,7 +19,7 @@ from neurosim.codes import (
     WEIGHT_BITS,
 )
 from neurosim.counters import OpCounts
-from neurosim.learning.calibrate import RESPONSE_BITS
+from neurosim.goals import RESPONSE_BITS
 from neurosim.learning.trainer import Trainer, largest_vote
 from neurosim.learnplan import LearnPlan
 from neurosim.mapping.demand import RESIDUAL_BITS, axon_memory, synapse_bits

@@ -80,7 +80,8 @@ KIND_BIAS, KIND_THRESHOLD = 3, 4  # what neurons learn beside their weights
 UPDATE_ROUNDING = 0  # a weight moves by its scaled vote, rounded by chance
 UPDATE_SIGNIFICANCE = 1  # a weight moves by one step where its vote is larger than chance makes it
 AVERAGE_LIMIT = 32767  # averages of votes have 16 bits
-NOISE_EXP, RESPONSE_SHIFT, CREDIT_SHIFT = range(3)  # columns of `Scales.group`
+NOISE_EXP, CREDIT_SHIFT = range(2)  # columns of `Scales.group`
+N_SCALES = 2
 POWERS, ERROR = range(2)  # rows of the scratch `classes`
 # What a learner wants of a run (`neurosim.goals.Goal`).
 FIT_LIKELIHOOD = 0  # log-softmax of the readout's voltages

@@ -115,7 +115,7 @@ class LearnPlan(NamedTuple):
 class Scales(NamedTuple):
     """Powers of two calibrated from measured activity; exponents, so that every scaling is a shift."""
 
-    group: npt.NDArray[np.int64]  # (G, 3) NOISE_EXP (perturbation = drive * 2**exp), RESPONSE_SHIFT, CREDIT_SHIFT
+    group: npt.NDArray[np.int64]  # (G, 2) NOISE_EXP (perturbation = drive * 2**exp), CREDIT_SHIFT
     step_shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * step >> shift; with momentum vote >> shift is averaged
     temperature: int  # 2**temperature units of the readout are 1/256 bit
     fitness_shift: int  # fitness difference >> shift

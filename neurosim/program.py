@@ -117,9 +117,12 @@ class Program:
 
 
 def aligned_copy(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """Return a copy that has its cache lines for itself: rows lie on few of them, and no other thread writes there."""
+    """Return a copy that has its cache lines for itself: rows lie on few of them, and no other thread writes there.
+
+    Behind it is one line more, so that kernels may read a whole vector where a row of weights begins.
+    """
     lines = -(-array.nbytes // CACHE_LINE)
-    room = np.zeros((lines + 1) * CACHE_LINE, np.uint8)
+    room = np.zeros((lines + 2) * CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
     copy: npt.NDArray[Number] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array

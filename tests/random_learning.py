@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from random_networks import LearningCase, random_events
 
+from neurosim.codes import CREDIT_SHIFT, N_SCALES, NOISE_EXP
 from neurosim.compile_network import compile
 from neurosim.learnplan import Scales, make_plan
 from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, OneToOne, Sparse
@@ -149,9 +150,9 @@ def link_case(name: str, form: str = "scalar", factor: str = "trace", rank: int 
         program, "out", form=form, factor=factor, rank=rank, n_pairs=n_pairs, n_steps=n_steps, error_bits=7,
         residual_bits=8,
     )  # fmt: skip
-    group = np.zeros((len(program.group_names), 3), np.int64)
-    group[:, 0] = rng.integers(6, 9, len(group)) + 2 * (factor != "trace")
-    group[:, 2] = rng.integers(1, 4, len(group))
+    group = np.zeros((len(program.group_names), N_SCALES), np.int64)
+    group[:, NOISE_EXP] = rng.integers(6, 9, len(group)) + 2 * (factor != "trace")
+    group[:, CREDIT_SHIFT] = rng.integers(1, 4, len(group))
     scales = Scales(group, np.full(len(plan.connections), 4, np.int64), temperature=6, fitness_shift=1)
     events = random_events(seed, n_samples, n_steps - 2, program.network.n_inputs, rate=0.3)
     if name == "values":

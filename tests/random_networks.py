@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.codes import CREDIT_SHIFT, N_SCALES, NOISE_EXP
 from neurosim.compile_network import compile
 from neurosim.events import Events, events_from_dense
 from neurosim.learnplan import LearnPlan, Scales, make_plan
@@ -186,9 +187,9 @@ def learning_case(
         program, "out", form=form, factor=factor, rank=rank, n_pairs=n_pairs, n_steps=n_steps, error_bits=7,
         residual_bits=8, pair_every=pair_every, one_group=one_group, gate=gate, skip=skip,
     )  # fmt: skip
-    group = np.zeros((len(program.group_names), 3), np.int64)
-    group[:, 0] = rng.integers(0, 3, len(group)) + NOISE_EXPONENT[factor]
-    group[:, 2] = rng.integers(1, 4, len(group))
+    group = np.zeros((len(program.group_names), N_SCALES), np.int64)
+    group[:, NOISE_EXP] = rng.integers(0, 3, len(group)) + NOISE_EXPONENT[factor]
+    group[:, CREDIT_SHIFT] = rng.integers(1, 4, len(group))
     scales = Scales(group, np.full(len(plan.connections), 4, np.int64), temperature=6, fitness_shift=1)
     events = random_events(seed, n_samples, n_steps - 2, program.network.n_inputs, rate=0.3)
     response = rng.integers(-100, 101, (rank, plan.n_classes, program.network.n_neurons)).astype(np.int32)

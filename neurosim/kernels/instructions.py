@@ -16,8 +16,17 @@ BYTE, SHORT, INT, LONG = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntTy
 
 def has_wide_registers() -> bool:
     """Whether this machine has 32 vector registers of 512 bits with 8 and 16-bit lanes (AVX-512BW)."""
+    return _has("avx512bw")
+
+
+def has_byte_compress() -> bool:
+    """Whether this machine moves chosen bytes of a vector together in one instruction (AVX-512VBMI2)."""
+    return _has("avx512vbmi2")
+
+
+def _has(feature: str) -> bool:
     try:
-        return bool(llvmlite.binding.get_host_cpu_features().get("avx512bw"))
+        return bool(llvmlite.binding.get_host_cpu_features().get(feature))
     except RuntimeError:  # LLVM does not know this system's processors
         return False
 

@@ -36,7 +36,7 @@ QUIET, SIGNS, LANES = range(3)  # no noise; amplitude x sign; a value for each n
 
 
 def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u,
-                     keep_v, threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
+                     keep_v, threshold, half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Run sixteen times `n_vectors` neurons, from lane `first` on, through all steps, from rest.
 
     Parameters
@@ -64,6 +64,8 @@ def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplit
         written in mode QUIET only.
     last_v : (stride,) int32
         Written: v after the last step.
+    n_fired : (stride,) int32
+        Added to: how often each lane fired.
     counted : (4,) int64
         Written: sums beyond 32 bits, active updates, corrected, saturated.
     """
@@ -91,6 +93,7 @@ def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplit
             counted[1:] += done[:3]
         words = slice((t * stride + first) // WIDTH, (t * stride + first) // WIDTH + n_vectors)
         fired[words] = np.packbits(spike, bitorder="little").view(np.uint16)
+        n_fired[lanes] += spike
         if mode == QUIET:
             near[words] = np.packbits(close, bitorder="little").view(np.uint16)
     last_v[lanes] = v
@@ -114,11 +117,11 @@ def _small_step(
     new_u = b.add(_scale_small(b, u, keep_u), current) if filtered else current
     new_v = b.add(b.add(_scale_small(b, v, keep_v), new_u), bias)
     spike, near = b.icmp_signed(">", new_v, threshold), b.icmp_signed(">", new_v, half)
-    return [new_u, b.select(spike, filled(INTS, 0), new_v), spike, near], [None, b.sext(active, INTS), None, None]
+    return [new_u, b.select(spike, filled(INTS, 0), new_v), spike, near], [None, active, None, None]
 
 
 def _step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any) -> tuple[list[Any], list[Any]]:
-    """Return the new u and v, the masks of who fired and came near, and the four events that are counted."""
+    """Return the new u and v, the masks of who fired and came near, and those of the four events that are counted."""
     keep_u, keep_v, threshold, half, bias = setting
 
     def outside(x: Any, low: int, high: int) -> tuple[Any, Any, Any]:
@@ -138,13 +141,13 @@ def _step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v:
     new_v = b.select(above, filled(INTS, STATE_MAX), b.select(below, filled(INTS, -STATE_MAX), new_v))
     spike, near = b.icmp_signed(">", new_v, threshold), b.icmp_signed(">", new_v, half)
     new_v = b.select(spike, filled(INTS, 0), new_v)
-    return [new_u, new_v, spike, near], [b.sext(event, INTS) for event in (over, active, corrected, saturated)]
+    return [new_u, new_v, spike, near], [over, active, corrected, saturated]
 
 
 def _write(mode: int) -> Any:
     def write(b: Any, small: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any,
               sign: Any, sign_row: Any, noise: Any, keep_u: Any, keep_v: Any, threshold: Any, half: Any, bias: Any, fired: Any,
-              near: Any, last_v: Any, counted: Any) -> None:  # fmt: skip
+              near: Any, last_v: Any, n_fired: Any, counted: Any) -> None:  # fmt: skip
         settings = (keep_u, keep_v, threshold, half, bias)
         stop = b.add(first, b.mul(n_vectors, LONG(WIDTH)))
         filter_found = _any_set(b, keep_u, first, stop)
@@ -160,7 +163,7 @@ def _write(mode: int) -> Any:
                 limit = b.sub(stop, LONG(WIDTH * together - 1))
                 with loop(b, start, limit, WIDTH * together) as (lane, _, new):
                     _run_vectors(b, mode, partial(step, b, filtered), together, lane, stride, n_steps, acc, amplitude,
-                                 sign, sign_row, noise, settings, fired, near, last_v, counts)  # fmt: skip
+                                 sign, sign_row, noise, settings, fired, near, last_v, n_fired, counts)  # fmt: skip
                 start = new[-1]
             b.branch(end)
             b.position_at_end(end)
@@ -190,16 +193,16 @@ def _any_set(b: Any, values: Any, first: Any, stop: Any) -> Any:
 
 def _run_vectors(b: Any, mode: int, step: Any, together: int, lane: Any, stride: Any, n_steps: Any, acc: Any,
                  amplitude: Any, sign: Any, sign_row: Any, noise: Any, settings: Any, fired: Any, near: Any,
-                 last_v: Any, counts: list[Any]) -> None:  # fmt: skip
+                 last_v: Any, n_fired: Any, counts: list[Any]) -> None:  # fmt: skip
     """Write the loop over steps of a few vectors of neurons."""
     lanes = [b.add(lane, LONG(WIDTH * i)) for i in range(together)]
     setting = [[load(b, array, at, INTS) for array in settings] for at in lanes]
     valid = [load(b, noise, at, INTS) if mode == SIGNS else None for at in lanes]
     zero = filled(INTS, 0)
     state = (2 * together) * [zero]
-    with loop(b, LONG(0), n_steps, 1, *state, *(N_COUNTED * [zero])) as (t, before, after):
+    with loop(b, LONG(0), n_steps, 1, *state, *(together * [zero]), *(N_COUNTED * [zero])) as (t, before, after):
         row = b.mul(t, stride)
-        counted = before[2 * together :]
+        sums, counted = before[2 * together : 3 * together], before[3 * together :]
         if mode == SIGNS:
             size = splat(b, b.load(b.gep(amplitude, [t])), INTS)
             negative = b.neg(size)
@@ -216,31 +219,39 @@ def _run_vectors(b: Any, mode: int, step: Any, together: int, lane: Any, stride:
             new, events = step(setting[i], load(b, acc, b.add(row, at), INTS), extra, before[2 * i], before[2 * i + 1])
             after += new[:2]
             masks.append(new[2:])
+            sums[i] = _count(b, sums[i], masks[i][0])
             counted = [
-                count if event is None else b.sub(count, event) for count, event in zip(counted, events, strict=True)
+                count if event is None else _count(b, count, event)
+                for count, event in zip(counted, events, strict=True)
             ]
         for at, (spike, close) in zip(lanes, masks, strict=True):
             place = b.lshr(b.add(row, at), LONG(4))
             b.store(b.bitcast(spike, SHORT), b.gep(fired, [place]))
             if mode == QUIET:
                 b.store(b.bitcast(close, SHORT), b.gep(near, [place]))
-        after += counted
+        after += [*sums, *counted]
     for i, at in enumerate(lanes):
         store(b, last_v, at, after[2 * i + 1])
-    for place, count in zip(counts, after[2 * together : -1], strict=True):
+        store(b, n_fired, at, b.add(load(b, n_fired, at, INTS), after[2 * together + i]))
+    for place, count in zip(counts, after[3 * together : -1], strict=True):
         b.store(b.add(b.load(place), count), place)
+
+
+def _count(b: Any, sums: Any, mask: Any) -> Any:
+    """Add one where a mask is set."""
+    return b.select(mask, b.add(sums, filled(INTS, 1)), sums)
 
 
 def _typed(mode: int) -> Any:
     name = f"neurosim_run_layer{mode}"
     numbers = 5 * [types.int64]
     arrays = [types.int32, types.int32, types.uint16, types.int64, *(6 * [types.int32]), types.uint16, types.uint16,
-              types.int32, types.int64]  # fmt: skip
+              types.int32, types.int32, types.int64]  # fmt: skip
 
     def typed(typing, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
-              threshold, half, bias, fired, near, last_v, counted):  # fmt: skip
+              threshold, half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
         given = [small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
-                 threshold, half, bias, fired, near, last_v, counted]  # fmt: skip
+                 threshold, half, bias, fired, near, last_v, n_fired, counted]  # fmt: skip
         return call(name, types.void, numbers + arrays, given, _write(mode))
 
     return intrinsic(typed)
@@ -313,38 +324,5 @@ def _typed_copy_rows(typing, target, source, first, n_vectors, stride, n_steps):
     return call("neurosim_copy_rows", types.void, kinds, given, _write_copy_rows)
 
 
-def _plain_list_bits(words, first, n_words, found):
-    """Write the indices of the set bits to `found`; return their number.
-
-    Parameters
-    ----------
-    words : uint64
-        `n_words` of them from `first` on.
-    found : int32
-    """
-    where = np.nonzero(np.unpackbits(words[first : first + n_words].copy().view(np.uint8), bitorder="little"))[0]
-    found[: len(where)] = where
-    return len(where)
-
-
-def _write_list_bits(b: Any, words: Any, first: Any, n_words: Any, found: Any) -> None:
-    with loop(b, LONG(0), n_words, 1, LONG(0)) as (k, (n_found,), new):
-        word = b.load(b.gep(words, [b.add(first, k)]))
-        stop = b.add(n_found, b.ctpop(word))
-        base = b.shl(k, LONG(6))
-        with loop(b, n_found, stop, 1, word) as (i, (rest,), left):
-            neuron = b.add(base, b.cttz(rest, ir.Constant(ir.IntType(1), 0)))
-            b.store(b.trunc(neuron, INT), b.gep(found, [i]))
-            left.append(b.and_(rest, b.sub(rest, LONG(1))))
-        new.append(stop)
-    b.ret(new[0])
-
-
-def _typed_list_bits(typing, words, first, n_words, found):
-    kinds = [types.uint64, types.int64, types.int64, types.int32]
-    return call("neurosim_list_bits", types.int64, kinds, [words, first, n_words, found], _write_list_bits)
-
-
 spread_bits = _plain_spread_bits if config.DISABLE_JIT else intrinsic(_typed_spread)
-list_bits = _plain_list_bits if config.DISABLE_JIT else intrinsic(_typed_list_bits)
 copy_rows = _plain_copy_rows if config.DISABLE_JIT else intrinsic(_typed_copy_rows)

@@ -18,6 +18,7 @@ from neurosim.codes import (
     FIRST_FACTOR,
     FIRST_VOTE,
     FORMAT,
+    FORMAT_DENSE8,
     FORMAT_LINK,
     MODEL,
     MODEL_INPUT,
@@ -44,9 +45,10 @@ from neurosim.kernels.arith import copy_into, largest_size, shift_signed
 from neurosim.kernels.convolve import convolve
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
-from neurosim.kernels.layer import SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
+from neurosim.kernels.layer import SMALL, copy_rows, run_lanes, run_quiet, run_signs
 from neurosim.kernels.neuron import INPUT_SHIFT
-from neurosim.kernels.rows import add_rows8
+from neurosim.kernels.rows import add_rows8, add_rows8_steps
+from neurosim.kernels.spikelist import list_steps
 from neurosim.kernels.tracedlayer import run_traced
 
 WIDTH = 16
@@ -57,7 +59,7 @@ WORTH_A_LOOK = 64  # neurons from which on looking for the largest sum costs les
 @jit
 def window(t, plan):
     """Return the window of time, which is a rank, of a step."""
-    return t * plan.rank // plan.n_steps
+    return t * plan.rank // plan.n_steps if plan.rank != 1 else 0
 
 
 @jit
@@ -154,12 +156,14 @@ def run_layers(p, x, k, w, plan, scales, sign, statistics, counts):
                 small = is_small(p, x, w, plan, group)
                 run_signs(
                     small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
-                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.n_fired,
+                    w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
                     0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
-                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                    x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.n_fired,
+                    w.counted,
                 )  # fmt: skip
         elif plan.goal.voltages:
             for t in range(plan.n_steps):
@@ -169,23 +173,32 @@ def run_layers(p, x, k, w, plan, scales, sign, statistics, counts):
             small = is_small(p, x, w, plan, group)
             run_quiet(
                 small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
-                x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.counted,
+                x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.n_fired, w.counted,
             )  # fmt: skip
         if plan.goal.voltages:
             run_traced(
                 n_vectors, lane, n_lanes, plan.n_steps, acc, w.noise, x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired,
-                w.close, w.voltage, w.last_v, w.counted,
+                w.close, w.voltage, w.last_v, w.n_fired, w.counted,
             )  # fmt: skip
         count_updates(group, plan.n_steps * n, w.counted, counts)
-        n_words = (n + WORD - 1) // WORD
-        for t in range(plan.n_steps):
-            first_word = (t * n_lanes + lane) // WORD
-            w.n_spikes[t, group] = list_bits(w.fired64, first_word, n_words, w.spikes[t, lane : lane + n])
-            if sign == 0:
-                here = window(t, plan)
-                for i in range(n_words):
-                    w.near[here, lane // WORD + i] |= w.close64[first_word + i]
-            finish_step(p, x, w, plan, group, t, sign)
+        if x.fires[group]:
+            n_words = (n + WORD - 1) // WORD
+            list_steps(
+                w.fired64, lane, n_words, n_lanes, plan.n_steps, w.listed, w.numbers, group, len(p.group)
+            )  # fmt: skip
+        if sign == 0:
+            finish_run(p, x, w, plan, group)
+
+
+@jit
+def finish_run(p, x, w, plan, group):
+    """Count the spikes of an unperturbed run into the traces, and note who came near its threshold."""
+    n_lanes, lane, n = len(x.valid), x.first[group], p.group[group, STOP] - p.group[group, START]
+    for t in range(plan.n_steps):
+        here, first_word = window(t, plan), (t * n_lanes + lane) // WORD
+        for i in range((n + WORD - 1) // WORD):
+            w.near[here, lane // WORD + i] |= w.close64[first_word + i]
+        trace_spikes(p, x, w, plan, group, t)
 
 
 @jit
@@ -225,14 +238,12 @@ def count_updates(group, n_updates, counted, counts):
 
 
 @jit
-def finish_step(p, x, w, plan, group, t, sign):
-    """Note who fired in a step and, in the unperturbed run, count it into the trace of the step that delivers it."""
-    lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
-    listed, n_spikes = w.spikes[t, lane : lane + n], w.n_spikes[t, group]
-    note_spikes(p, w, group, listed, n_spikes, 1)
-    if sign == 0 and t + 1 < plan.n_steps:  # spikes of the last step are never delivered
-        trace = w.trace[window(t + 1, plan), lane : lane + n]
-        for i in range(n_spikes):
+def trace_spikes(p, x, w, plan, group, t):
+    """Count the spikes of a step into the trace of the step that delivers them."""
+    if t + 1 < plan.n_steps:  # spikes of the last step are never delivered
+        lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+        listed, trace = w.spikes[t, lane : lane + n], w.trace[window(t + 1, plan), lane : lane + n]
+        for i in range(w.n_spikes[t, group]):
             trace[np.uint32(listed[i])] += 1
 
 
@@ -245,21 +256,24 @@ def deliver_steps(p, x, k, w, connection, first_step, last_step, target, counts)
     n_pre, n_post = p.group[source, STOP] - p.group[source, START], p.group[group, STOP] - p.group[group, START]
     scale = p.conn[connection, SHIFT] + p.conn[connection, EXPONENT]
     fan_out = p.conn[connection, FAN_OUT]
-    n_synapses = np.int64(0)
-    for t in range(max(first_step, 1), last_step):
+    n_synapses, first_step = np.int64(0), max(first_step, 1)
+    if p.conn[connection, FORMAT] == FORMAT_DENSE8:
+        n_synapses = n_post * add_rows8_steps(
+            p.dense8, p.conn[connection, OFFSET], n_post, w.listed, lane, n_lanes, w.numbers, source, len(p.group),
+            max(0, scale), max(0, -scale), target, first, first_step, last_step,
+        )  # fmt: skip
+        first_step = last_step
+    for t in range(first_step, last_step):
         n_spikes = w.n_spikes[t - 1, source]
         if n_spikes == 0:
             continue
         sources = w.spikes[t - 1, lane : lane + n_pre]
         here = t * n_lanes + first
         acc = target[here : here + n_post]
-        if k is None:
-            deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
-        elif p.conn[connection, FORMAT] == FORMAT_LINK:
+        if k is not None and p.conn[connection, FORMAT] == FORMAT_LINK:
             n_synapses += convolve(k.kernels, k.conv[k.conv_of[connection]], sources, n_spikes, acc, w.total)
             continue
-        else:
-            deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
+        deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
         if fan_out == EVERYONE:
             n_synapses += n_spikes * n_post
         else:
@@ -283,7 +297,7 @@ def set_noise(p, x, w, plan, scales, group, first_step, last_step, sign, spread,
     """
     lane, n_lanes = x.first[group], len(x.valid)
     n = p.group[group, STOP] - p.group[group, START]
-    exponent = scales.group[group, NOISE_EXP]
+    exponent, hears = scales.group[group, NOISE_EXP], x.later[group]
     for t in range(first_step, last_step):
         first_rank = window(t, plan) if plan.factor == FACTOR_TRACE else 0
         last_rank = first_rank + 1 if plan.factor == FACTOR_TRACE else plan.rank
@@ -293,7 +307,7 @@ def set_noise(p, x, w, plan, scales, group, first_step, last_step, sign, spread,
         noise[:] = 0
         for rank in range(first_rank, last_rank):
             drive = w.drive[rank, t, group]
-            for c in range(len(plan.plastic) - 1):
+            for c in range(len(plan.plastic) - 1 if hears else 0):
                 connection = plan.plastic[c, CONNECTION]
                 source = p.conn[connection, SOURCE]
                 if t > 0 and p.conn[connection, TARGET] == group and p.group[source, MODEL] != MODEL_INPUT:

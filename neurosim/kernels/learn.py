@@ -59,6 +59,8 @@ from neurosim.kernels.stepwise import run_steps
 
 N_ROUTE = 4
 WORD = 64
+COUNT_EVERY = 8  # samples whose spikes are counted in 32 bits
+LARGEST = 2**31 - 1
 
 
 @jit
@@ -172,20 +174,25 @@ def learn_samples(p, x, s, w, plan, scales, response, ids, aims, generation_pass
         elif plan.factor < FACTOR_FULL and n_pairs == 0:
             pre[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
             post[:, i * plan.n_pairs : (i + 1) * plan.n_pairs] = 0
-    count_spikes(p, w, counts)
+        if i == last - 1 or i % COUNT_EVERY == COUNT_EVERY - 1:
+            count_spikes(p, x, w, counts)
+    if plan.form == FORM_RESPONSE:
+        flush_measured(w)
 
 
 @jit
-def count_spikes(p, w, counts):
+def count_spikes(p, x, w, counts):
     """Count all spikes noted so far, and what they sent to cores; then forget them."""
     for group in range(len(p.group)):
-        for neuron in range(p.group[group, START], p.group[group, STOP]):
-            n_spikes = w.sent[neuron]
+        start, lane = p.group[group, START], x.first[group]
+        for neuron in range(start, p.group[group, STOP]):
+            n_spikes = w.sent[neuron] + np.int64(w.n_fired[lane + neuron - start])
             if n_spikes != 0:
                 counts[group, N_FIRED] += n_spikes
                 for column in range(N_ROUTE):
                     counts[group, MESSAGES + column] += n_spikes * np.int64(p.route[neuron, column])
     w.sent[:] = 0
+    w.n_fired[:] = 0
 
 
 @jit
@@ -227,18 +234,37 @@ def measure(p, x, w, plan, counts):
             continue
         start, lane, n = p.group[group, START], x.first[group], p.group[group, STOP] - p.group[group, START]
         n_effects = np.int64(0)
+        largest = np.int64(0)
+        for window in range(plan.goal.n_windows):
+            for o in range(plan.n_classes):
+                largest = max(largest, abs(w.plus[window, o] - w.z[window, o]))
         for rank in range(plan.rank):
+            if w.bound[0] + largest > LARGEST:
+                flush_measured(w)
+            w.bound[0] += largest
             factor = w.factor_a[rank, lane : lane + n]
             for window in range(first_effect(rank, plan), last_effect(rank, plan) + 1):
                 n_effects += 1
                 row = effect_row(rank, window, plan)
                 for o in range(plan.n_classes):
-                    difference = w.plus[window, o] - w.z[window, o]
-                    measured = w.measured[row, o, start : start + n]
-                    for k in range(n):
-                        measured[k] += difference * np.int64(factor[k])
+                    difference = np.int32(w.plus[window, o] - w.z[window, o])
+                    measured = w.measured32[row, o, start : start + n]
+                    for k in range(n):  # signs, as traces have them
+                        measured[k] = np.int32(np.int64(measured[k]) + np.int64(difference) * np.int64(factor[k]))
         counts[group, RESPONSE_UPDATES] += n_effects * plan.n_classes * n
         counts[group, REWARD_BROADCASTS] += plan.goal.n_windows * plan.n_classes
+
+
+@jit
+def flush_measured(w):
+    """Add what pairs measured in 32 bits to the sums in 64."""
+    for rank in range(w.measured.shape[0]):
+        for o in range(w.measured.shape[1]):
+            wide, narrow = w.measured[rank, o], w.measured32[rank, o]
+            for k in range(len(narrow)):
+                wide[k] += narrow[k]
+    w.measured32[:] = 0
+    w.bound[0] = 0
 
 
 @jit

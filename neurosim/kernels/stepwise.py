@@ -20,9 +20,10 @@ from neurosim.kernels.layerwise import (
     WORD,
     count_updates,
     deliver_steps,
-    finish_step,
+    note_spikes,
     set_full_noise,
     set_noise,
+    trace_spikes,
     window,
 )
 
@@ -82,4 +83,7 @@ def run_steps(p, x, s, w, plan, scales, sign, statistics, counts):
                     near[k // WORD] |= np.uint64(close[k]) << np.uint64(k & 63)
         for group in range(len(p.group)):
             if p.group[group, MODEL] != MODEL_INPUT:
-                finish_step(p, x, w, plan, group, t, sign)
+                lane, n = x.first[group], p.group[group, STOP] - p.group[group, START]
+                note_spikes(p, w, group, w.spikes[t, lane : lane + n], w.n_spikes[t, group], 1)
+                if sign == 0:
+                    trace_spikes(p, x, w, plan, group, t)

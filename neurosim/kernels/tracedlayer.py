@@ -13,17 +13,17 @@ from numba.extending import intrinsic
 
 from neurosim.kernels.instructions import LONG, SHORT, call, filled, load, loop, store
 from neurosim.kernels.lanes import sum_of_lanes
-from neurosim.kernels.layer import INTS, N_COUNTED, WIDTH, _counters, _step
+from neurosim.kernels.layer import INTS, N_COUNTED, WIDTH, _count, _counters, _step
 from neurosim.kernels.neuron import scale_input, update_lif
 
 
 def _plain_run_traced(n_vectors, first, stride, n_steps, acc, noise, keep_u, keep_v, threshold, half, bias, fired, near,
-                      voltage, last_v, counted):  # fmt: skip
+                      voltage, last_v, n_fired, counted):  # fmt: skip
     """Run sixteen times `n_vectors` neurons, from lane `first` on, through all steps, from rest.
 
     Parameters
     ----------
-    n_vectors, first, stride, n_steps, acc, noise, keep_u, keep_v, threshold, half, bias, fired, near, last_v, counted
+    n_vectors, first, stride, n_steps, acc, noise, keep_u, keep_v, threshold, half, bias, fired, near, last_v, n_fired, counted
         As in `neurosim.kernels.layer._plain_run_layer` with a value of noise for each neuron and step; `near` is always
         written.
     voltage : (n_steps * stride,) int32
@@ -44,27 +44,30 @@ def _plain_run_traced(n_vectors, first, stride, n_steps, acc, noise, keep_u, kee
             counted[1:] += done[:3]
         words = slice(here.start // WIDTH, here.start // WIDTH + n_vectors)
         fired[words] = np.packbits(spike, bitorder="little").view(np.uint16)
+        n_fired[first : first + n] += spike
         near[words] = np.packbits(close, bitorder="little").view(np.uint16)
         voltage[here] = v
     last_v[first : first + n] = v
 
 
 def _write(b: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, noise: Any, keep_u: Any, keep_v: Any,
-           threshold: Any, half: Any, bias: Any, fired: Any, near: Any, voltage: Any, last_v: Any, counted: Any) -> None:  # fmt: skip
+           threshold: Any, half: Any, bias: Any, fired: Any, near: Any, voltage: Any, last_v: Any, n_fired: Any,
+           counted: Any) -> None:  # fmt: skip
     counts, zero = _counters(b), filled(INTS, 0)
     stop = b.add(first, b.mul(n_vectors, LONG(WIDTH)))
     with loop(b, first, stop, WIDTH) as (lane, _, _):
         setting = [load(b, array, lane, INTS) for array in (keep_u, keep_v, threshold, half, bias)]
-        with loop(b, LONG(0), n_steps, 1, *((2 + N_COUNTED) * [zero])) as (t, before, after):
+        with loop(b, LONG(0), n_steps, 1, *((3 + N_COUNTED) * [zero])) as (t, before, after):
             here = b.add(b.mul(t, stride), lane)
             new, events = _step(b, True, setting, load(b, acc, here, INTS), load(b, noise, here, INTS), *before[:2])
             word = b.lshr(here, LONG(4))
             b.store(b.bitcast(new[2], SHORT), b.gep(fired, [word]))
             b.store(b.bitcast(new[3], SHORT), b.gep(near, [word]))
             store(b, voltage, here, new[1])
-            after += new[:2] + [b.sub(count, event) for count, event in zip(before[2:], events, strict=True)]
+            after += new[:2] + [_count(b, *each) for each in zip(before[2:], [new[2], *events], strict=True)]
         store(b, last_v, lane, after[1])
-        for place, count in zip(counts, after[2:-1], strict=True):
+        store(b, n_fired, lane, b.add(load(b, n_fired, lane, INTS), after[2]))
+        for place, count in zip(counts, after[3:-1], strict=True):
             b.store(b.add(b.load(place), count), place)
     for i, count in enumerate(counts):
         b.store(b.sext(sum_of_lanes(b, b.load(count)), LONG), b.gep(counted, [LONG(i)]))
@@ -72,7 +75,7 @@ def _write(b: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: A
 
 
 def _typed(typing, n_vectors, first, stride, n_steps, acc, noise, keep_u, keep_v, threshold, half, bias, fired, near,
-           voltage, last_v, counted):  # fmt: skip
+           voltage, last_v, n_fired, counted):  # fmt: skip
     kinds = [
         *(4 * [types.int64]),
         *(7 * [types.int32]),
@@ -80,10 +83,11 @@ def _typed(typing, n_vectors, first, stride, n_steps, acc, noise, keep_u, keep_v
         types.uint16,
         types.int32,
         types.int32,
+        types.int32,
         types.int64,
     ]
     given = [n_vectors, first, stride, n_steps, acc, noise, keep_u, keep_v, threshold, half, bias, fired, near, voltage,
-             last_v, counted]  # fmt: skip
+             last_v, n_fired, counted]  # fmt: skip
     return call("neurosim_run_traced", types.void, kinds, given, _write)
 
 

@@ -15,27 +15,24 @@ from neurosim.codes import (
     FIT_LIKELIHOOD,
     FIT_TRACE,
     FITNESS_SIZE,
-    FORM_RESPONSE,
     IMBALANCE,
+    N_SCALES,
     NEURON_RESIDUAL,
     NOISE_EXP,
     PERTURBED,
-    RESPONSE_SHIFT,
     SHARED,
     SIZE,
     SPREAD,
-    START,
     STAT_DRIVE,
     STAT_DRIVE_STEPS,
     STAT_TOTALS,
-    STOP,
     WEIGHT_BITS,
 )
+from neurosim.goals import RESPONSE_BITS
 from neurosim.learnplan import LearnPlan, Scales
 from neurosim.normaltable import SIGMA_BITS
 from neurosim.program import ProgramArrays
 
-RESPONSE_BITS = 7  # the largest response uses 7 bits and a sign
 CREDIT_BITS = 6  # local votes lose the bits of the error, all but one: response (7) x error (7) >> 6
 SPREAD_OCTAVES_256 = 768  # the untrained readout spreads over 3 octaves of probability (in 1/256)
 AVERAGE_TYPICAL = 1 << 11  # a typical vote in an average of 16 bits, so that one 16 times as large still fits
@@ -60,7 +57,7 @@ def floor_log2_ratio(numerator: int, denominator: int) -> int:
 
 def initial_scales(plan: LearnPlan) -> Scales:
     """Return the scales before anything was measured."""
-    group = np.zeros((len(plan.group), 3), np.int64)
+    group = np.zeros((len(plan.group), N_SCALES), np.int64)
     group[:, CREDIT_SHIFT] = CREDIT_BITS + plan.error_bits - RESPONSE_BITS
     shifts = np.zeros(len(plan.connections) + len(plan.neuron) - 1, np.int64)
     return Scales(group, shifts, temperature=8, fitness_shift=0)
@@ -134,21 +131,6 @@ def follow_fitness(scales: Scales, statistics: npt.NDArray[np.int64], n_pairs: i
     """
     new = calibrate_fitness(scales, statistics, n_pairs)
     return new._replace(step_shift=scales.step_shift - (new.fitness_shift - scales.fitness_shift))
-
-
-def quantize_response(
-    scales: Scales, plan: LearnPlan, arrays: ProgramArrays, accumulated: npt.NDArray[np.int64]
-) -> tuple[Scales, npt.NDArray[np.int32]]:
-    """Return the accumulated response in 8 bits, each group by a shift of its own (toward zero)."""
-    group, response = scales.group.copy(), np.zeros(accumulated.shape, np.int32)
-    if plan.form == FORM_RESPONSE:
-        for g in np.nonzero(plan.group[:, PERTURBED])[0]:
-            where = slice(int(arrays.group[g, START]), int(arrays.group[g, STOP]))
-            part = accumulated[:, :, where]
-            shift = max(0, int(np.abs(part).max(initial=0)).bit_length() - RESPONSE_BITS)
-            group[g, RESPONSE_SHIFT] = shift
-            response[:, :, where] = np.sign(part) * (np.abs(part) >> shift)
-    return scales._replace(group=group), response
 
 
 def row_steps(plan: LearnPlan, scales: Scales, step_256: int, full_step: int) -> Scales:

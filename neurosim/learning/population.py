@@ -45,9 +45,8 @@ from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT, lost_weight_bits
-from neurosim.goals import Goal
+from neurosim.goals import RESPONSE_BITS, Goal
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.calibrate import RESPONSE_BITS
 from neurosim.learning.scratch import LearnModels, Terms, make_learn_scratch, make_terms, make_update_work
 from neurosim.learnplan import LearnPlan, Scales, Squares, described_weights, learned_neurons
 from neurosim.linkplan import copy_chip, is_layered, store_weights

@@ -40,8 +40,11 @@ class LearnScratch(NamedTuple):
     counted: npt.NDArray[np.int64]  # (4,)
     input_operations: npt.NDArray[np.int64]  # (connections,) synaptic operations of a sample's input spikes
     spikes: npt.NDArray[np.int32]  # (T, L) who fired, by the first lane of the group
+    listed: npt.NDArray[np.int32]  # the same memory in one row
     n_spikes: npt.NDArray[np.int64]  # (T, G)
+    numbers: npt.NDArray[np.int64]  # the same memory in one row
     sent: npt.NDArray[np.int64]  # (N,)
+    n_fired: npt.NDArray[np.int32]  # (L,) spikes that are not in `sent` yet
     trace: npt.NDArray[np.int32]  # (R, L) spikes
     sums: npt.NDArray[np.int32]  # (R, L) their values
     drive: npt.NDArray[np.int64]  # (R, T, G) pre factors of the input spikes
@@ -59,6 +62,8 @@ class LearnScratch(NamedTuple):
     drawn: npt.NDArray[np.int8]  # the same, spread
     credit: npt.NDArray[np.int32]  # (R, L)
     measured: npt.NDArray[np.int64]  # (R, C, N)
+    measured32: npt.NDArray[np.int32]  # (R, C, N) what is not in `measured` yet
+    bound: npt.NDArray[np.int64]  # (1,) how large that can be
     classes: npt.NDArray[np.int64]  # (2, C) POWERS, ERROR
     z: npt.NDArray[np.int64]  # (W, C) the answer of a run, by window
     plus: npt.NDArray[np.int64]  # (W, C) that of the plus of a pair
@@ -97,6 +102,7 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
     n_sources = int(plan.plastic[-1, FIRST_FACTOR])
     n_full = plan.n_weights if plan.factor >= FACTOR_FULL else 0
     signs, fired, close = (_words(size) for size in (rank * lanes.n, steps * lanes.n, steps * lanes.n))
+    listed, numbers = np.zeros(steps * lanes.n, np.int32), np.zeros(steps * n_groups, np.int64)
     padded = -(-largest // WORD) * WORD
     return LearnScratch(
         base=_aligned(steps * lanes.n),
@@ -120,9 +126,12 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         last_v=_aligned(lanes.n),
         counted=np.zeros(4, np.int64),
         input_operations=np.zeros(len(program.arrays.conn), np.int64),
-        spikes=np.zeros((steps, lanes.n), np.int32),
-        n_spikes=np.zeros((steps, n_groups), np.int64),
+        spikes=listed.reshape(steps, lanes.n),
+        listed=listed,
+        n_spikes=numbers.reshape(steps, n_groups),
+        numbers=numbers,
         sent=np.zeros(n, np.int64),
+        n_fired=np.zeros(lanes.n, np.int32),
         trace=np.zeros((rank, lanes.n), np.int32),
         sums=np.zeros((rank, lanes.n), np.int32),
         drive=np.zeros((rank, steps, n_groups), np.int64),
@@ -140,6 +149,8 @@ def make_learn_scratch(program: Program, plan: LearnPlan, lanes: Lanes) -> Learn
         drawn=np.zeros(padded, np.int8),
         credit=np.zeros((rank, lanes.n), np.int32),
         measured=np.zeros((rank, plan.n_classes, n), np.int64),
+        measured32=np.zeros((rank, plan.n_classes, n), np.int32),
+        bound=np.zeros(1, np.int64),
         classes=np.zeros((2, plan.n_classes), np.int64),
         z=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),
         plus=np.zeros((plan.goal.n_windows, plan.n_classes), np.int64),

@@ -49,7 +49,6 @@ from neurosim.learning.calibrate import (
     calibrate_temperature,
     follow_fitness,
     initial_scales,
-    quantize_response,
     row_step_size,
     row_steps,
 )
@@ -59,12 +58,13 @@ from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neuro
 from neurosim.network import Network
 from neurosim.normaltable import normal_table
 from neurosim.program import Program
+from neurosim.reference.response import quantize_response
 from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance, step_size
 
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness, of 32 samples or more
 CALIBRATION_SAMPLES = 32  # fewer are not measured together before the first update
 POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
-STATE_VERSION = 2  # of what a checkpoint holds
+STATE_VERSION = 3  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
@@ -416,7 +416,7 @@ class Trainer:
         self.power = arrays["power"].astype(np.int64)
         self.recent = arrays["recent"].astype(np.int64)
         self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
-        self.response = quantize_response(self.scales, self.plan, self.program.arrays, self.accumulated)[1]
+        self.response = quantize_response(self.program.arrays, self.plan, self.accumulated)
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),

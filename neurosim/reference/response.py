@@ -6,8 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.codes import PERTURBED, START, STOP
+from neurosim.goals import RESPONSE_BITS
 from neurosim.learnplan import LearnPlan
-from neurosim.program import Program
+from neurosim.program import Program, ProgramArrays
+
+
+def quantize_response(
+    arrays: ProgramArrays, plan: LearnPlan, accumulated: npt.NDArray[np.int64], bits: int = RESPONSE_BITS
+) -> npt.NDArray[np.int32]:
+    """Return the upper bits of the accumulated response, each group by a shift of its own, toward zero; (R, C, N).
+
+    Zero for groups that no pair perturbs.
+    """
+    response = np.zeros(accumulated.shape, np.int32)
+    for g in np.nonzero(plan.group[:, PERTURBED])[0]:
+        where = slice(int(arrays.group[g, START]), int(arrays.group[g, STOP]))
+        part = accumulated[:, :, where]
+        shift = max(0, int(np.abs(part).max(initial=0)).bit_length() - bits)
+        response[:, :, where] = np.sign(part) * (np.abs(part) >> shift)
+    return response
 
 
 def remember(
@@ -19,5 +36,4 @@ def remember(
         where = slice(int(program.arrays.group[g, START]), int(program.arrays.group[g, STOP]))
         part = accumulated[:, :, where]
         part += measured[:, :, where] - np.sign(part) * (np.abs(part) >> memory)
-        shift = max(0, int(np.abs(part).max(initial=0)).bit_length() - bits)
-        response[:, :, where] = np.sign(part) * (np.abs(part) >> shift)
+    response[:] = quantize_response(program.arrays, plan, accumulated, bits)

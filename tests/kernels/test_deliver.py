@@ -11,9 +11,10 @@ from neurosim.fixedpoint import wrap_int32
 from neurosim.kernels.deliver import count_synapses
 from neurosim.kernels.deliver import deliver as deliver_kernel
 from neurosim.kernels.jit import jit
-from neurosim.kernels.rows import CHUNK, add_rows8, add_rows16
+from neurosim.kernels.rows import CHUNK, _plain_add_rows_steps, add_rows8, add_rows8_steps, add_rows16
 from neurosim.kernels.synapses import add_synapses
 from neurosim.network import LIF, Dense, Input, Network, Sparse
+from neurosim.program import aligned_copy
 from neurosim.reference.deliver import connection_matrices, deliver
 
 N_PRE = 520
@@ -52,6 +53,12 @@ def add16(*arguments):
 
 
 @jit
+def add8_steps(*arguments):
+    """Call what is an instruction to the compiler."""
+    return add_rows8_steps(*arguments)
+
+
+@jit
 def add_csr(*arguments):
     """Call what is an instruction to the compiler."""
     add_synapses(*arguments)
@@ -84,6 +91,30 @@ def test_dense8_is_the_matrix_product(n_post: int) -> None:
             total = rows[some_sources(n_spikes)].sum(axis=0)
             np.testing.assert_array_equal(acc[:n_post], expected(before[:n_post], total, left, right))
             np.testing.assert_array_equal(acc[n_post:], before[n_post:])
+
+
+@pytest.mark.parametrize("n_post", [1, 10, 15, 16, 17, 40, 64])
+@pytest.mark.parametrize(("left", "right"), [(0, 0), (5, 0), (0, 3)])
+def test_dense8_of_many_steps_is_that_of_each(n_post: int, left: int, right: int) -> None:
+    """Spikes of a step reach the next one; what belongs to other groups and steps stays as it is."""
+    n_steps, stride, first_source, first, offset = 6, 640, 0, 576, 13
+    rows = aligned_copy(np.concatenate([np.full(offset, 99), extreme_rows(n_post, -128, 127).ravel()]).astype(np.int8))
+    sources = np.full((n_steps, stride), N_PRE - 1, np.int32)
+    numbers = np.full((n_steps, 3), -5)
+    for t, n_spikes in enumerate((0, 1, 17, CHUNK + 1, N_PRE, 2)):
+        sources[t, :n_spikes], numbers[t, 1] = some_sources(n_spikes), n_spikes
+    for first_step, last_step in ((1, n_steps), (3, 4), (2, 2)):
+        given = (rows, offset, n_post, sources.ravel(), first_source, stride, numbers.ravel(), 1, 3, left, right)
+        acc, plain = some_sums(n_steps * stride), some_sums(n_steps * stride)
+        found = add8_steps(*given, acc, first, first_step, last_step)
+        assert found == _plain_add_rows_steps(*given, plain, first, first_step, last_step)
+        assert found == numbers[first_step - 1 : last_step - 1, 1].sum()
+        np.testing.assert_array_equal(acc, plain)
+        by_step = some_sums(n_steps * stride)
+        for t in range(first_step, last_step):
+            here = slice(t * stride + first, t * stride + first + n_post)
+            add8(rows, offset, n_post, sources[t - 1], int(numbers[t - 1, 1]), left, right, by_step[here])
+        np.testing.assert_array_equal(acc, by_step)
 
 
 @pytest.mark.parametrize("n_post", SIZES)

@@ -11,7 +11,7 @@ from neurosim.codes import MODEL, MODEL_INPUT
 from neurosim.kernels import layer
 from neurosim.kernels.jit import jit
 from neurosim.kernels.lanes import advance
-from neurosim.kernels.layer import LANES, QUIET, SIGNS, SMALL, copy_rows, list_bits, run_lanes, run_quiet, run_signs
+from neurosim.kernels.layer import LANES, QUIET, SIGNS, SMALL, copy_rows, run_lanes, run_quiet, run_signs
 from neurosim.kernels.layer import spread_bits as spread
 from neurosim.kernels.layerwise import is_small, reach
 from neurosim.learning.population import SimulatorLearner
@@ -31,26 +31,26 @@ THRESHOLDS = [0, 640, 64 * 2000, M - 1]
 
 @jit
 def signs_all(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted):  # fmt: skip
+              half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Call what is an instruction to the compiler."""
     run_signs(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted)  # fmt: skip
+              half, bias, fired, near, last_v, n_fired, counted)  # fmt: skip
 
 
 @jit
 def quiet_all(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted):  # fmt: skip
+              half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Call what is an instruction to the compiler."""
     run_quiet(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted)  # fmt: skip
+              half, bias, fired, near, last_v, n_fired, counted)  # fmt: skip
 
 
 @jit
 def lanes_all(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted):  # fmt: skip
+              half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Call what is an instruction to the compiler."""
     run_lanes(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
-              half, bias, fired, near, last_v, counted)  # fmt: skip
+              half, bias, fired, near, last_v, n_fired, counted)  # fmt: skip
 
 
 @jit
@@ -63,12 +63,6 @@ def advance_all(acc, noise, u, v, bias, keep_u, keep_v, threshold, half, fired, 
 def spread_all(words, n_words, low, high, values):
     """Call what is an instruction to the compiler."""
     spread(words, n_words, low, high, values)
-
-
-@jit
-def list_all(words, first, n_words, found):
-    """Call what is an instruction to the compiler."""
-    return list_bits(words, first, n_words, found)
 
 
 @jit
@@ -147,7 +141,8 @@ def run(case: Case, mode: str, plain: bool, small: int = 0) -> Seen:
     words = case.n_steps * case.stride // WIDTH
     fired, near = np.full(words, 0xA5A5, np.uint16), np.full(words, 0xA5A5, np.uint16)
     last_v, counted = np.full(case.stride, 77, np.int32), np.full(4, -9, np.int64)
-    given = (small, -(-case.n // WIDTH), *case[1:], fired, near, last_v, counted)
+    n_fired = np.full(case.stride, 1000, np.int32)  # added to
+    given = (small, -(-case.n // WIDTH), *case[1:], fired, near, last_v, n_fired, counted)
     with np.errstate(over="ignore"):
         if plain:
             layer._plain_run_layer(MODES[mode], *given)
@@ -168,6 +163,8 @@ def run(case: Case, mode: str, plain: bool, small: int = 0) -> Seen:
     if mode == "quiet":
         assert not spread_out[1][:, case.n :].any()
     assert not last_v[first + case.n : stop].any()
+    assert (n_fired[:first] == 1000).all() and (n_fired[stop:] == 1000).all()
+    np.testing.assert_array_equal(n_fired[first:stop] - 1000, spread_out[0].sum(axis=0))
     return Seen(
         spread_out[0][:, : case.n], spread_out[1][:, : case.n], last_v[first : first + case.n], counted.tolist()
     )
@@ -333,19 +330,6 @@ def test_bits_are_spread_as_in_the_plain_form(low: int, high: int) -> None:
         np.testing.assert_array_equal(found, plain)
         expected = [high if int(words[i // 64]) >> i % 64 & 1 else low for i in range(64 * n_words)]
         assert found.tolist() == expected + [9] * (6 * 64 - len(expected))
-
-
-def test_bits_that_are_set_are_listed_as_in_the_plain_form() -> None:
-    rng = np.random.default_rng(2)
-    for density in (0.0, 0.01, 0.2, 1.0):
-        flags = rng.random((7, 64)) < density
-        words = np.packbits(flags, axis=1, bitorder="little").view(np.uint64).ravel()
-        for first, n_words in ((0, 7), (2, 3), (6, 1), (3, 0)):
-            found, plain = np.full(7 * 64, -1, np.int32), np.full(7 * 64, -1, np.int32)
-            n_found = list_all(words, first, n_words, found)
-            assert n_found == layer._plain_list_bits(words, first, n_words, plain)
-            assert found[:n_found].tolist() == np.nonzero(flags[first : first + n_words].ravel())[0].tolist()
-            np.testing.assert_array_equal(found[:n_found], plain[:n_found])
 
 
 def test_rows_are_copied_as_in_the_plain_form() -> None:

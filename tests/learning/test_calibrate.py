@@ -18,7 +18,6 @@ from neurosim.codes import (
     N_STATISTICS,
     NOISE_EXP,
     PERTURBED,
-    RESPONSE_SHIFT,
     SPREAD,
     START,
     STAT_DRIVE,
@@ -29,22 +28,22 @@ from neurosim.codes import (
 )
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import NetworkConfig
+from neurosim.goals import RESPONSE_BITS
 from neurosim.learning.build import READOUT, build_network
 from neurosim.learning.calibrate import (
-    RESPONSE_BITS,
     calibrate_fitness,
     calibrate_noise,
     calibrate_steps,
     calibrate_temperature,
     floor_log2_ratio,
     initial_scales,
-    quantize_response,
     row_step_size,
     row_steps,
 )
 from neurosim.learnplan import FACTORS, LearnPlan, Scales, make_plan
 from neurosim.program import Program
 from neurosim.quantize import quantize
+from neurosim.reference.response import quantize_response
 from neurosim.reference.weights import update_weights
 
 
@@ -174,36 +173,27 @@ def test_response_of_each_group_uses_seven_bits() -> None:
         for g in range(len(case.plan.group)):
             start = int(case.program.arrays.group[g, START])
             accumulated[0, 0, start] = size if g % 2 else -size
-        scales, response = quantize_response(case.scales, case.plan, case.program.arrays, accumulated)
+        response = quantize_response(case.program.arrays, case.plan, accumulated)
         assert response.dtype == np.int32
         for g, (perturbed, *_) in enumerate(case.plan.group):
             part = slice(int(case.program.arrays.group[g, START]), int(case.program.arrays.group[g, STOP]))
             if not perturbed:
                 assert not response[:, :, part].any()
                 continue
-            shift = int(scales.group[g, RESPONSE_SHIFT])
+            shift = max(0, size.bit_length() - RESPONSE_BITS)
             assert 64 <= np.abs(response[:, :, part]).max() < 1 << RESPONSE_BITS
             exact = [[[int(x) // 2**shift if x >= 0 else -(-int(x) // 2**shift) for x in row] for row in plane]
                      for plane in accumulated[:, :, part].tolist()]  # fmt: skip
             np.testing.assert_array_equal(response[:, :, part], exact)
-        _, negative = quantize_response(case.scales, case.plan, case.program.arrays, -accumulated)
+        negative = quantize_response(case.program.arrays, case.plan, -accumulated)
         np.testing.assert_array_equal(negative, -response)
 
 
 def test_small_responses_keep_every_bit() -> None:
     case = make_case("response")
     accumulated = np.full((1, case.plan.n_classes, case.program.network.n_neurons), -127, np.int64)
-    scales, response = quantize_response(case.scales, case.plan, case.program.arrays, accumulated)
-    assert not scales.group[:, RESPONSE_SHIFT].any()
+    response = quantize_response(case.program.arrays, case.plan, accumulated)
     assert set(np.unique(response)) == {-127, 0}
-
-
-def test_the_scalar_form_has_no_response() -> None:
-    case = make_case("scalar")
-    accumulated = np.full((1, case.plan.n_classes, case.program.network.n_neurons), 1000, np.int64)
-    scales, response = quantize_response(case.scales, case.plan, case.program.arrays, accumulated)
-    assert not response.any()
-    np.testing.assert_array_equal(scales.group, case.scales.group)
 
 
 @pytest.mark.parametrize("residual_bits", [0, 4, 8, 16])
@@ -255,10 +245,7 @@ def test_statistics_of_a_silent_network_do_not_crash(case: Case) -> None:
     scales = calibrate_temperature(case.scales, nothing, 64)
     scales = calibrate_noise(scales, case.plan, case.program.arrays, nothing, 64, 8)
     scales = calibrate_fitness(scales, nothing, 64)
-    shape = (1, case.plan.n_classes, case.program.network.n_neurons)
-    scales, response = quantize_response(scales, case.plan, case.program.arrays, np.zeros(shape, np.int64))
     scales = calibrate_steps(scales, case.plan, np.zeros(case.plan.n_weights, np.int64), 128, 256)
-    assert not response.any()
     assert (scales.temperature, scales.fitness_shift) == (0, 0)
     assert (scales.group[:, CREDIT_SHIFT] == case.scales.group[:, CREDIT_SHIFT]).all()
     assert np.abs(scales.group).max() < 40 and np.abs(scales.step_shift).max() < 40
