@@ -19,7 +19,6 @@ from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, stream_key
 from neurosim.learning.population import Memory, Step
 from neurosim.learning.trainer import FULL_STEP, Generation, Trainer
 from neurosim.program import Program
-from neurosim.reference.response import quantize_response
 from neurosim.tasks import load_task
 
 BATCH = 64  # samples of a generation
@@ -152,8 +151,7 @@ def calibrated(
 
 def generation_work(trainer: Trainer, batch: int) -> Work:
     """Return the work of one generation, with a step of zero, so that weights stay where they are."""
-    response = quantize_response(trainer.program.arrays, trainer.plan, trainer.accumulated)
-    memory = Memory(trainer.accumulated, response, trainer.rule.memory)
+    memory = Memory(trainer.accumulated, trainer.response, trainer.rule.memory)
     keys, ids = [stream_key(trainer.seed, STREAM_PAIRS, 0)], np.arange(batch)[None]
     rounding = stream_key(trainer.seed, STREAM_ROUNDING, 0)
     steps = [Step(0, trainer.scales.step_shift, rounding, trainer.power.copy(), trainer.row_memory)]
@@ -162,9 +160,8 @@ def generation_work(trainer: Trainer, batch: int) -> Work:
 
 def _updating(trainer: Trainer, batch: int) -> Work:
     """Return the work of two updates, there and back, so that weights stay where they are."""
-    response = quantize_response(trainer.program.arrays, trainer.plan, trainer.accumulated)
     key = stream_key(trainer.seed, STREAM_ROUNDING, 0)
-    votes = trainer.learner.evaluate(np.arange(batch), response, trainer.scales, key).votes
+    votes = trainer.learner.evaluate(np.arange(batch), trainer.response, trainer.scales, key).votes
     # Without memory the power of a row is that of these votes alone, the same there and back.
     full, step = trainer.full.copy(), Step(FULL_STEP, trainer.scales.step_shift, key, np.zeros_like(trainer.power))
 

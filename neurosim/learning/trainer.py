@@ -416,7 +416,8 @@ class Trainer:
         self.power = arrays["power"].astype(np.int64)
         self.recent = arrays["recent"].astype(np.int64)
         self.average = arrays["average"].astype(np.int16) if self.rule.momentum else self.average
-        self.response = quantize_response(self.program.arrays, self.plan, self.accumulated)
+        self.response[:] = 0
+        quantize_response(self.program.arrays, self.plan, self.accumulated, self.response)
         self.counts = arrays["counts"].astype(np.int64) if "counts" in arrays else None
         self.scales = Scales(
             arrays["scales_group"].astype(np.int64), arrays["scales_step_shift"].astype(np.int64),

@@ -12,19 +12,15 @@ from neurosim.program import Program, ProgramArrays
 
 
 def quantize_response(
-    arrays: ProgramArrays, plan: LearnPlan, accumulated: npt.NDArray[np.int64], bits: int = RESPONSE_BITS
-) -> npt.NDArray[np.int32]:
-    """Return the upper bits of the accumulated response, each group by a shift of its own, toward zero; (R, C, N).
-
-    Zero for groups that no pair perturbs.
-    """
-    response = np.zeros(accumulated.shape, np.int32)
+    arrays: ProgramArrays, plan: LearnPlan, accumulated: npt.NDArray[np.int64], response: npt.NDArray[np.int32],
+    bits: int = RESPONSE_BITS,
+) -> None:  # fmt: skip
+    """Set the response of perturbed groups to the upper bits of what is accumulated, by a shift for each, toward zero."""
     for g in np.nonzero(plan.group[:, PERTURBED])[0]:
         where = slice(int(arrays.group[g, START]), int(arrays.group[g, STOP]))
         part = accumulated[:, :, where]
         shift = max(0, int(np.abs(part).max(initial=0)).bit_length() - bits)
         response[:, :, where] = np.sign(part) * (np.abs(part) >> shift)
-    return response
 
 
 def remember(
@@ -36,4 +32,4 @@ def remember(
         where = slice(int(program.arrays.group[g, START]), int(program.arrays.group[g, STOP]))
         part = accumulated[:, :, where]
         part += measured[:, :, where] - np.sign(part) * (np.abs(part) >> memory)
-    response[:] = quantize_response(program.arrays, plan, accumulated, bits)
+    quantize_response(program.arrays, plan, accumulated, response, bits)

@@ -173,8 +173,8 @@ def test_response_of_each_group_uses_seven_bits() -> None:
         for g in range(len(case.plan.group)):
             start = int(case.program.arrays.group[g, START])
             accumulated[0, 0, start] = size if g % 2 else -size
-        response = quantize_response(case.program.arrays, case.plan, accumulated)
-        assert response.dtype == np.int32
+        response = np.zeros(accumulated.shape, np.int32)
+        quantize_response(case.program.arrays, case.plan, accumulated, response)
         for g, (perturbed, *_) in enumerate(case.plan.group):
             part = slice(int(case.program.arrays.group[g, START]), int(case.program.arrays.group[g, STOP]))
             if not perturbed:
@@ -185,14 +185,16 @@ def test_response_of_each_group_uses_seven_bits() -> None:
             exact = [[[int(x) // 2**shift if x >= 0 else -(-int(x) // 2**shift) for x in row] for row in plane]
                      for plane in accumulated[:, :, part].tolist()]  # fmt: skip
             np.testing.assert_array_equal(response[:, :, part], exact)
-        negative = quantize_response(case.program.arrays, case.plan, -accumulated)
+        negative = np.zeros_like(response)
+        quantize_response(case.program.arrays, case.plan, -accumulated, negative)
         np.testing.assert_array_equal(negative, -response)
 
 
 def test_small_responses_keep_every_bit() -> None:
     case = make_case("response")
     accumulated = np.full((1, case.plan.n_classes, case.program.network.n_neurons), -127, np.int64)
-    response = quantize_response(case.program.arrays, case.plan, accumulated)
+    response = np.zeros(accumulated.shape, np.int32)
+    quantize_response(case.program.arrays, case.plan, accumulated, response)
     assert set(np.unique(response)) == {-127, 0}
 
 
