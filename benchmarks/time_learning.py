@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.measure import Cell, Options, Table, time_together
-from benchmarks.time_population import Problem, calibrated, generation_work, large_problem, make_problem
+from benchmarks.time_population import GENERATIONS, Problem, calibrated, generation_work, large_problem, make_problem
 from neurosim.config import NetworkConfig, RuleConfig
 from neurosim.errors import DataError
 from neurosim.events import Events, events_from_dense
@@ -56,11 +56,11 @@ def against_full_rank(options: Options) -> Table:
         timings = time_together(works, options)
     rows: list[list[Cell]] = []
     for threads in options.threads:
-        full = min(timings[f"{rule} {threads}"].best_s for rule in RULES if rule[1].startswith("full"))
+        full = min(timings[f"{rule} {threads}"].best_s / GENERATIONS for rule in RULES if rule[1].startswith("full"))
         for rule in RULES:
-            timing = timings[f"{rule} {threads}"]
-            row: list[Cell] = [*rule, threads, 1e3 * timing.best_s, 1e3 * timing.median_s]
-            rows.append([*row, batch * 2 * pairs / timing.best_s, full / timing.best_s])
+            best, median = (x / GENERATIONS for x in timings[f"{rule} {threads}"])
+            row: list[Cell] = [*rule, threads, 1e3 * best, 1e3 * median]
+            rows.append([*row, batch * 2 * pairs / best, full / best])
     columns = (
         "form",
         "factor",
@@ -108,7 +108,7 @@ def growth(axis: Axis, options: Options) -> Table:
             found.append(sum(shown.rates.values()) / len(shown.rates))
         timings = time_together(works, options)
     first, last = options.threads[0], options.threads[-1]
-    times = {t: np.array([timings[f"{value} {t}"].best_s for value in values]) for t in options.threads}
+    times = {t: np.array([timings[f"{value} {t}"].best_s / GENERATIONS for value in values]) for t in options.threads}
     line = fitted(values, times[first])
     rows: list[list[Cell]] = []
     for i, value in enumerate(values):

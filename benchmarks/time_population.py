@@ -22,6 +22,7 @@ from neurosim.program import Program
 from neurosim.tasks import load_task
 
 BATCH = 64  # samples of a generation
+GENERATIONS = 8  # of one call
 BATCH_QUICK = 4
 MAX_INFERENCES = 1024  # more are not faster each
 BRIGHT = 0.25  # share of the inputs of the larger network that ever fire in a sample, as the ink of a digit
@@ -104,7 +105,7 @@ def make_problem(
 def _measure(problem: Problem, form: str, n_pairs: int, options: Options) -> tuple[list[list[Cell]], list[Cell]]:
     """Return a row for each number of threads, and the row of the update."""
     batch = BATCH_QUICK if options.quick else BATCH
-    n_members = batch * 2 * n_pairs
+    n_members = GENERATIONS * batch * 2 * n_pairs
     ids = np.repeat(np.arange(batch), 2 * n_pairs)[:MAX_INFERENCES]
     samples = problem.events.take(ids)
     works: dict[str, list[Work]] = {}
@@ -131,7 +132,7 @@ def _measure(problem: Problem, form: str, n_pairs: int, options: Options) -> tup
             problem.name, form, n_pairs, threads, f"{n_in:.0f} / {n_hidden:.0f}", members, n_members / learn.median_s,
             inferred, members / inferred,
         ])  # fmt: skip
-    update_s, learn_s = timings["update"].best_s / 2, timings[f"learn {options.threads[0]}"].best_s
+    update_s, learn_s = timings["update"].best_s / 2, timings[f"learn {options.threads[0]}"].best_s / GENERATIONS
     n_weights, share = trainer.plan.n_weights, update_s / learn_s
     return rows, [problem.name, n_pairs, n_weights, 1e3 * update_s, n_weights / update_s, share]
 
@@ -150,11 +151,12 @@ def calibrated(
 
 
 def generation_work(trainer: Trainer, batch: int) -> Work:
-    """Return the work of one generation, with a step of zero, so that weights stay where they are."""
+    """Return the work of some generations in one call, as training makes them, with steps of zero, so that weights stay."""
     memory = Memory(trainer.accumulated, trainer.response, trainer.rule.memory)
-    keys, ids = [stream_key(trainer.seed, STREAM_PAIRS, 0)], np.arange(batch)[None]
+    keys = [stream_key(trainer.seed, STREAM_PAIRS, g) for g in range(GENERATIONS)]
+    ids = np.tile(np.arange(batch), (GENERATIONS, 1))
     rounding = stream_key(trainer.seed, STREAM_ROUNDING, 0)
-    steps = [Step(0, trainer.scales.step_shift, rounding, trainer.power.copy(), trainer.row_memory)]
+    steps = GENERATIONS * [Step(0, trainer.scales.step_shift, rounding, trainer.power.copy(), trainer.row_memory)]
     return calls(partial(trainer.learner.learn, trainer.full, memory, ids, trainer.scales, keys, steps))
 
 

@@ -78,6 +78,14 @@ class NetworkConfig:
             positive=True,
         ),
     )
+    rate: float = with_key(
+        0.0,
+        Key(
+            "Spikes per step and hidden neuron at the start: each hidden layer gets a gain with which it fires about so often on the "
+            "first training samples, which deeper layers need; 0: gain for all.",
+            0.0, 1.0,
+        ),
+    )  # fmt: skip
     weight_bits: int = with_key(8, Key("Bits of a weight on the chip, sign included.", 2, 8))
     readout_threshold: float = with_key(
         0.0,

@@ -14,7 +14,7 @@ from neurosim.config import TrainConfig, assignments
 from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.episodeplan import N_ACTIONS, N_STATE
-from neurosim.errors import DataError, ModelFileError
+from neurosim.errors import ConfigError, DataError, ModelFileError
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.episodes import (
     EPOCH,
@@ -129,6 +129,10 @@ class EpisodeRun:
 
 def prepare_controller(config: TrainConfig) -> tuple[Program, tuple[QuantNote, ...]]:
     """Describe the network of a configuration, quantise it, and map it onto its chip."""
+    if config.network.rate:
+        raise ConfigError(
+            f"network.rate: {config.network.rate} is measured on training samples, which task {config.task!r} does not have; set it to 0"
+        )
     name = f"{config.task}-{config.seed}"
     if config.start:
         started, scales = starting_network(config, N_STATE * N_TUNED, N_ACTIONS, name)

@@ -21,6 +21,7 @@ from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
+from neurosim.learning.activity import find_gains
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.metrics import counts_metrics, training_metrics
@@ -55,7 +56,8 @@ def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[Qua
     if config.start:
         started, scales = starting_network(config, task.n_inputs, task.n_classes, name)
         return dataclasses.replace(compile_network(started, config.chip), scales=scales), ()
-    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, name, task.input_shape)
+    gains = find_gains(config, task) if config.network.rate else None
+    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, name, task.input_shape, gains)
     quantized = quantize(network)
     program = compile_network(quantized.network, config.chip)
     return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes

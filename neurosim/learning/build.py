@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import inf, sqrt
 
 import numpy as np
@@ -29,13 +30,15 @@ def initial_weights(seed: int, layer: int, n_post: int, n_pre: int, limit: float
 
 def build_network(
     config: NetworkConfig, n_inputs: int, n_classes: int, seed: int, name: str,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, int, int] | None = None, gains: Sequence[float] | None = None,
 ) -> Network:  # fmt: skip
     """Return input, layers of convolution, hidden layers and a readout that integrates, all connections plastic.
 
     The readout has no current filter and, unless the configuration says otherwise, no threshold and no leak: its voltage at
-    the end is the sum of the weights of all spikes that it received, and the largest voltage is the answer.
+    the end is the sum of the weights of all spikes that it received, and the largest voltage is the answer. Each layer has
+    its gain; without any, that of the configuration for all.
     """
+    gains = initial_gains(config) if gains is None else gains
     groups: list[Group] = [Input(INPUT, n_inputs)]
     connections: list[Connection] = []
     message_bits, shape = 0, input_shape
@@ -46,11 +49,13 @@ def build_network(
         if layer < len(config.convolutions):
             target = "conv" if len(config.convolutions) == 1 else f"conv{layer + 1}"
             assert shape is not None
-            connection: Connection = _convolution(config, kind, source, target, shape, seed, layer, message_bits)
+            connection: Connection = _convolution(
+                config, kind, source, target, shape, seed, layer, gains[layer], message_bits
+            )
             shape = connection.output_shape if isinstance(connection, ConvConnection) else None
         else:
             n = n_classes if kind == READOUT else config.hidden[layer - len(config.convolutions)]
-            limit = config.gain * config.threshold / sqrt(source.n)
+            limit = gains[layer] * config.threshold / sqrt(source.n)
             connection, target = _dense(config, source.name, kind, seed, layer, n, source.n, limit, message_bits), kind
         connections.append(connection)
         if kind == READOUT:
@@ -82,7 +87,7 @@ def _dense(
 
 def _convolution(
     config: NetworkConfig, text: str, source: Group, target: str, shape: tuple[int, int, int], seed: int, layer: int,
-    message_bits: int,
+    gain: float, message_bits: int,
 ) -> ConvConnection:  # fmt: skip
     """Return a layer as its text describes it, such as 16c5s2p1."""
     found = re.fullmatch(CONVOLUTION, text)
@@ -94,11 +99,16 @@ def _convolution(
             "use one channel or more, and a smaller kernel"
         )
     fan_in = kernel * kernel * shape[2]
-    weights = initial_weights(seed, layer, channels, fan_in, config.gain * config.threshold / sqrt(fan_in))
+    weights = initial_weights(seed, layer, channels, fan_in, gain * config.threshold / sqrt(fan_in))
     return ConvConnection(
         source.name, target, weights.reshape(channels, kernel, kernel, shape[2]), config.weight_bits, True, message_bits,
         input_shape=shape, stride=stride or 1, padding=padding,
     )  # fmt: skip
+
+
+def initial_gains(config: NetworkConfig) -> tuple[float, ...]:
+    """Return the gain of every layer, the readout's last."""
+    return (len(config.convolutions) + len(config.hidden) + 1) * (config.gain,)
 
 
 def hidden_names(config: NetworkConfig) -> list[str]:
