@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba.core import config, types
 from numba.extending import intrinsic
 
+from neurosim.kernels.arith import LOW_BITS
 from neurosim.kernels.instructions import BYTE, INT, LONG, SHORT, call, filled, load, loop, splat, store
 from neurosim.kernels.lanes import scale_vector_toward_zero, sum_of_lanes
 from neurosim.kernels.neuron import (
@@ -31,11 +32,12 @@ WIDTH = 16  # neurons in a vector
 TOGETHER = 4  # vectors that pass through the steps together, so that one waits while the others compute
 INTS = ir.VectorType(INT, WIDTH)
 N_COUNTED = 4  # over, active, corrected, saturated
-SMALL = 1 << 20  # states below need no range checks, and their products with a decay fit 32 bits
+SMALL = 1 << 20  # products of a state below with a decay fit 32 bits
+ANYWHERE, INSIDE, NEAR_ZERO = range(3)  # states may leave their range; stay in it; stay below `SMALL`
 QUIET, SIGNS, LANES = range(3)  # no noise; amplitude x sign; a value for each neuron
 
 
-def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u,
+def _plain_run_layer(mode, where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u,
                      keep_v, threshold, half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Run sixteen times `n_vectors` neurons, from lane `first` on, through all steps, from rest.
 
@@ -43,8 +45,9 @@ def _plain_run_layer(mode, small, n_vectors, first, stride, n_steps, acc, amplit
     ----------
     mode : int
         QUIET, SIGNS or LANES: what is added to the currents.
-    small : int
-        Not 0: the caller knows that no u and no v can reach `SMALL`, so that nothing needs to be checked.
+    where : int
+        What the caller knows of all u and v of the run: ANYWHERE; INSIDE, their sizes are below 2**23, so that nothing needs to be
+        checked; or NEAR_ZERO, below `SMALL`, so that decays are cheaper too.
     n_vectors, first, stride, n_steps : int
         `first` is a multiple of 16; `stride` lanes lie between two steps of `acc` and `noise`.
     acc : (n_steps * stride,) int32
@@ -106,16 +109,25 @@ def _scale_small(b: Any, x: Any, keep: Any) -> Any:
     return b.sub(b.xor(b.lshr(b.mul(magnitude, keep), filled(x.type, 12)), sign), sign)
 
 
-def _small_step(
-    b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any
+def _scale_inside(b: Any, x: Any, keep: Any) -> Any:
+    """Return the same for ``abs(x) < 2**23``: upper and lower 12 bits by themselves."""
+    sign = b.ashr(x, filled(x.type, 31))
+    magnitude = b.sub(b.xor(x, sign), sign)
+    low = b.lshr(b.mul(b.and_(magnitude, filled(x.type, LOW_BITS)), keep), filled(x.type, 12))
+    scaled = b.add(b.mul(b.lshr(magnitude, filled(x.type, 12)), keep), low)
+    return b.sub(b.xor(scaled, sign), sign)
+
+
+def _unchecked_step(
+    scale: Any, b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any
 ) -> tuple[list[Any], list[Any]]:
-    """As `_step` where no register can leave its range."""
+    """As `_step` where no register can leave its range; `scale` lets registers decay."""
     keep_u, keep_v, threshold, half, bias = setting
     current = b.shl(acc, filled(INTS, INPUT_SHIFT))
     current = current if extra is None else b.add(current, extra)
     active = b.icmp_signed("!=", b.or_(b.or_(u, v), b.or_(current, bias)), filled(INTS, 0))
-    new_u = b.add(_scale_small(b, u, keep_u), current) if filtered else current
-    new_v = b.add(b.add(_scale_small(b, v, keep_v), new_u), bias)
+    new_u = b.add(scale(b, u, keep_u), current) if filtered else current
+    new_v = b.add(b.add(scale(b, v, keep_v), new_u), bias)
     spike, near = b.icmp_signed(">", new_v, threshold), b.icmp_signed(">", new_v, half)
     return [new_u, b.select(spike, filled(INTS, 0), new_v), spike, near], [None, active, None, None]
 
@@ -145,18 +157,22 @@ def _step(b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v:
 
 
 def _write(mode: int) -> Any:
-    def write(b: Any, small: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any,
+    def write(b: Any, where: Any, n_vectors: Any, first: Any, stride: Any, n_steps: Any, acc: Any, amplitude: Any,
               sign: Any, sign_row: Any, noise: Any, keep_u: Any, keep_v: Any, threshold: Any, half: Any, bias: Any, fired: Any,
               near: Any, last_v: Any, n_fired: Any, counted: Any) -> None:  # fmt: skip
         settings = (keep_u, keep_v, threshold, half, bias)
         stop = b.add(first, b.mul(n_vectors, LONG(WIDTH)))
         filter_found = _any_set(b, keep_u, first, stop)
         counts = _counters(b)
-        is_small = b.icmp_signed("!=", small, LONG(0))
-        for filtered, step in itertools.product((False, True), (_step, _small_step)):
+        steps: dict[int, Any] = {
+            ANYWHERE: _step,
+            INSIDE: partial(_unchecked_step, _scale_inside),
+            NEAR_ZERO: partial(_unchecked_step, _scale_small),
+        }
+        for filtered, (place, step) in itertools.product((False, True), steps.items()):
             block, end = b.append_basic_block("run"), b.append_basic_block("end")
             fits = b.xor(filter_found, ir.Constant(ir.IntType(1), int(not filtered)))
-            b.cbranch(b.and_(fits, b.xor(is_small, ir.Constant(ir.IntType(1), int(step is _step)))), block, end)
+            b.cbranch(b.and_(fits, b.icmp_signed("==", where, LONG(place))), block, end)
             b.position_at_end(block)
             start: Any = first
             for together in (TOGETHER, 1):
@@ -248,9 +264,9 @@ def _typed(mode: int) -> Any:
     arrays = [types.int32, types.int32, types.uint16, types.int64, *(6 * [types.int32]), types.uint16, types.uint16,
               types.int32, types.int32, types.int64]  # fmt: skip
 
-    def typed(typing, small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
+    def typed(typing, where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
               threshold, half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
-        given = [small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
+        given = [where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v,
                  threshold, half, bias, fired, near, last_v, n_fired, counted]  # fmt: skip
         return call(name, types.void, numbers + arrays, given, _write(mode))
 

@@ -45,8 +45,8 @@ from neurosim.kernels.arith import copy_into, largest_size, shift_signed
 from neurosim.kernels.convolve import convolve
 from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
-from neurosim.kernels.layer import SMALL, copy_rows, run_lanes, run_quiet, run_signs
-from neurosim.kernels.neuron import INPUT_SHIFT
+from neurosim.kernels.layer import ANYWHERE, INSIDE, NEAR_ZERO, SMALL, copy_rows, run_lanes, run_quiet, run_signs
+from neurosim.kernels.neuron import INPUT_SHIFT, STATE_LIMIT
 from neurosim.kernels.rows import add_rows8, add_rows8_steps
 from neurosim.kernels.spikelist import list_steps
 from neurosim.kernels.tracedlayer import run_traced
@@ -153,15 +153,15 @@ def run_layers(p, x, k, w, plan, scales, sign, statistics, counts):
             if plan.goal.voltages:
                 pass
             elif not in_lanes(plan):
-                small = is_small(p, x, w, plan, group)
+                where = find_range(p, x, w, plan, group)
                 run_signs(
-                    small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                    where, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
                     x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.n_fired,
                     w.counted,
                 )  # fmt: skip
             else:
                 run_lanes(
-                    0, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
+                    ANYWHERE, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, w.noise,
                     x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.n_fired,
                     w.counted,
                 )  # fmt: skip
@@ -170,9 +170,9 @@ def run_layers(p, x, k, w, plan, scales, sign, statistics, counts):
                 w.noise[t * n_lanes + lane : t * n_lanes + lane + n] = 0
         else:
             w.amplitude[:] = 0
-            small = is_small(p, x, w, plan, group)
+            where = find_range(p, x, w, plan, group)
             run_quiet(
-                small, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
+                where, n_vectors, lane, n_lanes, plan.n_steps, acc, w.amplitude, w.signs, w.sign_row, x.valid,
                 x.keep_u, x.keep_v, x.threshold, x.half, x.bias, w.fired, w.close, w.last_v, w.n_fired, w.counted,
             )  # fmt: skip
         if plan.goal.voltages:
@@ -212,19 +212,21 @@ def reach(x, plan, acc, lane, n):
 
 
 @jit
-def is_small(p, x, w, plan, group):
-    """Whether no state of a group can leave the range in which nothing needs to be checked, whatever fires when.
+def find_range(p, x, w, plan, group):
+    """Return what is known of all states of a group in a run, whatever fires when: ANYWHERE, INSIDE or NEAR_ZERO.
 
     |u| is at most the sum of all inputs' sizes, and |v| that of all u; without a current filter u is the input alone.
     """
     if x.later[group] and p.group[group, STOP] - p.group[group, START] < WORTH_A_LOOK:
-        return np.int64(0)
+        return np.int64(ANYWHERE)
     total = w.reach[group]
     for t in range(plan.n_steps):
         total += abs(np.int64(w.amplitude[t]))
     if x.filtered[group]:
         total *= plan.n_steps
-    return np.int64(total < SMALL)
+    if total < SMALL:
+        return np.int64(NEAR_ZERO)
+    return np.int64(INSIDE) if total < STATE_LIMIT else np.int64(ANYWHERE)
 
 
 @jit

@@ -11,14 +11,29 @@ from neurosim.codes import MODEL, MODEL_INPUT
 from neurosim.kernels import layer
 from neurosim.kernels.jit import jit
 from neurosim.kernels.lanes import advance
-from neurosim.kernels.layer import LANES, QUIET, SIGNS, SMALL, copy_rows, run_lanes, run_quiet, run_signs
+from neurosim.kernels.layer import (
+    ANYWHERE,
+    INSIDE,
+    LANES,
+    NEAR_ZERO,
+    QUIET,
+    SIGNS,
+    SMALL,
+    copy_rows,
+    run_lanes,
+    run_quiet,
+    run_signs,
+)
 from neurosim.kernels.layer import spread_bits as spread
-from neurosim.kernels.layerwise import is_small, reach
+from neurosim.kernels.layerwise import find_range, reach
+from neurosim.kernels.neuron import STATE_LIMIT
 from neurosim.learning.population import SimulatorLearner
 
 M = 1 << 23
 WIDTH, WORD = 16, 64
 MODES = {"quiet": QUIET, "signs": SIGNS, "lanes": LANES}
+#: What states stay below, by what is known of them.
+LIMITS = {INSIDE: STATE_LIMIT, NEAR_ZERO: SMALL}
 INT_MIN, INT_MAX = -(1 << 31), (1 << 31) - 1
 #: Sums around the ends of 32 bits after their shift, of a register, and of nothing.
 SUMS = [0, 0, 0, 1, -1, 700, -700, M >> 6, -(M >> 6), (M >> 6) + 1, 1 << 24, (1 << 25) - 1, 1 << 25, -(1 << 25),
@@ -30,26 +45,26 @@ THRESHOLDS = [0, 640, 64 * 2000, M - 1]
 
 
 @jit
-def signs_all(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+def signs_all(where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Call what is an instruction to the compiler."""
-    run_signs(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+    run_signs(where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, n_fired, counted)  # fmt: skip
 
 
 @jit
-def quiet_all(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+def quiet_all(where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Call what is an instruction to the compiler."""
-    run_quiet(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+    run_quiet(where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, n_fired, counted)  # fmt: skip
 
 
 @jit
-def lanes_all(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+def lanes_all(where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, n_fired, counted):  # fmt: skip
     """Call what is an instruction to the compiler."""
-    run_lanes(small, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
+    run_lanes(where, n_vectors, first, stride, n_steps, acc, amplitude, sign, sign_row, noise, keep_u, keep_v, threshold,
               half, bias, fired, near, last_v, n_fired, counted)  # fmt: skip
 
 
@@ -136,13 +151,13 @@ def make_case(rng: np.random.Generator, mode: int, n: int, n_steps: int = 5, ali
     )  # fmt: skip
 
 
-def run(case: Case, mode: str, plain: bool, small: int = 0) -> Seen:
+def run(case: Case, mode: str, plain: bool, where: int = ANYWHERE) -> Seen:
     """Run the kernel or its plain form; lanes of other groups must keep what they hold."""
     words = case.n_steps * case.stride // WIDTH
     fired, near = np.full(words, 0xA5A5, np.uint16), np.full(words, 0xA5A5, np.uint16)
     last_v, counted = np.full(case.stride, 77, np.int32), np.full(4, -9, np.int64)
     n_fired = np.full(case.stride, 1000, np.int32)  # added to
-    given = (small, -(-case.n // WIDTH), *case[1:], fired, near, last_v, n_fired, counted)
+    given = (where, -(-case.n // WIDTH), *case[1:], fired, near, last_v, n_fired, counted)
     with np.errstate(over="ignore"):
         if plain:
             layer._plain_run_layer(MODES[mode], *given)
@@ -232,10 +247,10 @@ def test_a_group_without_neurons_or_steps_counts_nothing(mode: str) -> None:
     assert run(make_case(rng, MODES[mode], 0), mode, plain=False).counted == [0, 0, 0, 0]
 
 
-def small_case(rng: np.random.Generator, mode: int, n: int, filtered: bool) -> Case:
-    """Return a group in which nothing can reach `SMALL`, most often by very little."""
+def bounded_case(rng: np.random.Generator, mode: int, n: int, filtered: bool, limit: int) -> Case:
+    """Return a group in which nothing can reach the limit, most often by very little."""
     case = make_case(rng, mode, n)
-    share = (SMALL - 1) // case.n_steps if filtered else SMALL - 1  # of inputs over the whole run
+    share = (limit - 1) // case.n_steps if filtered else limit - 1  # of inputs over the whole run
     sizes = np.sort(rng.integers(0, share + 1, 2 * case.n_steps + 1))
     parts = np.diff(np.concatenate([[0], sizes]))[: 2 * case.n_steps + 1]
     if rng.random() < 0.5:  # all at once
@@ -259,22 +274,23 @@ def small_case(rng: np.random.Generator, mode: int, n: int, filtered: bool) -> C
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("filtered", [False, True])
-def test_states_that_stay_small_need_no_checks(mode: str, filtered: bool) -> None:
+@pytest.mark.parametrize("where", LIMITS)
+def test_states_that_stay_in_a_range_need_no_checks(mode: str, filtered: bool, where: int) -> None:
     rng = np.random.default_rng(20 + MODES[mode])
     n_spikes, largest = 0, 0
     for n in (1, 16, 30, 63, 64, 100, 130) * 6:
-        case = small_case(rng, MODES[mode], n, filtered)
-        found = run(case, mode, plain=False, small=1)
+        case = bounded_case(rng, MODES[mode], n, filtered, LIMITS[where])
+        found = run(case, mode, plain=False, where=where)
         assert_same(found, run(case, mode, plain=True), mode)
         assert_same(found, run_by_steps(case, mode), mode)
         assert (found.counted[0], found.counted[2], found.counted[3]) == (0, 0, 0)
         n_spikes += int(found.fired.sum())
         largest = max(largest, int(np.abs(found.last_v).max()))
-    assert n_spikes > 100 and largest > (SMALL >> 4)
+    assert n_spikes > 100 and largest > (LIMITS[where] >> 4)
 
 
-def test_what_is_called_small_is_small() -> None:
-    """Whatever sums, noises and biases are: if a group is called small, running it unchecked changes nothing."""
+def test_ranges_are_those_of_the_largest_sums() -> None:
+    """Whatever sums, noises and biases are: if a range is named, running without checks changes nothing."""
     rng = np.random.default_rng(5)
     case = learning_case("wide", "scalar", "trace", n_steps=5)
     learner = SimulatorLearner(case.program, case.plan, case.events, case.labels, 1)
@@ -293,17 +309,18 @@ def test_what_is_called_small_is_small() -> None:
             acc.reshape(5, -1)[:, lane : lane + n] = rng.integers(-size, size + 1, (5, n)) >> 5
             work.amplitude[:] = rng.integers(-size, size + 1, 5)
             work.reach[group] = reach(given, case.plan, acc, lane, n)
-            called.append(bool(is_small(p, given, work, case.plan, group)))
+            called.append(int(find_range(p, given, work, case.plan, group)))
             columns = acc.reshape(5, -1)[:, lane : lane + n].astype(np.int64)
             most = int((np.abs(columns).max(axis=1) << 6).sum() + 5 * np.abs(bias.astype(np.int64)).max())
             most += int(np.abs(work.amplitude.astype(np.int64)).sum())
-            assert called[-1] == (most * (5 if filtered else 1) < SMALL)
-    assert 20 < sum(called) < len(called) - 20
+            most *= 5 if filtered else 1
+            assert called[-1] == (NEAR_ZERO if most < SMALL else INSIDE if most < STATE_LIMIT else ANYWHERE)
+    assert min(np.bincount(called, minlength=3)) > 10
 
 
 @pytest.mark.parametrize("value", [INT_MIN, INT_MIN + 1, INT_MAX])
 @pytest.mark.parametrize("what", ["sum", "bias", "amplitude"])
-def test_the_ends_of_32_bits_are_not_small(what: str, value: int) -> None:
+def test_the_ends_of_32_bits_are_anywhere(what: str, value: int) -> None:
     case = learning_case("wide", "scalar", "trace", n_steps=5)
     learner = SimulatorLearner(case.program, case.plan, case.events, case.labels, 1)
     learner.close()
@@ -315,7 +332,7 @@ def test_the_ends_of_32_bits_are_not_small(what: str, value: int) -> None:
     {"sum": acc[lane:], "bias": bias[lane:], "amplitude": work.amplitude}[what][3] = value
     given = lanes._replace(bias=bias)
     work.reach[group] = reach(given, case.plan, acc, lane, n)
-    assert not is_small(learner.arrays, given, work, case.plan, group)
+    assert find_range(learner.arrays, given, work, case.plan, group) == ANYWHERE
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (1, -1), (-128, 127)])
