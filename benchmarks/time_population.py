@@ -15,8 +15,8 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.config import NetworkConfig, RuleConfig
 from neurosim.events import Events, events_from_dense
 from neurosim.learning.build import READOUT, build_network, run_steps
+from neurosim.learning.generation import Memory, Step
 from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, stream_key
-from neurosim.learning.population import Memory, Step
 from neurosim.learning.trainer import FULL_STEP, Generation, Trainer
 from neurosim.program import Program
 from neurosim.tasks import load_task

@@ -167,7 +167,7 @@ class LearningBackend(Backend, Protocol):
     """A backend with the feature "learning".
 
     `learner` is "module:class" of what trains on it, imported on first use. The class is called with ``(program, plan,
-    events, labels, threads)``, all of them checked, and gives a `neurosim.learning.population.Learner`.
+    events, labels, threads)``, all of them checked, and gives a `neurosim.learning.generation.Learner`.
     """
 
     learner: str

@@ -361,7 +361,7 @@ class ReferenceBackend:
     name = "reference"
     version = VERSION
     features = frozenset(FEATURES)
-    learner = "neurosim.learning.population:ReferenceLearner"
+    learner = "neurosim.learning.twin:ReferenceLearner"
 
     @classmethod
     def status(cls) -> Status:

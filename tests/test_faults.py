@@ -23,7 +23,7 @@ from neurosim.faults import (
     with_stuck_weights,
 )
 from neurosim.learning.build import run_steps
-from neurosim.learning.population import open_learner
+from neurosim.learning.opening import open_learner
 from neurosim.network import LIF, Dense, Input, Network
 from neurosim.program import Program
 from neurosim.tasks import Task, load_task

@@ -9,7 +9,8 @@ from neurosim.backend import check_features, needed_features
 from neurosim.codes import KIND, KIND_ROWS, UPDATE_SIGNIFICANCE
 from neurosim.errors import FeatureError
 from neurosim.events import Events, check_events
-from neurosim.learning.population import Outcome, TwinUpdates, check_batch
+from neurosim.learning.generation import Outcome, check_batch
+from neurosim.learning.twin import TwinUpdates
 from neurosim.learnplan import FACTORS, LearnPlan, Scales
 from neurosim.network import LIF
 from neurosim.program import Program
@@ -59,12 +60,12 @@ def check_rule(plan: LearnPlan) -> None:
 
 
 class LavaLearner(TwinUpdates):
-    """A program being trained on Lava; see `neurosim.learning.population.Learner`.
+    """A program being trained on Lava; see `neurosim.learning.generation.Learner`.
 
     Parameters
     ----------
     program, plan, events, labels, threads
-        As in `neurosim.learning.population.open_learner`; `threads` changes nothing.
+        As in `neurosim.learning.opening.open_learner`; `threads` changes nothing.
     patience : float
         Factor on all time limits.
 
@@ -120,7 +121,7 @@ class LavaLearner(TwinUpdates):
         )
 
     def show(self, events: Events) -> None:
-        """Take other input spikes; see `neurosim.learning.population.Learner.show`."""
+        """Take other input spikes; see `neurosim.learning.generation.Learner.show`."""
         self.events = check_events(events, self.program.network.n_inputs)
         self._inputs = self.events.to_dense()
 

@@ -30,7 +30,7 @@ from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.learning.calibrate import floor_log2_ratio
 from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, stream_key
 from neurosim.learning.players import PLAYERS, Played, Player
-from neurosim.learning.population import learned_weights
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import LearnPlan, initial_weights, make_plan
 from neurosim.program import Program
 from neurosim.stepsize import FULL_STEP, step_size

@@ -12,8 +12,9 @@ from neurosim.codes import FIRST_FACTOR, OFFSET
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.episodeplan import EpisodeScales, World, make_episode_scratch
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.population import learned_weights, no_chance
+from neurosim.learning.generation import no_chance
 from neurosim.learning.scratch import make_terms, make_update_work
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import LearnPlan
 from neurosim.program import Program, aligned_copy
 from neurosim.scratch import make_scratch

@@ -1,25 +1,19 @@
-"""Evaluate a generation's population on a backend and apply its votes; the learners of the built-in backends."""
+"""Evaluate a generation's population in compiled kernels, and apply its votes: the simulator's learner."""
 
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.aims import Aims, FitnessFunction, ask, check_labels, check_targets
-from neurosim.backend import LearningBackend, check_features, check_threads, check_values, get_backend
+from neurosim.aims import Aims, ask
 from neurosim.codes import (
     CONV_FIRST,
     FACTOR_FULL,
     FIRST_FACTOR,
-    FIT_USER,
-    FORM_RESPONSE,
     KIND,
     KIND_BIAS,
     KIND_KERNEL,
@@ -33,146 +27,40 @@ from neurosim.codes import (
     PASS_VOTE,
     PASS_WHOLE,
     START,
-    STAT_DRIVE,
-    STAT_DRIVE_STEPS,
     STOP,
     TARGET,
     UPDATE_SIGNIFICANCE,
-    WEIGHT_BITS,
     WINDOWS_ONE,
 )
-from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
+from neurosim.counters import N_COUNTERS
+from neurosim.errors import DataError
 from neurosim.events import Events, check_events
-from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT, lost_weight_bits
-from neurosim.goals import RESPONSE_BITS, Goal
+from neurosim.fixedpoint import ARITHMETICS, INPUT_SHIFT
+from neurosim.goals import RESPONSE_BITS
 from neurosim.layerplan import lay_lanes
+from neurosim.learning.generation import (
+    NO_EXTRA,
+    Chance,
+    Extra,
+    Memory,
+    Outcome,
+    Step,
+    Updated,
+    check_batch,
+    check_squares,
+    joined,
+    no_chance,
+)
 from neurosim.learning.scratch import LearnModels, Terms, make_learn_scratch, make_terms, make_update_work
-from neurosim.learnplan import LearnPlan, Scales, Squares, described_weights, learned_neurons
+from neurosim.learnplan import LearnPlan, Scales, Squares
 from neurosim.linkplan import copy_chip, is_layered, store_weights
 from neurosim.logtables import log_tables
-from neurosim.network import LIF, Connection
 from neurosim.normaltable import normal_table
 from neurosim.program import Program
 from neurosim.scratch import Scratch, make_model_scratch, make_scratch
 
 EVALUATE, UPDATE = 1, 2  # phases of a generation
 WAITS = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"  # compiled threads can wait for each other inside a kernel
-
-
-class Outcome(NamedTuple):
-    """What the samples of one generation give."""
-
-    votes: npt.NDArray[np.int64]  # (n_learned,) sum over samples and pairs; (0,) where they were applied at once
-    measured: npt.NDArray[np.int64]  # (R, C, N) sum of (readout of plus - readout of minus) x post factor
-    predictions: npt.NDArray[np.int64]  # (B,) class of the unperturbed run, or (B, R) where windows have answers
-    statistics: npt.NDArray[np.int64]  # (5, max(G, N_TOTALS)) rows STAT_*
-    counts: npt.NDArray[np.int64] | None  # (rows, N_COUNTERS); None where the backend counts no operations
-    row_squares: npt.NDArray[np.int64] | None = None  # see `Squares`; None where votes were applied at once
-    column_squares: npt.NDArray[np.int64] | None = None
-    neuron_squares: npt.NDArray[np.int64] | None = None
-    n_terms: int | None = None
-
-    @property
-    def squares(self) -> Squares | None:
-        """What updates by significance need to know beside the votes."""
-        rows, columns, neurons, n_terms = self.row_squares, self.column_squares, self.neuron_squares, self.n_terms
-        if rows is None or columns is None or neurons is None or n_terms is None:
-            return None
-        return Squares(rows, columns, n_terms, neurons)
-
-
-class Extra(NamedTuple):
-    """What a learner gets beside labels."""
-
-    targets: npt.NDArray[np.int32] = np.zeros((0, 0, 0), np.int32)  # (n_samples, n_steps, C) for fitness "trace"
-    fitness: FitnessFunction | None = None  # for fitness "function"
-
-
-NO_EXTRA = Extra()
-
-
-class Memory(NamedTuple):
-    """What pairs measured so far: the response of each readout to each neuron. Arrays change in place."""
-
-    accumulated: npt.NDArray[np.int64]  # (R, C, N) a leaky sum
-    response: npt.NDArray[np.int32]  # (R, C, N) its upper bits
-    leak: int  # it forgets 2**-leak in each generation
-
-
-class Step(NamedTuple):
-    """How votes become weights in one generation."""
-
-    size: int  # an integer that decays over the run; where weights move by signs, times the step in 1/256
-    shift: npt.NDArray[np.int64]  # (P + Q,) change = vote * size >> shift; with momentum vote >> shift is averaged
-    key: int  # names the rounding noise
-    power: npt.NDArray[np.int64] = np.zeros(0, np.int64)  # (F,) by row, changed in place; (0,): one step for all rows
-    memory: int = 0  # the power forgets 2**-memory in each generation
-    age: int = 1  # generations that it holds, this one included
-    z: int = 0  # standard deviations in 1/256 beyond which a vote is significant
-    average: npt.NDArray[np.int16] = np.zeros(0, np.int16)  # (n_learned,) with momentum: the averages; written
-
-
-class Chance(NamedTuple):
-    """As `Squares`, in roots: what `neurosim.kernels.directions.keep_significant` compares votes with."""
-
-    z: int
-    rows: npt.NDArray[np.int64]  # (F,) root of the mean square, in 1/256
-    columns: npt.NDArray[np.int64]  # (L,) root of the sum of squares, in 1/16
-
-
-def no_chance() -> Chance:
-    """Return what updates that do not ask for significance get."""
-    return Chance(0, np.zeros(0, np.int64), np.zeros(0, np.int64))
-
-
-class Updated(NamedTuple):
-    """What an update did."""
-
-    counts: npt.NDArray[np.int64]  # (rows, N_COUNTERS); the column "weight_updates" in any case
-    n_saturated: int  # weights that met the end of their range
-
-
-class Learner(Protocol):
-    """A program being trained on a backend; the backend's attribute `learner` names the class."""
-
-    def evaluate(
-        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
-    ) -> Outcome:
-        """Run the population on the samples `ids` with the present weights."""
-        ...
-
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
-    ) -> Updated:
-        """Apply votes to `full` (in place) and to the chip; by significance, with the votes' squares."""
-        ...
-
-    def learn(
-        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
-        steps: Sequence[Step],
-    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
-        """Run generations: `evaluate`, `update` and `remember` in turn, with samples `ids` (n_generations, B).
-
-        The votes need not be handed out. Operation counts may all stand with the first generation.
-        """
-        ...
-
-    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
-        """Add what was measured to the memory."""
-        ...
-
-    def load(self, full: npt.NDArray[np.int32]) -> None:
-        """Put weights (with residual bits) on the chip."""
-        ...
-
-    def show(self, events: Events) -> None:
-        """Take other input spikes for the same training samples."""
-        ...
-
-    def close(self) -> None:
-        """Free threads and memory."""
-        ...
 
 
 class SimulatorLearner:
@@ -501,220 +389,3 @@ class SimulatorLearner:
 def spike_values(events: Events) -> npt.NDArray[np.int32]:
     """Return the value of each input spike; nothing if all are 1."""
     return np.zeros(0, np.int32) if events.value is None else events.value
-
-
-class TwinUpdates(ABC):
-    """Weights kept on the host and changed by the numpy twin: what learners share whose backend only runs members."""
-
-    program: Program
-    plan: LearnPlan
-    weights: dict[str, npt.NDArray[np.int64]]
-    neurons: dict[str, LIF]
-
-    def update(
-        self, full: npt.NDArray[np.int32], votes: npt.NDArray[np.int64], step: Step, squares: Squares | None = None
-    ) -> Updated:
-        """Apply votes; see `Learner.update`."""
-        from neurosim.reference.weights import update_weights
-
-        check_squares(self.plan, squares)
-        power = step.power if len(step.power) else None
-        new = update_weights(
-            self.plan,
-            full.astype(np.int64),
-            votes,
-            step.size,
-            step.shift,
-            step.key,
-            power,
-            step.memory,
-            step.age,
-            step.z,
-            step.average,
-            squares,
-            self.program,
-        )
-        counts = np.zeros((len(self.program.rows), N_COUNTERS), np.int64)
-        places = [*(len(self.program.group_names) + self.plan.connections), *self.plan.neuron[:-1, NEURON_GROUP]]
-        for place, n in zip(places, new.n_changed, strict=True):
-            counts[place, COLUMN["weight_updates"]] += n
-        full[:] = new.full
-        step.average[:] = new.averages
-        self.load(full)
-        return Updated(counts, new.n_saturated)
-
-    @abstractmethod
-    def evaluate(
-        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
-    ) -> Outcome:
-        """Run the population; see `Learner.evaluate`."""
-
-    def learn(
-        self, full: npt.NDArray[np.int32], memory: Memory, ids: npt.NDArray[np.int64], scales: Scales, keys: Sequence[int],
-        steps: Sequence[Step],
-    ) -> list[tuple[Outcome, Updated]]:  # fmt: skip
-        """Run generations, phase by phase; see `Learner.learn`."""
-        found = []
-        for batch, key, step in zip(ids, keys, steps, strict=True):
-            outcome = self.evaluate(batch, memory.response, scales, key)
-            found.append((outcome, self.update(full, outcome.votes, step, outcome.squares)))
-            if self.plan.form == FORM_RESPONSE:
-                self.remember(outcome.measured, memory)
-        return found
-
-    def remember(self, measured: npt.NDArray[np.int64], memory: Memory) -> None:
-        """Keep the response; see `Learner.remember`."""
-        from neurosim.reference.response import remember
-
-        remember(self.program, self.plan, measured, memory.accumulated, memory.response, memory.leak, RESPONSE_BITS)
-
-    def load(self, full: npt.NDArray[np.int32]) -> None:
-        """Put weights on the chip; see `Learner.load`."""
-        self.weights = learned_weights(self.program, self.plan, full)
-        self.neurons = learned_neurons(self.program, self.plan, full)
-
-
-class ReferenceLearner(TwinUpdates):
-    """Learning on the numpy twins."""
-
-    any_goal = True
-
-    def __init__(
-        self, program: Program, plan: LearnPlan, events: Events, labels: npt.NDArray[np.int64], threads: int,
-        extra: Extra = NO_EXTRA,
-    ) -> None:  # fmt: skip
-        self.program, self.plan, self.events, self.labels, self.extra = program, plan, events, labels, extra
-        self.inputs = events.to_values()
-        self.weights: dict[str, npt.NDArray[np.int64]] = {}
-        self.neurons: dict[str, LIF] = {}
-
-    def evaluate(
-        self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
-    ) -> Outcome:
-        """Run the population; see `Learner.evaluate`."""
-        from neurosim.reference.learn import Learner as Twin
-
-        check_batch(ids, response, self.plan, self.program, self.events)
-        targets = self.extra.targets if len(self.extra.targets) else None
-        given, looked = None, None
-        if self.extra.fitness is not None:
-            first = Twin(self.program, self.plan, scales, self.weights, self.neurons)
-            given = ask(self.extra.fitness, first.look(ids, self.inputs, key), ids)
-            looked = Outcome(first.votes, first.measured, ids, first.statistics, first.chip.counts)
-        twin = Twin(self.program, self.plan, scales, self.weights, self.neurons)
-        found = twin.learn(ids, self.labels, self.inputs, response.astype(np.int64), key, targets, given)
-        rows, columns, n_terms, neurons = found.squares
-        outcome = Outcome(*found[:-1], rows, columns, neurons, n_terms)
-        return outcome if looked is None else joined(looked, outcome)
-
-    def show(self, events: Events) -> None:
-        """Take other input spikes; see `Learner.show`."""
-        self.events = check_events(events, self.program.network.n_inputs)
-        self.inputs = self.events.to_values()
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def open_learner(
-    backend: str, program: Program, plan: LearnPlan, events: Events, labels: npt.ArrayLike, threads: int, *,
-    targets: npt.ArrayLike | None = None, fitness: FitnessFunction | None = None,
-) -> Learner:  # fmt: skip
-    """Load a program for learning on a backend.
-
-    Parameters
-    ----------
-    backend : str
-        A registered backend with the feature "learning"; its attribute `learner` says what class to open.
-    program, plan
-        The program, and the learning rule laid out over it.
-    events : Events
-        Training samples.
-    labels : (n_samples,) or (n_samples, R) integers
-        0..n_classes - 1, one for each window where the plan's goal has windows; see `neurosim.aims.check_labels`.
-    threads : int
-        Does not change any result.
-    targets : (n_samples, n_steps, C) integers, optional
-        What the readout's voltages should be, for fitness "trace".
-    fitness : callable, optional
-        For fitness "function": see `neurosim.aims.FitnessFunction`.
-
-    Raises
-    ------
-    BackendError
-        If the backend is unknown or what it drives is not installed.
-    FeatureError
-        If it cannot learn.
-    DataError
-        If the labels do not fit the samples or the readout.
-    """
-    found = get_backend(backend)
-    check_features(backend, found.features, frozenset({"learning"}))
-    module, _, name = cast(LearningBackend, found).learner.partition(":")
-    if not name:
-        raise BackendError(
-            f"backend {backend!r} has the feature 'learning' and no learner {module!r}: set its attribute to 'module:class'"
-        )
-    events = check_events(events, program.network.n_inputs)
-    check_values(program.network, events)
-    goal = plan.goal
-    checked = check_labels(labels, events.n_samples, goal, plan.n_classes)
-    extra = Extra(check_targets(targets, events.n_samples, plan.n_steps, goal, plan.n_classes), fitness)
-    if (goal.kind == FIT_USER) != (fitness is not None):
-        raise ConfigError(
-            "rule: fitness 'function' and a function belong together; give fitness= a function and set rule.fitness to 'function', "
-            "or neither"
-        )
-    learner = getattr(import_module(module), name)
-    if goal == Goal():
-        return cast(Learner, learner(program, plan, events, checked.ravel(), check_threads(threads)))
-    if not getattr(learner, "any_goal", False):
-        raise FeatureError(
-            f"backend {backend!r}: learns from the likelihood of one label a sample only; leave rule.fitness, rule.rate_cost and "
-            "rule.balance_cost at their defaults, or use the backend 'simulator'"
-        )
-    shaped = checked.ravel() if goal.windows == WINDOWS_ONE else checked
-    return cast(Learner, learner(program, plan, events, shaped, check_threads(threads), extra))
-
-
-def joined(looked: Outcome, voted: Outcome) -> Outcome:
-    """Return the outcome of a generation of two passes; what the second does again is not counted again."""
-    statistics = voted.statistics.copy()
-    for row in (STAT_DRIVE, STAT_DRIVE_STEPS):
-        statistics[row] = looked.statistics[row]
-    assert looked.counts is not None and voted.counts is not None
-    counts = looked.counts.copy()
-    for column in (COLUMN["votes"], COLUMN["reward_broadcasts"]):
-        counts[:, column] += voted.counts[:, column]
-    return voted._replace(statistics=statistics, counts=counts)
-
-
-def check_batch(
-    ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], plan: LearnPlan, program: Program, events: Events
-) -> None:
-    """Refuse samples that do not exist and responses of another shape; kernels trust both."""
-    if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= events.n_samples):
-        raise DataError(f"samples: {int(ids.max())} is outside 0..{events.n_samples - 1}; choose others")
-    shape = (plan.rank, plan.n_classes, program.network.n_neurons)
-    if response.shape != shape or response.dtype != np.int32:
-        raise DataError(f"response: {response.dtype} of shape {response.shape}, need int32 of shape {shape}")
-
-
-def check_squares(plan: LearnPlan, squares: Squares | None) -> None:
-    """Refuse votes of which nobody knows how large they are by chance."""
-    if plan.update == UPDATE_SIGNIFICANCE and squares is None:
-        raise DataError(
-            "votes: update 'significance' needs the squares of what they are made of; give those of the outcome"
-        )
-
-
-def learned_weights(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.int64]]:
-    """Return the chip weights of each plastic connection, in the shape of its description."""
-    weights = {}
-    for c, index in enumerate(plan.connections):
-        connection = program.network.connections[index]
-        assert not isinstance(connection, Connection)
-        part = full[plan.votes_of(c)].astype(np.int64) >> plan.residual_bits
-        shift = lost_weight_bits(int(plan.plastic[c, WEIGHT_BITS]), "mixed")
-        weights[connection.name] = described_weights(connection, part << shift)
-    return weights

@@ -52,8 +52,10 @@ from neurosim.learning.calibrate import (
     row_step_size,
     row_steps,
 )
+from neurosim.learning.generation import Memory, Outcome, Step, Updated
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
-from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
+from neurosim.learning.opening import open_learner
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
 from neurosim.network import Network
 from neurosim.normaltable import normal_table

@@ -54,7 +54,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 class Outcome(NamedTuple):
-    """What a generation's samples give; see `neurosim.learning.population.Outcome`."""
+    """What a generation's samples give; see `neurosim.learning.generation.Outcome`."""
 
     votes: Int64Array
     measured: Int64Array

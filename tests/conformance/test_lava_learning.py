@@ -13,7 +13,7 @@ from random_networks import LearningCase, learning_case
 from test_lava_containment import assert_nothing_left, wait_until_lava_runs
 
 from neurosim.errors import BackendError, FeatureError
-from neurosim.learning.population import open_learner
+from neurosim.learning.opening import open_learner
 from neurosim.learnplan import initial_weights, make_plan
 from neurosim.network import Dense
 from neurosim.reference.weights import update_weights

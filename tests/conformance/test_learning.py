@@ -13,7 +13,8 @@ from neurosim.counters import COLUMN
 from neurosim.errors import FeatureError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Learner, Memory, Outcome, Step, open_learner
+from neurosim.learning.generation import Learner, Memory, Outcome, Step
+from neurosim.learning.opening import open_learner
 from neurosim.learning.trainer import Trainer
 from neurosim.learnplan import initial_weights
 from neurosim.modelfile import Model, pack_model

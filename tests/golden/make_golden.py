@@ -16,7 +16,8 @@ from random_networks import learning_case, random_events, random_network
 
 from neurosim.compile_network import compile
 from neurosim.events import Events, events_from_dense
-from neurosim.learning.population import Outcome, Step, open_learner
+from neurosim.learning.generation import Outcome, Step
+from neurosim.learning.opening import open_learner
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
 from neurosim.program import Program

@@ -13,7 +13,8 @@ from neurosim.compile_network import compile
 from neurosim.errors import ConfigError
 from neurosim.events import events_from_dense
 from neurosim.goals import VTH_MAX, Wanted, make_goal
-from neurosim.learning.population import Outcome, open_learner
+from neurosim.learning.generation import Outcome
+from neurosim.learning.opening import open_learner
 from neurosim.learnplan import FORMS, Scales, make_plan
 from neurosim.network import LIF, Dense, Input, Network
 from neurosim.reference.fitness import log_softmax

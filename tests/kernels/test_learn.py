@@ -20,7 +20,9 @@ from neurosim.codes import (
 )
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.learn import learn_samples
-from neurosim.learning.population import Outcome, SimulatorLearner, open_learner
+from neurosim.learning.generation import Outcome
+from neurosim.learning.opening import open_learner
+from neurosim.learning.population import SimulatorLearner
 from neurosim.learning.scratch import make_terms
 from neurosim.learnplan import FACTORS
 from neurosim.logtables import log_tables

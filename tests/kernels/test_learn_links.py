@@ -13,7 +13,9 @@ from neurosim.codes import FIRST_FACTOR, KIND, KIND_ROWS, PERTURBED, STAT_DRIVE_
 from neurosim.compile_network import compile
 from neurosim.errors import ConfigError
 from neurosim.goals import Wanted
-from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
+from neurosim.learning.generation import Memory, Outcome, Step, Updated
+from neurosim.learning.opening import open_learner
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import initial_weights, make_plan
 from neurosim.network import Conv, Dense, Network
 from neurosim.reference.learn import links_of

@@ -19,7 +19,10 @@ from neurosim.kernels import directions
 from neurosim.kernels.directions import integer_root, keep_significant
 from neurosim.kernels.neuron_params import update_neurons
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.population import Memory, Outcome, SimulatorLearner, Step, learned_weights, open_learner
+from neurosim.learning.generation import Memory, Outcome, Step
+from neurosim.learning.opening import open_learner
+from neurosim.learning.population import SimulatorLearner
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import (
     UPDATES,
     LearnPlan,

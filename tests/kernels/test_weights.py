@@ -11,8 +11,9 @@ from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.weights import BLOCK, CHUNK, LARGEST_VOTE, mean_square, root_exponent, update_rows
 from neurosim.layerplan import lay_lanes
 from neurosim.learning import scratch
-from neurosim.learning.population import learned_weights, no_chance
+from neurosim.learning.generation import no_chance
 from neurosim.learning.scratch import ROWS, make_terms, make_update_work
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import initial_weights
 from neurosim.reference.weights import LARGEST_VOTE as TWIN_LARGEST
 from neurosim.reference.weights import update_weights as twin

@@ -22,7 +22,8 @@ from neurosim.errors import DataError
 from neurosim.events import Events
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Memory, Outcome, Step, Updated, open_learner
+from neurosim.learning.generation import Memory, Outcome, Step, Updated
+from neurosim.learning.opening import open_learner
 from neurosim.learning.trainer import RECALIBRATE_EVERY, Generation, Trainer
 from neurosim.learnplan import Scales, initial_weights
 from neurosim.tasks import Task, load_task

@@ -16,7 +16,7 @@ from neurosim.errors import BackendError, ConfigError, FeatureError, ModelFileEr
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.episodes import EpisodeTrainer
 from neurosim.learning.players import PLAYERS
-from neurosim.learning.population import learned_weights
+from neurosim.learning.weights import learned_weights
 from neurosim.tasks import task_settings
 
 SMALL = ("network.hidden=[8]", "rule.pairs=2", "batch=3", "network.tau_mem=0.05")

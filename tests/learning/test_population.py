@@ -18,9 +18,11 @@ from neurosim.counters import COLUMN
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
 from neurosim.layerplan import lay_lanes
-from neurosim.learning.population import Learner as PopulationLearner
-from neurosim.learning.population import Memory, Outcome, Step, Updated, learned_weights, open_learner
+from neurosim.learning.generation import Learner as PopulationLearner
+from neurosim.learning.generation import Memory, Outcome, Step, Updated
+from neurosim.learning.opening import open_learner
 from neurosim.learning.scratch import make_learn_scratch, make_terms
+from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import Scales, initial_weights, make_plan
 from neurosim.network import LIF, Dense, Input, Network, Probe
 from neurosim.normaltable import normal_table

@@ -20,7 +20,7 @@ from neurosim.errors import ConfigError, FeatureError, ModelFileError
 from neurosim.events import Events
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Memory, Outcome, Step, Updated
+from neurosim.learning.generation import Memory, Outcome, Step, Updated
 from neurosim.learning.trainer import FULL_STEP, RECALIBRATE_EVERY, STATE_VERSION, Generation, Trainer, check_votes
 from neurosim.learnplan import FACTORS, FORMS, LearnPlan, Scales
 from neurosim.program import Program

@@ -14,7 +14,7 @@ from neurosim.config import RuleConfig, TrainConfig, example_toml, override
 from neurosim.errors import ConfigError, ModelFileError
 from neurosim.experiment import prepare_program, train_model
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.population import Step
+from neurosim.learning.generation import Step
 from neurosim.learning.trainer import Generation, Trainer
 from neurosim.modelfile import load_model
 from neurosim.network import LIF
