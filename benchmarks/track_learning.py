@@ -5,6 +5,7 @@ Every row is one command, repeated for each seed; `docs/learning.md` quotes the 
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from statistics import mean, stdev
 from typing import NamedTuple
@@ -31,16 +32,23 @@ class Row(NamedTuple):
     def command(self) -> str:
         """What a user types, but for the seed."""
         name = self.tasks[0].replace("split=1", "split=K")
-        return " ".join([f"neurosim train {name}", *(f"--set {text}" for text in self.settings)])
+        return " ".join([f"neurosim train {name}", *(f"--set {shlex.quote(text)}" for text in self.settings)])
 
 
 SPLITS = tuple(f":split={k}" for k in range(1, 6))
 SCALAR = (
-    "rule.form=scalar", "rule.pairs=16", "batch=64", "rule.skip=0.8", "rule.perturbation=0.1", "rule.momentum=0", "rule.step=0.5",
+    "rule.form=scalar", "rule.pairs=32", "batch=64", "rule.skip=0.9", "rule.perturbation=0.1", "rule.momentum=0", "rule.step=0.5",
+)  # fmt: skip
+DEEPER = ("network.hidden=[512,256]", "network.rate=0.03", "rule.memory=8")
+CONVOLUTION = (
+    'network.convolutions=["16c5s2"]', "network.rate=0.05", "network.n_steps=16", "network.tau_mem=0.016", "rule.memory=11",
+    "epochs=10", "chip=unlimited",
 )  # fmt: skip
 ROWS = (
     Row("MNIST, 784-256-10, response form", ("mnist",)),
     Row("MNIST, 784-256-10, scalar form", ("mnist",), SCALAR),
+    Row("MNIST, deeper: 784-512-256-10", ("mnist",), DEEPER),
+    Row("MNIST, 16 channels of 5 x 5 convolved, 256 hidden", ("mnist",), CONVOLUTION),
     Row("MNIST, 4-bit weights", ("mnist",), ("network.weight_bits=4",)),
     Row("MNIST, 2-bit weights", ("mnist",), ("network.weight_bits=2",)),
     Row(

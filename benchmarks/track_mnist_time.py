@@ -38,15 +38,15 @@ FORMS: dict[str, dict[float, tuple[float, list[str]]]] = {
         0.98: (5.0, ["batch=64", "rule.step=0.7", "rule.perturbation=1.0", "rule.pair_every=4"]),
     },
     "scalar": {
-        0.95: (3.0, ["batch=64", "rule.pairs=8", "rule.step=0.5", "rule.perturbation=0.15", "rule.skip=0.8"]),
-        0.97: (8.0, ["batch=64", "rule.pairs=16", "rule.step=0.5", "rule.perturbation=0.1", "rule.skip=0.8"]),
+        0.95: (4.0, ["batch=64", "rule.pairs=8", "rule.step=0.5", "rule.perturbation=0.15", "rule.skip=0.8"]),
+        0.97: (10.0, ["batch=64", "rule.pairs=24", "rule.step=0.5", "rule.perturbation=0.1", "rule.skip=0.9"]),
     },
 }
 #: Settings of torch for each target, found by random search (`peer_torch.py` says what they mean).
 TORCH: dict[float, dict[str, Any]] = {
     0.95: {"epochs": 0.3, "batch": 64, "rate": 0.006, "surrogate": "rectangular", "steep": 1.0},
     0.97: {"epochs": 1.1, "batch": 128, "rate": 0.01},
-    0.98: {"epochs": 4.0, "batch": 128, "rate": 0.01},
+    0.98: {"epochs": 6.0, "batch": 128, "rate": 0.01},
 }
 TORCH_COMMON: dict[str, Any] = {
     "hidden": 256, "bfloat16": True, "surrogate": "arctan", "steep": 2.0, "gain": 3.0, "beta1": 0.8, "beta2": 0.99,

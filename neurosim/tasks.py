@@ -74,7 +74,10 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "mnist": TaskEntry(
         "neurosim.data.mnist:mnist_task", "handwritten digits, 28 x 28 pixels, 60,000 and 10,000",
-        ("network.n_steps=8", "epochs=10", "rule.perturbation=1.0", "rule.momentum=3", "rule.step=0.125"), {"limit": LIMIT},
+        (
+            "network.n_steps=8", "epochs=20", "rule.perturbation=1.0", "rule.momentum=3", "rule.step=0.0625", "rule.memory=7",
+        ),
+        {"limit": LIMIT},
     ),
     "nmnist": TaskEntry(
         "neurosim.data.nmnist:nmnist_task", "digits seen by an event camera, 34 x 34 x 2",
