@@ -54,7 +54,7 @@ ROWS = (
     Row(
         "MNIST, stream, one pass",
         ("mnist",),
-        ("augment=false", "mode=stream", "epochs=1", "rule.momentum=0", "rule.step=0.5"),
+        ("augment=false", "mode=stream", "epochs=1", "rule.momentum=0", "rule.step=0.5", "rule.memory=5"),
     ),
     Row("real N-MNIST, 5 splits", tuple(f"nmnist{split}" for split in SPLITS)),
     Row("simulated saccades, then real N-MNIST, 5 splits", tuple(f"nmnist-saccades{split}" for split in SPLITS)),

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, assignments
 from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.episodeplan import N_ACTIONS, N_STATE
-from neurosim.errors import ConfigError, DataError, ModelFileError
+from neurosim.errors import ConfigError, DataError
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.episodes import (
     EPOCH,
@@ -30,8 +28,8 @@ from neurosim.program import Program
 from neurosim.quantize import QuantNote, quantize
 from neurosim.report_html import write_report
 from neurosim.runfolder import RunFolder
+from neurosim.runloop import SMOOTHING, Progress, Run
 from neurosim.tasks import EPISODE_TASKS
-from neurosim.trainrun import HISTORY_POINTS, SMOOTHING, Progress, check_same_config, deferred_interrupt
 from neurosim.transfer import starting_network
 from neurosim.version import VERSION
 
@@ -47,37 +45,24 @@ class EpisodeStart(NamedTuple):
     n_generations: int
 
 
-class EpisodeRun:
-    """A trainer of episodes at work in a run folder."""
+class EpisodeRun(Run[EpisodeGeneration]):
+    """A trainer of episodes at work in a run folder, tested on start states that it does not learn from."""
+
+    KEPT = ("length", "test_length")
 
     def __init__(self, config: TrainConfig, folder: RunFolder, trainer: EpisodeTrainer) -> None:
-        self.config, self.folder, self.trainer = config, folder, trainer
-        self.history: list[dict[str, Any]] = []
-        self.seconds, self.length = 0.0, 0.0
+        super().__init__(config, folder, trainer)
+        self.trainer = trainer
+        self.length = 0.0
         self.test_length: float | None = None
 
-    def train(self, on_progress: Callable[[Progress], None] | None) -> None:
-        """Run the generations that are left."""
-        trainer, config = self.trainer, self.config
-        every = max(1, trainer.n_generations // HISTORY_POINTS)
-        before, start = self.seconds, time.monotonic()
-        with deferred_interrupt() as interrupted:
-            while trainer.generation < trainer.n_generations:
-                shown = trainer.step()
-                self.length += (1.0 if shown.generation == 1 else SMOOTHING) * (shown.mean_length - self.length)
-                self.seconds = before + time.monotonic() - start
-                last = trainer.generation == trainer.n_generations
-                measured = trainer.generation % config.evaluate_every == 0 or last
-                if measured:
-                    self.test_length = float(trainer.test(N_TEST, WATCHED).lengths.mean())
-                if measured or trainer.generation % every == 0:
-                    self.history.append(self._point(shown, measured))
-                if on_progress is not None:
-                    on_progress(self._progress(time.monotonic() - start))
-                if interrupted() or trainer.generation % config.checkpoint_every == 0 or last:
-                    self.checkpoint()
-                if interrupted():
-                    raise KeyboardInterrupt
+    def _advance(self, most: int) -> list[EpisodeGeneration]:
+        shown = self.trainer.step()
+        self.length += (1.0 if shown.generation == 1 else SMOOTHING) * (shown.mean_length - self.length)
+        return [shown]
+
+    def _test(self) -> None:
+        self.test_length = float(self.trainer.test(N_TEST, WATCHED).lengths.mean())
 
     def _point(self, shown: EpisodeGeneration, measured: bool) -> dict[str, Any]:
         return {
@@ -98,33 +83,6 @@ class EpisodeRun:
             generation, self.trainer.n_generations, generation * self.config.batch, seconds, self.length / MAX_PERIODS,
             self.length, test,
         )  # fmt: skip
-
-    def checkpoint(self) -> None:
-        """Write everything that training needs to continue."""
-        header, arrays = self.trainer.state()
-        header |= {
-            "kind": "checkpoint",
-            "neurosim": VERSION,
-            "config": self.config.to_dict(),
-            "history": self.history,
-            "seconds": self.seconds,
-            "length": self.length,
-            "test_length": self.test_length,
-        }
-        self.folder.write_checkpoint(self.trainer.generation, pack_arrays(header, arrays))
-
-    def restore(self) -> None:
-        """Continue from the newest checkpoint of the folder, if there is one."""
-        path = self.folder.latest_checkpoint()
-        if path is None:
-            return
-        header, arrays = unpack_arrays(path.read_bytes(), path)
-        if header.get("kind") != "checkpoint":
-            raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
-        check_same_config(header["config"], self.config.to_dict(), str(path))
-        self.trainer.restore(header, arrays, str(path))
-        self.history, self.seconds = header["history"], header["seconds"]
-        self.length, self.test_length = header["length"], header["test_length"]
 
 
 def prepare_controller(config: TrainConfig) -> tuple[Program, tuple[QuantNote, ...]]:

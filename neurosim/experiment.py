@@ -32,10 +32,10 @@ from neurosim.program import Program
 from neurosim.quantize import QuantNote, quantize
 from neurosim.report_html import write_report
 from neurosim.runfolder import RunFolder
+from neurosim.runloop import Progress as Progress
+from neurosim.runloop import checkpoint_config as checkpoint_config
 from neurosim.tasks import Task, load_task
-from neurosim.trainrun import Progress as Progress
 from neurosim.trainrun import TrainRun
-from neurosim.trainrun import checkpoint_config as checkpoint_config
 from neurosim.transfer import starting_network
 from neurosim.version import VERSION
 

@@ -89,7 +89,10 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "nmnist-saccades": TaskEntry(
         "neurosim.data.saccades:saccades_task", "MNIST seen by a simulated event camera, tested on real recordings",
-        ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "rule.step=0.25", "epochs=3"),
+        (
+            "network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "epochs=3", "rule.perturbation=1.0", "rule.momentum=3",
+            "rule.step=0.125", "rule.memory=7",
+        ),
         {
             "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST, "limit": LIMIT,
             "copies": Option(20, 0, 1000, "how often each recording is there, warped but for the first"),

@@ -15,8 +15,8 @@ from neurosim.episoderun import evaluate_controller, train_controller
 from neurosim.errors import ConfigError, DataError
 from neurosim.modelfile import load_model
 from neurosim.runfolder import RunFolder
+from neurosim.runloop import Progress
 from neurosim.tasks import task_settings
-from neurosim.trainrun import Progress
 
 SMALL = ("network.hidden=[8]", "rule.pairs=2", "batch=128", "epochs=1", "evaluate_every=3", "checkpoint_every=2")
 

@@ -26,10 +26,11 @@ from neurosim.episodeplan import (
     EpisodeScales,
     World,
 )
-from neurosim.errors import ConfigError, FeatureError, ModelFileError
+from neurosim.errors import ConfigError, FeatureError
 from neurosim.learning.calibrate import floor_log2_ratio
 from neurosim.learning.keys import STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, stream_key
 from neurosim.learning.players import PLAYERS, Played, Player
+from neurosim.learning.state import check_state
 from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import LearnPlan, initial_weights, make_plan
 from neurosim.program import Program
@@ -243,14 +244,7 @@ class EpisodeTrainer:
         ModelFileError
             If the state belongs to another program or version.
         """
-        if header.get("state_version") != STATE_VERSION:
-            found = header.get("state_version")
-            raise ModelFileError(f"{where}: state version {found!r}, this neurosim reads {STATE_VERSION}; train anew")
-        if header["fingerprint"] != self.program.fingerprint:
-            raise ModelFileError(f"{where}: made for another network, chip or seed; resume with the same configuration")
-        for name, array in self.state()[1].items():
-            if name not in arrays or arrays[name].shape != array.shape:
-                raise ModelFileError(f"{where}: {name} does not fit this rule; resume with the same configuration")
+        check_state(header, arrays, self.state()[1], STATE_VERSION, self.program.fingerprint, where)
         self.generation, self.episodes = int(header["generation"]), int(header["episodes"])
         self.periods = int(header["periods"])
         self.full, self.counts = arrays["full"].astype(np.int32), arrays["counts"].astype(np.int64)

@@ -38,7 +38,7 @@ from neurosim.codes import (
 )
 from neurosim.config import RuleConfig
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
-from neurosim.errors import ConfigError, ModelFileError
+from neurosim.errors import ConfigError
 from neurosim.events import Events
 from neurosim.goals import Wanted
 from neurosim.learning.calibrate import (
@@ -55,6 +55,7 @@ from neurosim.learning.calibrate import (
 from neurosim.learning.generation import Memory, Outcome, Step, Updated
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.opening import open_learner
+from neurosim.learning.state import check_state
 from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
 from neurosim.network import Network
@@ -401,17 +402,10 @@ class Trainer:
         ModelFileError
             If the state belongs to another program or version.
         """
-        if header.get("state_version") != STATE_VERSION:
-            found = header.get("state_version")
-            raise ModelFileError(f"{where}: state version {found!r}, this neurosim reads {STATE_VERSION}; train anew")
-        if header["fingerprint"] != self.program.fingerprint:
-            raise ModelFileError(f"{where}: made for another network, chip or seed; resume with the same configuration")
         present = self.state()[1]
         if "counts" not in arrays:  # of a backend that counts no operations
             present.pop("counts", None)
-        for name, array in present.items():
-            if name not in arrays or arrays[name].shape != array.shape:
-                raise ModelFileError(f"{where}: {name} does not fit this rule; resume with the same configuration")
+        check_state(header, arrays, present, STATE_VERSION, self.program.fingerprint, where)
         self.generation = int(header["generation"])
         self.full = arrays["full"].astype(np.int32)
         self.accumulated = arrays["accumulated"].astype(np.int64)
