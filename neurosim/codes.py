@@ -58,6 +58,8 @@ LINK_ROWS, LINK_CSR, LINK_DELAYED, LINK_CONV = range(4)  # LINK_KIND
  CONV_KERNEL_Y, CONV_STRIDE_X, CONV_STRIDE_Y, CONV_PAD_X, CONV_PAD_Y, CONV_DILATION_X, CONV_DILATION_Y,
  CONV_GROUPS, CONV_FIRST) = range(16)  # fmt: skip
 N_CONV_COLUMNS = 16
+REACH_FIRST, REACH_WIDTH, REACH_SAFE = range(3)  # columns of `Reaches.table`
+N_REACH_COLUMNS = 3
 # Columns of the table of rings, which hold what arrives later.
 RING_PORT, RING_FIRST, RING_WIDTH, RING_OFFSET, RING_LENGTH = range(5)  # port, first neuron, neurons, place, steps
 

@@ -24,7 +24,6 @@ from neurosim.codes import (
     MODEL,
     MODEL_INPUT,
     MODEL_LIF,
-    N_CONV_COLUMNS,
     OFFSET,
     TARGET_BITS,
     TARGET_MASK,
@@ -34,6 +33,7 @@ from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learnplan import LearnPlan
 from neurosim.network import Connection, Conv
 from neurosim.program import ModelArrays, Program, ProgramArrays, aligned_copy
+from neurosim.reaches import Reaches, lay_reaches
 
 
 class Links(NamedTuple):
@@ -46,10 +46,13 @@ class Links(NamedTuple):
     row: npt.NDArray[np.int64]  # (P,) row of `start` of the first source, of stored synapses
     start: npt.NDArray[np.int64]  # first synapse of each source, and the end of the last one; by connection
     target: npt.NDArray[np.int32]  # neuron of the target group
-    conv_of: npt.NDArray[np.int64]  # (C,) row of `conv`, or -1
-    conv: npt.NDArray[np.int64]  # (n, 16) geometry, codes.CONV_*; CONV_FIRST is the kernel's place in `kernels`
+    conv_of: npt.NDArray[np.int64]  # (C,) which convolution, or -1
+    first: npt.NDArray[np.int64]  # (n,) place of each kernel in `kernels`
+    reaches: Reaches  # of the n convolutions
     kernels: npt.NDArray[np.int16]  # (S,)
-    place: npt.NDArray[np.int64]  # (S,) where each weight of a kernel, in its described order, lies behind CONV_FIRST
+    place: npt.NDArray[
+        np.int64
+    ]  # (S,) where each weight of a kernel, in its described order, lies behind the kernel's first
 
 
 class Chip(NamedTuple):
@@ -110,8 +113,8 @@ def copy_chip(program: Program, plan: LearnPlan) -> Chip:
 
 def _lay_kernels(
     program: Program, convs: list[int]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.int64]]:
-    """Return `Links.conv_of`, `conv`, `kernels` and `place`."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Reaches, npt.NDArray[np.int16], npt.NDArray[np.int64]]:
+    """Return `Links.conv_of`, `first`, `reaches`, `kernels` and `place`."""
     conv_of = np.full(len(program.network.connections), -1, np.int64)
     tables, kernels, places, first = [], [], [], 0
     for i, index in enumerate(convs):
@@ -130,8 +133,9 @@ def _lay_kernels(
         kernels.append(kernel)
         places.append(place)
         first += weights.size
-    none, table = np.zeros(0, np.int64), np.array(tables, np.int64).reshape(-1, N_CONV_COLUMNS)
-    return conv_of, table, np.concatenate([none, *kernels]).astype(np.int16), np.concatenate([none, *places])
+    none, starts = np.zeros(0, np.int64), np.array([table[CONV_FIRST] for table in tables], np.int64)
+    laid = np.concatenate([none, *kernels]).astype(np.int16)
+    return conv_of, starts, lay_reaches(tables), laid, np.concatenate([none, *places])
 
 
 def kernel_places(shape: tuple[int, ...], groups: int) -> npt.NDArray[np.int64]:
@@ -173,7 +177,7 @@ def store_weights(chip: Chip, plan: LearnPlan, full: npt.NDArray[np.int32], ever
             models.rows[link[LINK_OFFSET] :][: len(weights)] = weights
         elif link[LINK_KIND] == LINK_CONV:
             models.rows[models.conv[link[LINK_OFFSET], CONV_FIRST] :][: len(weights)] = weights
-            place = int(links.conv[links.conv_of[index], CONV_FIRST])
+            place = int(links.first[links.conv_of[index]])
             links.kernels[place + links.place[place : place + len(weights)]] = weights
         else:
             synapse = int(models.start[link[LINK_OFFSET]])

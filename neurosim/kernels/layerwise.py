@@ -273,7 +273,7 @@ def deliver_steps(p, x, k, w, connection, first_step, last_step, target, counts)
         here = t * n_lanes + first
         acc = target[here : here + n_post]
         if k is not None and p.conn[connection, FORMAT] == FORMAT_LINK:
-            n_synapses += convolve(k.kernels, k.conv[k.conv_of[connection]], sources, n_spikes, acc, w.total)
+            n_synapses += convolve(k.kernels, k.reaches, k.conv_of[connection], sources, n_spikes, acc, w.total)
             continue
         deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
         if fan_out == EVERYONE:

@@ -361,10 +361,10 @@ def hand_in(p, x, k, w, plan, term, pre, post, counts):
                         row = k.row[c] + j
                         n_votes += (k.start[row + 1] - k.start[row]) * np.int64(factor[j] != 0)
                 else:
-                    credit, geometry = w.credit[rank, lane : lane + n_post], k.conv[k.conv_of[connection]]
+                    credit, conv = w.credit[rank, lane : lane + n_post], k.conv_of[connection]
                     for j in range(last - first):
                         if factor[j] != 0:
-                            n_votes += vote_source(w.shared, geometry, j, factor[j], credit)
+                            n_votes += vote_source(w.shared, k.reaches, conv, j, factor[j], credit)
         counts[n_groups + connection, VOTES] += n_votes
     if plan.factor < FACTOR_FULL:
         for group in range(len(p.group)):

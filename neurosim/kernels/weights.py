@@ -6,7 +6,6 @@ from neurosim.codes import (
     BLOCK,
     CHUNK,
     CONNECTION,
-    CONV_FIRST,
     FIRST_FACTOR,
     FIRST_VOTE,
     KIND,
@@ -169,7 +168,7 @@ def update_links(p, x, k, plan, c, pre, post, votes, shared, first_row, last_row
         if plan.plastic[c, KIND] == KIND_SYNAPSES:
             sum_synapses(k, k.row[c] - first_factor, pre, post, first, last, lane, total)
         else:
-            kernel = k.conv[k.conv_of[connection], CONV_FIRST]
+            kernel = k.first[k.conv_of[connection]]
             for thread in range(len(shared)):
                 for i in range(len(total)):  # all of a kernel or nothing
                     total[i] = np.int32(np.int64(total[i]) + np.int64(shared[thread, kernel + k.place[kernel + i]]))

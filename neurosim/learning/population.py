@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from neurosim.aims import Aims, ask
 from neurosim.codes import (
-    CONV_FIRST,
     FACTOR_FULL,
     FIRST_FACTOR,
     KIND,
@@ -294,7 +293,7 @@ class SimulatorLearner:
         n = self.plan.votes_of(c).stop - self.plan.votes_of(c).start
         assert links is not None
         if self.plan.plastic[c, KIND] == KIND_KERNEL:
-            first = int(links.conv[links.conv_of[connection], CONV_FIRST])
+            first = int(links.first[links.conv_of[connection]])
             summed = self.shared.sum(axis=0, dtype=np.int64)
             return np.asarray(summed[first + links.place[first : first + n]])
         start = links.start[links.row[c] :][: int(np.diff(self.plan.plastic[c : c + 2, FIRST_FACTOR])[0]) + 1]
