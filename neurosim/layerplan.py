@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.codes import HALF, KEEP_U, KEEP_V, MODEL, MODEL_INPUT, SOURCE, START, STOP, TARGET, THRESHOLD
-from neurosim.fixedpoint import STATE_MAX
 from neurosim.program import Program, ProgramArrays
 
 WORD = 64  # lanes in a word of flags
@@ -23,7 +22,6 @@ class Lanes(NamedTuple):
     first: npt.NDArray[np.int64]  # (G,) first lane of each group
     order: npt.NDArray[np.int64]  # (n,) groups of neurons, sources before targets; empty if spikes run in circles
     later: npt.NDArray[np.int64]  # (G,) 1 for groups that neurons send to
-    fires: npt.NDArray[np.int64]  # (G,) 1 for groups with a threshold that a voltage can reach
     filtered: npt.NDArray[np.int64]  # (G,) 1 for groups in which a current has a memory
     keep_u: npt.NDArray[np.int32]  # (L,)
     keep_v: npt.NDArray[np.int32]
@@ -58,14 +56,8 @@ def lay_lanes(program: Program) -> Lanes:
     later = np.zeros(len(arrays.group), np.int64)
     for connection in arrays.conn:
         later[connection[TARGET]] |= arrays.group[connection[SOURCE], MODEL] != MODEL_INPUT
-    stops = first[:-1] + sizes
-    fires = [
-        int(lanes["threshold"][start:stop].min() < STATE_MAX) for start, stop in zip(first[:-1], stops, strict=True)
-    ]
     filtered = (arrays.group[:, KEEP_U] != 0).astype(np.int64)
-    return Lanes(
-        first=first[:-1], order=_order(arrays), later=later, fires=np.array(fires, np.int64), filtered=filtered, **lanes
-    )
+    return Lanes(first=first[:-1], order=_order(arrays), later=later, filtered=filtered, **lanes)
 
 
 def _order(arrays: ProgramArrays) -> npt.NDArray[np.int64]:

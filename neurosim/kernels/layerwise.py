@@ -181,11 +181,8 @@ def run_layers(p, x, k, w, plan, scales, sign, statistics, counts):
                 w.close, w.voltage, w.last_v, w.n_fired, w.counted,
             )  # fmt: skip
         count_updates(group, plan.n_steps * n, w.counted, counts)
-        if x.fires[group]:
-            n_words = (n + WORD - 1) // WORD
-            list_steps(
-                w.fired64, lane, n_words, n_lanes, plan.n_steps, w.listed, w.numbers, group, len(p.group)
-            )  # fmt: skip
+        n_words = (n + WORD - 1) // WORD
+        list_steps(w.fired64, lane, n_words, n_lanes, plan.n_steps, w.listed, w.numbers, group, len(p.group))
         if sign == 0:
             finish_run(p, x, w, plan, group)
 
