@@ -254,29 +254,27 @@ def deliver_steps(p, x, k, w, connection, first_step, last_step, target, counts)
     lane, first = x.first[source], x.first[group]
     n_pre, n_post = p.group[source, STOP] - p.group[source, START], p.group[group, STOP] - p.group[group, START]
     scale = p.conn[connection, SHIFT] + p.conn[connection, EXPONENT]
-    fan_out = p.conn[connection, FAN_OUT]
-    n_synapses, first_step = np.int64(0), max(first_step, 1)
+    fan_out, n_synapses = p.conn[connection, FAN_OUT], np.int64(0)
     if p.conn[connection, FORMAT] == FORMAT_DENSE8:
         n_synapses = n_post * add_rows8_steps(
             p.dense8, p.conn[connection, OFFSET], n_post, w.listed, lane, n_lanes, w.numbers, source, len(p.group),
-            max(0, scale), max(0, -scale), target, first, first_step, last_step,
+            max(0, scale), max(0, -scale), target, first, max(first_step, 1), last_step,
         )  # fmt: skip
-        first_step = last_step
-    for t in range(first_step, last_step):
-        n_spikes = w.n_spikes[t - 1, source]
-        if n_spikes == 0:
-            continue
-        sources = w.spikes[t - 1, lane : lane + n_pre]
-        here = t * n_lanes + first
-        acc = target[here : here + n_post]
-        if k is not None and p.conn[connection, FORMAT] == FORMAT_LINK:
-            n_synapses += convolve(k.kernels, k.reaches, k.conv_of[connection], sources, n_spikes, acc, w.total)
-            continue
-        deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
-        if fan_out == EVERYONE:
-            n_synapses += n_spikes * n_post
-        else:
-            n_synapses += count_synapses(p.csr_start, fan_out, sources, n_spikes)
+    else:
+        for t in range(max(first_step, 1), last_step):
+            n_spikes = w.n_spikes[t - 1, source]
+            if n_spikes == 0:
+                continue
+            sources, here = w.spikes[t - 1, lane : lane + n_pre], t * n_lanes + first
+            acc = target[here : here + n_post]
+            if k is not None and p.conn[connection, FORMAT] == FORMAT_LINK:
+                n_synapses += convolve(k.kernels, k.reaches, k.conv_of[connection], sources, n_spikes, acc, w.total)
+                continue
+            deliver(p, p.conn[connection, FORMAT], p.conn[connection, OFFSET], scale, sources, n_spikes, acc, w.total)
+            if fan_out == EVERYONE:
+                n_synapses += n_spikes * n_post
+            else:
+                n_synapses += count_synapses(p.csr_start, fan_out, sources, n_spikes)
     counts[len(p.group) + connection, SYNAPTIC_OPERATIONS] += n_synapses
     w.input_operations[connection] += n_synapses  # read for connections from inputs only
 
