@@ -6,7 +6,15 @@ nox.needs_version = ">=2024.4"
 nox.options.sessions = ["tests", "tests_nojit", "lint"]
 
 #: Tests of the kernels and of what runs them; without those that train, which takes hundreds of generations.
-TRAINING = ("trainer", "generations", "fitness_terms", "update_settings", "other_networks", "learn_episodes")
+TRAINING = (
+    "trainer",
+    "generations",
+    "fitness_terms",
+    "update_settings",
+    "other_networks",
+    "learn_episodes",
+    "activity",
+)
 NOT_COMPILED = [
     "tests/kernels", "tests/learning", "tests/conformance", *(f"--ignore=tests/learning/test_{name}.py" for name in TRAINING),
 ]  # fmt: skip

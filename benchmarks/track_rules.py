@@ -16,7 +16,7 @@ FACTORS = (
     ("trace", 1), ("trace", 2), ("trace", 4), ("random", 1), ("random", 2), ("random", 4), ("random", 8), ("gaussian", 1),
     ("full", 1), ("full-gaussian", 1),
 )  # fmt: skip
-STEPS = ("0.25", "0.5", "1.0")
+STEPS = ("0.25", "1.0")
 QUICK_TASK = "digits"
 #: What is taken away from, or changed in, the settings of task mnist, three epochs of it.
 SHORT = ("epochs=3",)
