@@ -14,12 +14,14 @@ from neurosim.codes import (
     N_TOTALS,
     PASS_WHOLE,
     PERTURBED,
+    START,
     STAT_DRIVE_STEPS,
     STAT_TOTALS,
+    STOP,
     TIES,
 )
 from neurosim.counters import COLUMN, N_COUNTERS
-from neurosim.kernels.learn import learn_samples
+from neurosim.kernels.learn import flush_measured, learn_samples, measure
 from neurosim.learning.generation import Outcome
 from neurosim.learning.opening import open_learner
 from neurosim.learning.population import SimulatorLearner
@@ -181,3 +183,30 @@ def test_scratch_of_earlier_samples_leaves_no_trace() -> None:
     learner.evaluate(case.ids[::-1], case.response, case.scales, KEY + 1)
     assert_same(learner.evaluate(case.ids, case.response, case.scales, KEY), first)
     learner.close()
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_the_largest_differences_of_readouts_are_summed_exactly(rank: int) -> None:
+    """Sums of 32 bits go into those of 64 before they could overflow."""
+    case = learning_case("one hidden", "response", "trace", rank)
+    learner = SimulatorLearner(case.program, case.plan, case.events, case.labels, 1)
+    learner.close()
+    work, lanes, plan, rng = learner.work[0], learner.lanes, learner.plan, np.random.default_rng(3)
+    group = int(np.nonzero(plan.group[:, PERTURBED])[0][0])
+    start, stop = (int(x) for x in case.program.arrays.group[group, [START, STOP]])
+    lane, most = int(lanes.first[group]), 2 * ((1 << 23) - 1)  # between voltages at both ends
+    work.active[:] = np.arange(len(work.active)) == group
+    work.measured[:] = 0
+    expected = np.zeros(work.measured.shape, np.int64)
+    counts = np.zeros((len(case.program.rows), N_COUNTERS), np.int64)
+    for pair in range(300):  # of one sign for a while, so that sums grow beyond 32 bits
+        work.plus[:], work.z[:] = most // 2, -(most // 2)
+        work.plus[0, 0] = rng.integers(-most // 2, most // 2)
+        work.factor_a[:] = 1 if pair < 200 else rng.choice([-1, 1], work.factor_a.shape)
+        measure(case.program.arrays, lanes, work, plan, counts)
+        difference = work.plus[0] - work.z[0]
+        factor = work.factor_a[:, lane : lane + stop - start].astype(np.int64)
+        expected[:, :, start:stop] += difference[None, :, None] * factor[:, None, :]
+    flush_measured(work)
+    assert np.abs(expected).max() > 1 << 31 and work.bound[0] == 0 and not work.measured32.any()
+    np.testing.assert_array_equal(work.measured, expected)
