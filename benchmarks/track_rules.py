@@ -34,7 +34,7 @@ ABLATION: dict[str, tuple[str, ...]] = {
     "4 residual bits instead of 8": ("rule.residual_bits=4",),
     "constant step": ("rule.schedule=constant",),
     "biases learn": ("rule.biases=true",),
-    "thresholds learn": ("rule.thresholds=true",),
+    "thresholds learn": ("rule.thresholds=true", "chip=unlimited"),
     "batches of 128": ("batch=128",),
     "16 steps of input": ("network.n_steps=16",),
 }
