@@ -30,7 +30,7 @@ SETTABLE = {
     "energy_table": "loihi2", "start": "model.npz", "evaluate_every": 3, "checkpoint_every": 4, "network.hidden": [3, 5],
     "network.convolutions": ["4c3s2p1", "8c3"], "network.recurrent": True, "network.neuron": "atrlif",
     "network.n_steps": 7, "network.tau_mem": 0.5, "network.tau_syn": 0.25, "network.threshold": 2.5,
-    "network.gain": 3.5, "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
+    "network.gain": 3.5, "network.rate": 0.25, "network.weight_bits": 6, "network.dt": 0.1, "rule.form": "scalar", "rule.factor": "trace", "rule.rank": 2,
     "rule.pairs": 3, "rule.error_bits": 5, "rule.residual_bits": 4, "rule.perturbation": 0.125, "rule.step": 0.75,
     "rule.memory": 6, "rule.warmup": 0, "rule.update": "rounding", "rule.chance": 0.5, "rule.momentum": 2,
     "rule.schedule": "halving", "rule.halvings": 3, "rule.biases": True, "rule.thresholds": True,
