@@ -73,8 +73,9 @@ def against_full_rank(options: Options) -> Table:
     )
     note = (
         f"{problem.name}, {what}; generations of {batch} samples with {pairs} antithetic pairs each, whole: noise, runs, votes, "
-        "measured responses, update. Full rank: the faster of both full factors. It draws a number for each synapse "
-        "that a spike meets, 64 signs from one hash, in the pass that adds the rows up; nothing of it is stored."
+        "measured responses, update. Full rank: the faster of both full factors. For each pair it draws "
+        "a number for every synapse of the sources that fired, 64 signs from one hash, keeps them in a byte each, and sums their rows as "
+        "it sums weights, those of inputs once for both members."
     )
     return Table("A generation beside full rank", columns, rows, note)
 

@@ -109,17 +109,14 @@ def _measure(problem: Problem, form: str, n_pairs: int, options: Options) -> tup
     ids = np.repeat(np.arange(batch), 2 * n_pairs)[:MAX_INFERENCES]
     samples = problem.events.take(ids)
     works: dict[str, list[Work]] = {}
+    rule = RuleConfig(form=form, pairs=n_pairs, warmup=1)
     with ExitStack() as stack:
         for threads in options.threads:
-            trainer, shown = calibrated(
-                problem, RuleConfig(form=form, pairs=n_pairs, warmup=1), batch, threads, options.seed, stack
-            )
+            trainer, shown = calibrated(problem, rule, batch, threads, options.seed, stack)
             works[f"learn {threads}"] = [generation_work(trainer, batch)]
             runner = get_backend("simulator").open(problem.program, threads=threads)
             works[f"infer {threads}"] = [calls(partial(runner.run, samples, problem.n_steps))]
-        trainer, shown = calibrated(
-            problem, RuleConfig(form=form, pairs=n_pairs, warmup=1), batch, 1, options.seed, stack
-        )
+        trainer, shown = calibrated(problem, rule, batch, 1, options.seed, stack)
         works["update"] = [_updating(trainer, batch)]  # of a learner of its own: it changes the weights
         timings = time_together(works, options)
     n_in = len(problem.events.neuron) / problem.events.n_samples

@@ -45,14 +45,13 @@ class EpisodeStart(NamedTuple):
     n_generations: int
 
 
-class EpisodeRun(Run[EpisodeGeneration]):
+class EpisodeRun(Run[EpisodeTrainer, EpisodeGeneration]):
     """A trainer of episodes at work in a run folder, tested on start states that it does not learn from."""
 
     KEPT = ("length", "test_length")
 
     def __init__(self, config: TrainConfig, folder: RunFolder, trainer: EpisodeTrainer) -> None:
         super().__init__(config, folder, trainer)
-        self.trainer = trainer
         self.length = 0.0
         self.test_length: float | None = None
 

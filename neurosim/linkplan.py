@@ -50,9 +50,7 @@ class Links(NamedTuple):
     first: npt.NDArray[np.int64]  # (n,) place of each kernel in `kernels`
     reaches: Reaches  # of the n convolutions
     kernels: npt.NDArray[np.int16]  # (S,)
-    place: npt.NDArray[
-        np.int64
-    ]  # (S,) where each weight of a kernel, in its described order, lies behind the kernel's first
+    place: npt.NDArray[np.int64]  # (S,) where each weight of a kernel, in its described order, lies behind its first
 
 
 class Chip(NamedTuple):

@@ -21,8 +21,6 @@ from neurosim.version import VERSION
 SMOOTHING = 0.1  # weight of the newest generation in the running means
 HISTORY_POINTS = 100  # a run keeps about so many points of its learning curve
 
-Shown = TypeVar("Shown")  # what a generation shows
-
 
 class Progress(NamedTuple):
     """Where a training run stands."""
@@ -51,7 +49,11 @@ class Learning(Protocol):
         ...
 
 
-class Run(ABC, Generic[Shown]):
+Trains = TypeVar("Trains", bound=Learning)  # a trainer
+Shown = TypeVar("Shown")  # what one of its generations shows
+
+
+class Run(ABC, Generic[Trains, Shown]):
     """A trainer at work in a run folder; kinds of it say what a generation shows and how it is tested.
 
     Attributes
@@ -62,8 +64,8 @@ class Run(ABC, Generic[Shown]):
 
     KEPT: ClassVar[tuple[str, ...]]
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, trainer: Learning) -> None:
-        self.config, self.folder, self._learning = config, folder, trainer
+    def __init__(self, config: TrainConfig, folder: RunFolder, trainer: Trains) -> None:
+        self.config, self.folder, self.trainer = config, folder, trainer
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
 
@@ -85,7 +87,7 @@ class Run(ABC, Generic[Shown]):
 
     def train(self, on_progress: Callable[[Progress], None] | None) -> None:
         """Run the generations that are left."""
-        trainer, config = self._learning, self.config
+        trainer, config = self.trainer, self.config
         every = max(1, trainer.n_generations // HISTORY_POINTS)
         before, start = self.seconds, time.monotonic()
         with deferred_interrupt() as interrupted:
@@ -109,7 +111,7 @@ class Run(ABC, Generic[Shown]):
 
     def checkpoint(self) -> None:
         """Write everything that training needs to continue."""
-        header, arrays = self._learning.state()
+        header, arrays = self.trainer.state()
         header |= {
             "kind": "checkpoint",
             "neurosim": VERSION,
@@ -118,7 +120,7 @@ class Run(ABC, Generic[Shown]):
             "seconds": self.seconds,
         }
         header |= {name: getattr(self, name) for name in self.KEPT}
-        self.folder.write_checkpoint(self._learning.generation, pack_arrays(header, arrays))
+        self.folder.write_checkpoint(self.trainer.generation, pack_arrays(header, arrays))
 
     def restore(self) -> None:
         """Continue from the newest checkpoint of the folder, if there is one."""
@@ -129,7 +131,7 @@ class Run(ABC, Generic[Shown]):
         if header.get("kind") != "checkpoint":
             raise ModelFileError(f"{path}: holds {header.get('kind')!r}, not 'checkpoint'; give the folder of a run")
         check_same_config(header["config"], self.config.to_dict(), str(path))
-        self._learning.restore(header, arrays, str(path))
+        self.trainer.restore(header, arrays, str(path))
         for name in ("history", "seconds", *self.KEPT):
             setattr(self, name, header[name])
 

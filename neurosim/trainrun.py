@@ -18,7 +18,7 @@ from neurosim.runloop import SMOOTHING, Progress, Run
 from neurosim.tasks import Task
 
 
-class TrainRun(Run[Generation]):
+class TrainRun(Run[Trainer, Generation]):
     """A trainer at work in a run folder, tested on the task's test samples."""
 
     KEPT = ("accuracy", "fitness", "test_accuracy")
@@ -27,7 +27,7 @@ class TrainRun(Run[Generation]):
         self, config: TrainConfig, folder: RunFolder, task: Task, trainer: Trainer, answer: Answer, threads: int
     ) -> None:
         super().__init__(config, folder, trainer)
-        self.task, self.trainer, self.answer, self.threads = task, trainer, answer, threads
+        self.task, self.answer, self.threads = task, answer, threads
         self.accuracy, self.fitness = 0.0, 0.0
         self.test_accuracy: float | None = None
 

@@ -15,7 +15,6 @@ from llvmlite import ir
 from numba.core import config, types
 from numba.extending import intrinsic
 
-from neurosim.kernels.arith import LOW_BITS
 from neurosim.kernels.instructions import BYTE, INT, LONG, SHORT, call, filled, load, loop, splat, store
 from neurosim.kernels.lanes import scale_vector_toward_zero, sum_of_lanes
 from neurosim.kernels.neuron import (
@@ -109,15 +108,6 @@ def _scale_small(b: Any, x: Any, keep: Any) -> Any:
     return b.sub(b.xor(b.lshr(b.mul(magnitude, keep), filled(x.type, 12)), sign), sign)
 
 
-def _scale_inside(b: Any, x: Any, keep: Any) -> Any:
-    """Return the same for ``abs(x) < 2**23``: upper and lower 12 bits by themselves."""
-    sign = b.ashr(x, filled(x.type, 31))
-    magnitude = b.sub(b.xor(x, sign), sign)
-    low = b.lshr(b.mul(b.and_(magnitude, filled(x.type, LOW_BITS)), keep), filled(x.type, 12))
-    scaled = b.add(b.mul(b.lshr(magnitude, filled(x.type, 12)), keep), low)
-    return b.sub(b.xor(scaled, sign), sign)
-
-
 def _unchecked_step(
     scale: Any, b: Any, filtered: bool, setting: Any, acc: Any, extra: Any, u: Any, v: Any
 ) -> tuple[list[Any], list[Any]]:
@@ -166,7 +156,7 @@ def _write(mode: int) -> Any:
         counts = _counters(b)
         steps: dict[int, Any] = {
             ANYWHERE: _step,
-            INSIDE: partial(_unchecked_step, _scale_inside),
+            INSIDE: partial(_unchecked_step, scale_vector_toward_zero),
             NEAR_ZERO: partial(_unchecked_step, _scale_small),
         }
         for filtered, (place, step) in itertools.product((False, True), steps.items()):

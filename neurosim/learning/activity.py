@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
@@ -51,7 +53,7 @@ def _rate(config: TrainConfig, task: Task, gains: list[float], layer: int) -> fl
     )
     n = min(N_SAMPLES, task.train_events.n_samples)
     with get_backend("simulator").open(compile_network(quantize(network).network, config.chip)) as runner:
-        counts = runner.run(task.train_events.take(list(range(n))), run_steps(config.network)).counts
+        counts = runner.run(task.train_events.take(np.arange(n)), run_steps(config.network)).counts
     assert counts is not None
     group = network.groups[1 + layer]
     return counts.of(group.name, "spikes") / (group.n * n * run_steps(config.network))
