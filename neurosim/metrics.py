@@ -82,6 +82,7 @@ def training_metrics(
             "per_learning_step": None if learning is None else counts_metrics(learning),
         },
         "energy": {"per_inference": test["energy"], "per_learning_step": priced},
+        "mesh": described["mesh"],
         "utilisation": described["utilisation"],
         "quantization": [
             {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes
@@ -93,7 +94,7 @@ def training_metrics(
 
 
 def describe_program(program: Program) -> dict[str, Any]:
-    """Return what a program is in plain values: the metrics "network", "chip" and "utilisation"."""
+    """Return what a program is in plain values: the metrics "network", "chip", "mesh" and "utilisation"."""
     groups: list[dict[str, Any]] = []
     for group in program.network.ordered_groups:
         entry: dict[str, Any] = {"name": group.name, "n": group.n, "kind": "input"}
@@ -111,6 +112,12 @@ def describe_program(program: Program) -> dict[str, Any]:
     return {
         "network": {"name": program.network.name, "groups": groups, "connections": connections},
         "chip": program.chip.name,
+        "mesh": {
+            "width": program.chip.mesh[0],
+            "height": program.chip.mesh[1],
+            "cores_per_tile": program.chip.cores_per_tile,
+            "cores": program.chip.n_cores,
+        },
         "utilisation": _utilisation(program),
     }
 

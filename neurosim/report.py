@@ -24,6 +24,10 @@ OWNERS = {"neuron": "neuron", "synapse": "synapse", "row": "presynaptic neuron"}
 #: Name and meaning of each counter, for people.
 COUNTER_WORDS: dict[str, tuple[str, str]] = {
     "synaptic_operations": ("synaptic operations", "one per spike and stored synapse"),
+    "synaptic_operations_sparse": ("synaptic operations, sparse", "of sparse connections"),
+    "synaptic_operations_one_to_one": ("synaptic operations, one to one", "of one-to-one connections"),
+    "synaptic_operations_conv": ("synaptic operations, convolution", "of convolutions"),
+    "synaptic_operations_graded": ("synaptic operations, graded", "multiplied with the value of a message"),
     "neuron_updates_active": ("neuron updates, active", "current, voltage or input was not zero"),
     "neuron_updates_idle": ("neuron updates, idle", "everything was zero"),
     "spikes": ("spikes", "input lines included"),
@@ -114,7 +118,7 @@ def summary_lines(metrics: Metrics) -> list[str]:
             f"work               {format_cell(synops)} synaptic operations, {format_cell(spikes)} spikes per inference"
         )
     if metrics.get("utilisation"):
-        fullest = _fullest(metrics["utilisation"])
+        fullest = _fullest(metrics)
         lines.append(f"cores              {len(metrics['utilisation'])} of chip {metrics.get('chip', '?')}{fullest}")
     lines += chip_cost_lines(metrics)
     lost = sum(
@@ -198,9 +202,13 @@ def unpriced_table(metrics: Metrics, per: str = "per_inference") -> Table:
     return Table(f"Not in the energy per {UNITS[per]}", ("operation", f"per {UNITS[per]}", "why"), tuple(rows))
 
 
-def utilisation_table(metrics: Metrics) -> Table:
-    """What each core holds: used and limit of each resource."""
+def utilisation_table(metrics: Metrics, most: int | None = None) -> Table:
+    """What each core holds: used and limit of each resource; of more than `most` cores, the fullest."""
     cores = metrics.get("utilisation") or ()
+    title = "Cores"
+    if most is not None and len(cores) > most:
+        title = f"Cores: the {most} fullest of {len(cores):,}"
+        cores = sorted(cores, key=lambda core: (-_fullest_share(core), core["core"]))[:most]
     resources = list(dict.fromkeys(name for core in cores for name in core["resources"]))
     columns = [text for name in resources for text in (name.replace("_", " "), "limit")]
     rows = [
@@ -208,7 +216,7 @@ def utilisation_table(metrics: Metrics) -> Table:
          *(core["resources"].get(name, {}).get(key) for name in resources for key in ("used", "limit")))
         for core in cores
     ]  # fmt: skip
-    return Table("Cores", ("core", "tile", "groups", *columns), tuple(rows))
+    return Table(title, ("core", "tile", "groups", *columns), tuple(rows))
 
 
 def chip_cost_lines(metrics: Metrics) -> list[str]:
@@ -327,15 +335,46 @@ def _plain(value: Any) -> Cell:
     return ", ".join(map(str, value)) if isinstance(value, Iterable) else str(value)
 
 
-def _fullest(cores: Iterable[Mapping[str, Any]]) -> str:
-    """Name the resource that comes closest to its limit."""
+def bottleneck(metrics: Metrics) -> dict[str, Any] | None:
+    """Return the resource that comes closest to its limit: resource, core, used, limit, share; None without any limit.
+
+    The last core of the fullest ones is named, and of its resources the last by name.
+    """
     shares = [
-        (use["share"], core["core"], name)
-        for core in cores
+        (use["share"], core["core"], name, use["used"], use["limit"])
+        for core in metrics.get("utilisation") or ()
         for name, use in core["resources"].items()
         if use.get("share") is not None
     ]
     if not shares:
+        return None
+    share, core, name, used, limit = max(shares)
+    return {"resource": name, "core": core, "used": used, "limit": limit, "share": share}
+
+
+def bottleneck_lines(metrics: Metrics) -> list[str]:
+    """Return how many cores are in use and which limit is nearest, in a line; nothing without cores."""
+    cores = metrics.get("utilisation") or ()
+    if not cores:
+        return []
+    n = _get(metrics, "mesh", "cores")
+    text = f"cores          {len(cores):,}" + ("" if n is None else f" of {n:,}")
+    found = bottleneck(metrics)
+    if found is not None:
+        text += (
+            f"; bottleneck: {found['resource'].replace('_', ' ')}, {found['used']:,} of {found['limit']:,} on core "
+            f"{found['core']} ({format_share(found['share'])})"
+        )
+    return [text]
+
+
+def _fullest_share(core: Metrics) -> float:
+    return max((use["share"] for use in core["resources"].values() if use.get("share") is not None), default=0.0)
+
+
+def _fullest(metrics: Metrics) -> str:
+    """Name the resource that comes closest to its limit."""
+    found = bottleneck(metrics)
+    if found is None:
         return ""
-    share, core, name = max(shares)
-    return f"; fullest: {name.replace('_', ' ')} of core {core}, {share:.0%}"
+    return f"; fullest: {found['resource'].replace('_', ' ')} of core {found['core']}, {found['share']:.0%}"

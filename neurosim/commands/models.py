@@ -15,11 +15,12 @@ from neurosim.commands.inputs import (
     check_one_source,
     events_of,
     load,
+    load_on,
     steps_of,
     task_of,
     task_to_test,
 )
-from neurosim.commands.options import BackendName, Json, ModelPath, Threads, usable_threads
+from neurosim.commands.options import BackendName, ChipName, Json, ModelPath, Threads, usable_threads
 
 if TYPE_CHECKING:
     from neurosim.backend import RunResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from neurosim.network import Network
     from neurosim.tables import Table
 
+MAX_CORES = 32  # shown on a terminal; JSON has all
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")]
 
 
@@ -62,7 +64,7 @@ def run(
 
 def evaluate(
     model: ModelPath, task: TaskName = None, backend: BackendName = "simulator", limit: Limit = None,
-    threads: Threads = None, as_json: Json = False,
+    chip: ChipName = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Measure the accuracy of a trained model on the test samples of a task, with operations and energy."""
     from neurosim import report
@@ -72,7 +74,7 @@ def evaluate(
     from neurosim.tasks import EPISODE_TASKS
 
     get_backend(backend)
-    loaded = load(model)
+    loaded = load_on(model, chip)
     if task_of(loaded, task) in EPISODE_TASKS:
         _evaluate_controller(loaded, backend, limit, usable_threads(threads), as_json)
         return
@@ -120,14 +122,14 @@ def _evaluate_controller(model: Model, backend: str, limit: int | None, threads:
     show_energy(console, metrics)
 
 
-def inspect(model: ModelPath, as_json: Json = False) -> None:
+def inspect(model: ModelPath, chip: ChipName = None, as_json: Json = False) -> None:
     """Show what a model file holds and how the network lies on its chip."""
     from neurosim import report
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
     from neurosim.compile_network import compile
     from neurosim.metrics import describe_program
 
-    loaded = load(model)
+    loaded = load_on(model, chip)
     program = compile(loaded.network, loaded.chip, loaded.arithmetic)
     described = describe_program(program)
     facts = {
@@ -143,8 +145,9 @@ def inspect(model: ModelPath, as_json: Json = False) -> None:
     show_heading(console, f"Model {loaded.network.name}")
     described_facts = facts | {key: value for key, value in loaded.metadata.items() if not isinstance(value, dict)}
     show_lines(console, [f"{name:<14} {value}" for name, value in described_facts.items()])
+    show_lines(console, report.bottleneck_lines(described))
     for table in (report.network_table(described), report.connections_table(described),
-                  report.utilisation_table(described)):  # fmt: skip
+                  report.utilisation_table(described, MAX_CORES)):  # fmt: skip
         show_table(console, table)
 
 

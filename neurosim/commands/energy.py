@@ -1,0 +1,156 @@
+"""The command that tells what a model spends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurosim.commands.inputs import (
+    InputFile,
+    Steps,
+    TaskName,
+    check_one_source,
+    load_on,
+    steps_of,
+    task_of,
+    task_to_test,
+)
+from neurosim.commands.options import BackendName, ChipName, Json, ModelPath, Threads, usable_threads
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neurosim.energystudy import Counted
+    from neurosim.modelfile import Model
+
+LIMIT = 100  # samples of a task: enough for a mean, and a second of work
+
+
+def energy(
+    model: ModelPath,
+    source: InputFile = None,
+    task: TaskName = None,
+    limit: Annotated[int | None, typer.Option(min=1, help=f"Run the first so many samples: by default {LIMIT} of a task, all of "
+                     "a file.")] = None,
+    chip: ChipName = None,
+    tables: Annotated[list[str] | None, typer.Option("--table", metavar="NAME or TABLE.toml", help="Energy table; may be repeated. "
+                      "By default those of the chip, and cpu-45nm.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE.csv", help="Write every number with unit, kind and source, "
+                   "one a row.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="Write the pictures as PNG files.")] = None,
+    backend: BackendName = "simulator",
+    steps: Steps = None, threads: Threads = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show what an inference costs: operations, energy by component, group and core, and what has no price.
+
+    Of a run folder, the energy of learning is shown as well.
+    """
+    from neurosim.backend import get_backend
+    from neurosim.commands.show import make_console, write_json
+    from neurosim.energy import load_energy_table
+    from neurosim.energystudy import study, tables_of
+
+    check_one_source(source, task)
+    get_backend(backend)
+    for name in tables or ():
+        load_energy_table(name)
+    ready = load_on(model, chip)
+    counted, where = _count(ready, source, task, limit, steps, backend, usable_threads(threads))
+    learning = None if chip is not None else _learning(model, counted)
+    found = study(counted, tables or tables_of(ready.chip), learning)
+    found |= {"model": str(model), "source": where}
+    written = _write_files(found, csv, plot)
+    if as_json:
+        write_json(found | {"files": [str(path) for path in written]})
+        return
+    _show(make_console(), found, written)
+
+
+def _count(
+    model: Model, source: Path | None, task: str | None, limit: int | None, steps: int | None, backend: str, threads: int
+) -> tuple[Counted, str]:  # fmt: skip
+    """Run the model and say on what."""
+    from neurosim.commands.eventfile import load_events
+    from neurosim.energystudy import count_controller, count_events, count_samples
+    from neurosim.errors import ConfigError
+    from neurosim.tasks import EPISODE_TASKS
+
+    if source is not None:
+        events = load_events(source)
+        chosen = events if limit is None else events.take(range(min(limit, events.n_samples)))
+        return count_events(model, chosen, backend=backend, threads=threads, n_steps=steps), str(source)
+    name = task_of(model, task)
+    if steps is not None:
+        raise ConfigError(
+            f"--steps: samples of task {name!r} run for {steps_of(model, None)}; leave it out, or give --input"
+        )
+    if name in EPISODE_TASKS:
+        return count_controller(model, backend=backend, threads=threads, n_episodes=limit), f"task {name}, decisions"
+    loaded = task_to_test(model, task)
+    counted = count_samples(model, loaded, backend=backend, threads=threads, limit=limit or LIMIT)
+    return counted, f"task {loaded.name}, from the test set"
+
+
+def _learning(path: Path, counted: Counted) -> Any:
+    """Return what training counted, where the model lies in the folder of a run."""
+    from neurosim.energystudy import counts_from_metrics
+    from neurosim.runfolder import RunFolder
+
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    if not folder.metrics_path.exists() or (path.is_file() and path.resolve() != folder.model_path.resolve()):
+        return None
+    found = (folder.read_metrics().get("counts") or {}).get("per_learning_step")
+    return None if found is None else counts_from_metrics(found, counted.program, str(folder.metrics_path))
+
+
+def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> list[Path]:
+    """Write what was asked for beside the terminal."""
+    from neurosim.atomic import write_atomically
+    from neurosim.report_energy import machine_table
+    from neurosim.tables import to_csv
+
+    written = []
+    if csv is not None:
+        write_atomically(csv, to_csv(machine_table(found)).encode("utf-8"))
+        written.append(csv)
+    if plot is not None:
+        from neurosim.plots_energy import save_study_plots
+
+        plot.mkdir(parents=True, exist_ok=True)
+        written += save_study_plots(found, plot)
+    return written
+
+
+def _show(console: Console, found: dict[str, Any], written: list[Path]) -> None:
+    """Show a study on the terminal."""
+    from neurosim import report, report_energy
+    from neurosim.commands.show import show_heading, show_lines, show_priced, show_table
+
+    show_heading(console, f"What {found['network']['name']} spends")
+    show_lines(console, report_energy.ran_lines(found))
+    show_table(
+        console, report.utilisation_table(found | {"utilisation": found["utilisation"][: report_energy.MAX_CORES]})
+    )
+    if found["counts"]["per_inference"] is None:
+        show_lines(
+            console, [f"backend {found['backend']} counts no operations, hence no energy; use --backend simulator"]
+        )
+        return
+    show_table(console, report.counts_table(found))
+    before: dict[str, Any] = {}
+    for per in report.UNITS:
+        show_table(console, report_energy.overview_table(found, per))
+        for energy in found["energies"].get(per) or ():
+            show_priced(console, energy, per, before.get(energy["table"]))
+            before[energy["table"]] = energy
+    show_heading(console, "How far to trust it")
+    about = {energy["table"]: energy for energies in found["energies"].values() for energy in energies}
+    show_lines(console, [f"{name}: {energy['uncertainty']}" for name, energy in about.items()])
+    show_lines(console, [f"{name} leaves out: {'; '.join(energy['not_modelled'])}" for name, energy in about.items()])
+    show_table(console, report_energy.ann_table(found), right=True)
+    show_lines(console, report_energy.ann_lines(found))
+    if written:
+        show_heading(console, "Files")
+        show_lines(console, map(str, written))

@@ -1,0 +1,279 @@
+"""What a study of energy says: lines for people, tables of plain values, and rows for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from neurosim.report import UNITS, accuracy_interval, bottleneck_lines, counter_name, tested
+from neurosim.tables import Cell, Table, format_cell, format_energy, format_share
+
+Study = Mapping[str, Any]
+
+MAX_CORES = 16  # listed on a terminal; files have all
+
+
+def range_text(energy: Study) -> str:
+    """Return where the energy lies by its table's own uncertainty, or that nobody measured one."""
+    found = energy.get("range_pj")
+    if found is None:
+        return "unknown" if energy.get("total_pj") is not None else ""
+    low, high = format_energy(found[0]), format_energy(found[1])
+    if low.split()[1] == high.split()[1]:
+        low = low.split()[0]
+    return f"{low} to {high}"
+
+
+def bounded(energy: Study) -> str:
+    """Return the energy as text, "at least" before it while something has no price."""
+    total = energy.get("total_pj")
+    if total is None:
+        return "not known"
+    return ("at least " if energy.get("unpriced") else "") + format_energy(total)
+
+
+def ran_lines(study: Study) -> list[str]:
+    """Return what ran where, in a few lines."""
+    network = study["network"]
+    inputs = sum(group["n"] for group in network["groups"] if group["kind"] == "input")
+    neurons = sum(group["n"] for group in network["groups"]) - inputs
+    synapses = sum(layer["macs"] for layer in (study.get("ann") or {"ann": {"layers": ()}})["ann"]["layers"])
+    held = f", {synapses:,} synapses" if synapses else ""
+    lines = [f"network        {inputs:,} inputs, {neurons:,} neurons{held}; {network['n_steps']:,} steps a sample"]
+    source = study.get("source") or ""
+    n = study.get("samples")
+    ran = f"{'?' if n is None else f'{n:,}'} sample{'s' * (n != 1)}{' of ' * bool(source)}{source}"
+    lines.append(f"ran            {ran}, on backend {study['backend']}")
+    test = study.get("test")
+    if test and test["n"]:
+        low, high = accuracy_interval(test["n_correct"], test["n"])
+        of = f"{test['n_correct']:,} of {test['n']:,} {tested(test)}; 95 % interval {low:.1%} to {high:.1%}"
+        lines.append(f"accuracy       {test['accuracy']:.1%} ({of})")
+    lines.append(f"chip           {study['chip']}: {study['chip_title']}")
+    lines += bottleneck_lines(study)
+    return lines
+
+
+def overview_table(study: Study, per: str = "per_inference") -> Table:
+    """One row for each energy table: total, range, what is missing."""
+    rows: list[tuple[Cell, ...]] = []
+    for energy in study["energies"].get(per) or ():
+        missing = len(energy["unpriced"])
+        rows.append((
+            energy["table"], bounded(energy), range_text(energy), kinds_of(energy),
+            f"{missing} operation{'s' * (missing != 1)}" if missing else "nothing", _static(energy),
+        ))  # fmt: skip
+    columns = ("table", "energy", "range", "constants", "has no price for", "static, beside it")
+    return Table(f"Energy per {UNITS[per]}", columns, tuple(rows))
+
+
+def components_table(energy: Study) -> Table:
+    """Energy by operation, the largest first."""
+    total, constants = energy["total_pj"], energy["constants"]
+    parts = sorted(((pj, name) for name, pj in energy["components_pj"].items() if pj), key=lambda part: -part[0])
+    rows = [
+        (counter_name(name), format_energy(pj), format_share(pj / total), f"{constants[name]['value']:g} pJ", constants[name]["kind"])
+        for pj, name in parts
+    ]  # fmt: skip
+    return Table("By component", ("operation", "energy", "share", "price", "kind"), tuple(rows))
+
+
+def groups_table(energy: Study) -> Table:
+    """Energy by group: its neurons and packets, and the synapses that lead to it."""
+    total = energy["total_pj"]
+    rows = [
+        (name, *(_priced(parts[key]) for key in ("neurons_pj", "synapses_pj", "total_pj")),
+         format_share(None if parts["total_pj"] is None or not total else parts["total_pj"] / total))
+        for name, parts in energy["by_group_pj"].items()
+    ]  # fmt: skip
+    return Table("By group", ("group", "neurons and packets", "synapses into it", "sum", "share"), tuple(rows))
+
+
+def unpriced_lines(energy: Study) -> list[str]:
+    """Return what was counted and has no price, one line for each reason; counts are divided as the energy is."""
+    reasons: dict[str, list[str]] = {}
+    for item in energy["unpriced"]:
+        text = f"{counter_name(item['counter'])} ({format_cell(item['count'] / (energy.get('per') or 1))})"
+        reasons.setdefault(item["why"], []).append(text)
+    return [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
+
+
+def source_lines(energy: Study, known: Study | None = None) -> list[str]:
+    """Return the source of each price in use, those with the same source together; without those that `known` uses."""
+    before = (known or {}).get("components_pj") or {}
+    sources: dict[str, list[str]] = {}
+    for name, constant in energy["constants"].items():
+        if energy["components_pj"].get(name) and not before.get(name):
+            sources.setdefault(constant["source"], []).append(counter_name(name))
+    return [f"{', '.join(names)}: {source}" for source, names in sources.items()]
+
+
+def kinds_of(energy: Study) -> str:
+    """Return the kinds of the prices in use."""
+    used = [c["kind"] for name, c in energy["constants"].items() if energy["components_pj"].get(name)]
+    return ", ".join(dict.fromkeys(used)) or "none"
+
+
+def ann_table(study: Study) -> Table:
+    """Both networks in each format of arithmetic, per inference."""
+    rows = [
+        (row["format"], f"{row['mac']['value']:g} / {row['ac']['value']:g} pJ", format_energy(row["ann_pj"]),
+         format_energy(row["snn_accumulates_pj"]), format_energy(row["snn_neurons_pj"]), format_energy(row["snn_pj"]),
+         _ratio(row["snn_pj"], row["ann_pj"]))
+        for row in study["ann"]["arithmetic"]
+    ]  # fmt: skip
+    columns = ("format", "MAC / AC", "artificial", "spiking: synapses", "neurons", "sum", "sum / artificial")
+    return Table("The same network as an artificial one: arithmetic per inference", columns, tuple(rows))
+
+
+def ann_lines(study: Study) -> list[str]:
+    """Return what both networks do, memory included, and how to read it."""
+    found = study["ann"]
+    ann, snn = found["ann"], found["snn"]
+    lines = [
+        f"artificial     {ann['macs']:,} multiply-accumulates in {ann['passes']:,} pass{'es' * (ann['passes'] != 1)}, "
+        f"{ann['weights']:,} weights of {ann['weight_bits']:,} bits in all",
+        f"spiking        {format_cell(snn['synaptic_operations'])} accumulates and {format_cell(snn['neuron_updates'])} neuron "
+        f"updates in {snn['steps']:,} steps",
+    ]
+    memory = found["memory"]
+    if memory is not None:
+        lines.append(
+            f"memory         {format_cell(memory['ann_words'])} words of 64 bits or {format_energy(memory['ann_pj'])} "
+            f"artificial, {format_cell(memory['snn_words'])} or {format_energy(memory['snn_pj'])} spiking; "
+            f"{memory['price']['value']:g} pJ a word ({memory['price']['source']})"
+        )
+    return lines + [f"reading        {text}" for text in found["reading"]]
+
+
+def machine_table(study: Study) -> Table:
+    """Every number of a study as a row: what, of what, value, unit, kind and source."""
+    rows: list[tuple[Cell, ...]] = []
+    for per, counts in study["counts"].items():
+        if counts is not None:
+            unit = f"operations per {UNITS[per]}"
+            for name, n in counts["totals"].items():
+                rows.append((per, "count", "", "", name, n / counts["samples"], unit, "counted", "neurosim"))
+    for per, energies in study["energies"].items():
+        for energy in energies:
+            rows += _energy_rows(per, energy, (study["counts"][per] or {}).get("samples") or 1)
+    rows += _utilisation_rows(study)
+    if study.get("ann"):
+        rows += _ann_rows(study["ann"])
+    columns = ("per", "what", "table", "of", "item", "value", "unit", "kind", "source")
+    return Table("study", columns, tuple(rows))
+
+
+def _energy_rows(per: str, energy: Study, samples: int) -> list[tuple[Cell, ...]]:
+    table, rows = energy["table"], list[tuple[Cell, ...]]()
+    made = f"counts x prices of {table}"
+    kinds = kinds_of(energy)
+    rows.append((per, "energy_total", table, "", "dynamic", energy["total_pj"], "pJ", kinds, made))
+    for end, value in zip(("low", "high"), energy.get("range_pj") or (), strict=False):
+        rows.append((per, "energy_range", table, "", end, value, "pJ", kinds, energy["uncertainty"]))
+    if energy.get("static_pj") is not None:
+        power = energy["static"]["power_per_chip"]
+        rows.append(
+            (per, "energy_static", table, "", "static", energy["static_pj"], "pJ", power["kind"], power["source"])
+        )
+    for name, pj in energy["components_pj"].items():
+        price = energy["constants"].get(name, {"kind": "no price", "source": ""})
+        rows.append((per, "energy_by_component", table, "", name, pj, "pJ", price["kind"], price["source"]))
+    for row, parts in energy["by_row_pj"].items():
+        for name, pj in parts.items():
+            price = energy["constants"].get(name, {"kind": "no price", "source": ""})
+            rows.append((per, "energy_by_row", table, row, name, pj, "pJ", price["kind"], price["source"]))
+    for group, parts in energy["by_group_pj"].items():
+        for name, pj in parts.items():
+            rows.append((per, "energy_by_group", table, group, name.removesuffix("_pj"), pj, "pJ", kinds, made))
+    for item in energy["unpriced"]:
+        rows.append(
+            (
+                per,
+                "unpriced",
+                table,
+                "",
+                item["counter"],
+                item["count"] / samples,
+                "operations",
+                "no price",
+                item["why"],
+            )
+        )
+    for name, price in energy["constants"].items():
+        rows.append(("", "price", table, "", name, price["value"], price["unit"], price["kind"], price["source"]))
+    return rows
+
+
+def _utilisation_rows(study: Study) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            "",
+            "utilisation",
+            study["chip"],
+            f"core {core['core']}",
+            f"{name} {key}",
+            use[key],
+            name,
+            "counted",
+            "mapping",
+        )
+        for core in study["utilisation"]
+        for name, use in core["resources"].items()
+        for key in ("used", "limit")
+    ]
+
+
+def _ann_rows(found: Study) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = [
+        ("per_inference", "ann", "", "artificial", "macs", found["ann"]["macs"], "operations", "counted", "neurosim"),
+        ("per_inference", "ann", "", "artificial", "weights", found["ann"]["weights"], "weights", "counted", "neurosim"),
+    ]  # fmt: skip
+    for row in found["arithmetic"]:
+        for key in ("ann_macs_pj", "ann_activations_pj", "ann_pj", "snn_accumulates_pj", "snn_neurons_pj", "snn_pj"):
+            side, _, item = key.removesuffix("_pj").partition("_")
+            source = f"{row['mac']['source']}; {row['ac']['source']}"
+            cells = (f"{row['format']} {item or 'sum'}", row[key], "pJ", row["mac"]["kind"], source)
+            rows.append(("per_inference", "ann", found["table"], {"ann": "artificial", "snn": "spiking"}[side], *cells))
+    memory = found["memory"]
+    if memory is not None:
+        price = memory["price"]
+        for key, side in (("ann", "artificial"), ("snn", "spiking")):
+            rows.append(("per_inference", "ann", found["table"], side, "memory words", memory[f"{key}_words"], "words of 64 bits",
+                         "assumed", "neurosim.ann"))  # fmt: skip
+            rows.append(("per_inference", "ann", found["table"], side, "memory", memory[f"{key}_pj"], "pJ", price["kind"],
+                         price["source"]))  # fmt: skip
+    return rows
+
+
+def _static(energy: Study) -> str:
+    """Return the static energy with the time that it is for, or why there is none."""
+    if energy.get("static_pj") is not None:
+        return f"{format_energy(energy['static_pj'])} in {format_time(energy['seconds'])}"
+    return "time not known" if energy.get("static") else "power not known"
+
+
+def format_time(seconds: float | None) -> str:
+    """Write a time with the unit that suits it.
+
+    Examples
+    --------
+    >>> format_time(1.8e-6), format_time(0.0123), format_time(None)
+    ('1.8 µs', '12.3 ms', 'unknown')
+    """
+    if seconds is None:
+        return "unknown"
+    value, unit = seconds * 1e9, "ns"
+    for larger in ("µs", "ms", "s"):
+        if abs(value) < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"
+
+
+def _priced(pj: float | None) -> str:
+    return "no price" if pj is None else format_energy(pj)
+
+
+def _ratio(part: float, whole: float) -> str:
+    return f"{part / whole:.3g}" if whole else ""
