@@ -81,8 +81,7 @@ def draw_mesh(
     from matplotlib.colors import LinearSegmentedColormap
 
     steps = [(0.0, theme.pale), (NEARLY, theme.strong), (NEARLY, theme.cycle[3]), (1.0, theme.warm)]
-    colors = LinearSegmentedColormap.from_list("use", steps, N=512)
-    colors.set_bad(theme.track)
+    colors = LinearSegmentedColormap.from_list("use", steps, N=512).with_extremes(bad=theme.track)
     pixels = np.full((mesh.height * mesh.rows, mesh.width * mesh.columns), np.nan)
     for (column, row), value in zip(at, values, strict=True):
         pixels[row, column] = np.nan if value is None else value
