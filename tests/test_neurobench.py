@@ -202,7 +202,9 @@ def test_dense_network_of_stock_neurons_has_equal_values(
     network = dense_layers(rng, du, dv, exponent, vth=150 << exponent)
     data = rng.random((16, n_steps, 12)) < 0.3
     hidden, out = (group for group in network.groups if isinstance(group, LIF))
-    net = Chain(linear(network.connections[0]), stock(hidden, exponent), linear(network.connections[1]), stock(out, exponent))
+    net = Chain(
+        linear(network.connections[0]), stock(hidden, exponent), linear(network.connections[1]), stock(out, exponent)
+    )
     theirs = measure(net, data, batch, capsys)
     mine = ours(network, data, batch=batch)
     assert 0.2 < theirs["ActivationSparsity"] < 0.99
@@ -334,7 +336,9 @@ def test_spikes_of_minus_one_are_acs(capsys: pytest.CaptureFixture[str]) -> None
     net = Chain(linear(network.connections[0]), hidden, linear(network.connections[1]), out)
     data = rng.random((6, 20, 8)) < 0.3
     theirs, mine = measure(net, data, 6, capsys, registered=True), ours(network, data)
-    assert mine.pop("Footprint") is None  # no neuron of snnTorch's is ternary: ours is registered as if it were Synaptic
+    assert (
+        mine.pop("Footprint") is None
+    )  # no neuron of snnTorch's is ternary: ours is registered as if it were Synaptic
     assert theirs.pop("Footprint") > 0 and theirs["SynapticOperations"]["Effective_MACs"] == 0
     assert_registered_equal(mine, theirs)
 
@@ -373,7 +377,10 @@ def test_neurobench_adds_in_floats_of_24_bits(capsys: pytest.CaptureFixture[str]
     net = Chain(linear(network.connections[0]), stock(group))
     data = np.ones((n_samples, 1, n_pre), np.bool_)
     data[0, 0, :2] = False
-    theirs, mine = measure(net, data, n_samples, capsys)["SynapticOperations"], ours(network, data)["SynapticOperations"]
+    theirs, mine = (
+        measure(net, data, n_samples, capsys)["SynapticOperations"],
+        ours(network, data)["SynapticOperations"],
+    )
     effective = n_post * (n_pre * n_samples - 2)
     assert mine == {"Effective_MACs": 0, "Effective_ACs": effective / n_samples, "Dense": n_post * n_pre}
     assert n_post * n_pre * n_samples % 2 and n_post * n_pre * n_samples > 2**24, "no float32 holds this"
