@@ -39,7 +39,7 @@ NO_VALUE = ("unknown", "unlimited")  # kinds whose value is None
 class Constant(NamedTuple):
     """A value with its unit, where it comes from, and how well it is known."""
 
-    value: int | float | tuple[int, ...] | tuple[str, ...] | None
+    value: int | float | str | tuple[int, ...] | tuple[str, ...] | None
     unit: str
     source: str
     kind: str
@@ -48,7 +48,7 @@ class Constant(NamedTuple):
 class _Field(NamedTuple):
     """What a chip file may say about one quantity."""
 
-    form: str  # "count", "pair", "widths" or "names"
+    form: str  # "count", "pair", "widths", "names", "cores" (a count for each core) or "sharing"
     minimum: int
     required: bool  # must be a number: unknown and unlimited are refused
 
@@ -80,12 +80,38 @@ _FIELDS = {
     "post_traces": _Field("count", 0, False),
     "learning_accumulator_bits": _Field("count", 0, False),
     "embedded_processors": _Field("count", 0, False),
+    "inputs_max": _Field("count", 0, False),
+    "fan_in_max": _Field("count", 1, False),
+    "fan_out_max": _Field("count", 1, False),
+    "target_cores_max": _Field("count", 1, False),
+    "weight_levels_per_neuron": _Field("count", 1, False),
+    "groups_per_core": _Field("count", 1, False),
+    "cores_per_group": _Field("count", 1, False),
+    "compartments_by_core": _Field("cores", 1, False),
+    "synapse_memory_bits_by_core": _Field("cores", 1, False),
+    "shared_synapses": _Field("sharing", 0, False),
 }
+#: How a chip lets neurons of a convolution share stored synapses; `Chip.shared_synapses`.
+SHARING = ("none", "shifted", "kernel")
 #: What a learning rule finds on a chip, beside `tag_bits`; read by `neurosim.chipcost`.
 _LEARNING = ("trace_bits", "pre_traces", "post_traces", "learning_accumulator_bits", "embedded_processors")
+#: Limits that only some kinds of chip have.
+_SPECIAL = (
+    "inputs_max",
+    "fan_in_max",
+    "fan_out_max",
+    "target_cores_max",
+    "weight_levels_per_neuron",
+    "groups_per_core",
+    "cores_per_group",
+    "compartments_by_core",
+    "synapse_memory_bits_by_core",
+    "shared_synapses",
+)
 #: Fields that files of earlier versions do not have; they are unknown there.
-_LATER = ("neuron_models", "message_bits", *_LEARNING)
+_LATER = ("neuron_models", "message_bits", *_LEARNING, *_SPECIAL)
 _TEXTS = ("name", "title", "notes")
+_LISTS = ("cannot", "energy_tables")  # of texts; may be left out
 
 
 @dataclass(frozen=True)
@@ -133,6 +159,26 @@ class Chip:
         Bits of what learning adds to a weight, sign included.
     embedded_processors : int or None
         Ordinary processors on the chip, for what cores cannot do.
+    inputs_max : int or None
+        Input lines that may enter the chip.
+    fan_in_max, fan_out_max : int or None
+        Synapses that a neuron may receive and send.
+    target_cores_max : int or None
+        Cores that a neuron may send to.
+    weight_levels_per_neuron : int or None
+        Different weights, zero apart, among the synapses of a neuron (TrueNorth: one for each of four types of axon).
+    groups_per_core, cores_per_group : int or None
+        Groups that a core may hold, and cores over which a group may be spread (Speck: 1 and 1, a layer is a core).
+    compartments_by_core, synapse_memory_bits_by_core : tuple of int or None
+        Capacities of chips whose cores differ, one entry for each core; None: all are as `compartments_per_core` and
+        `synapse_memory_bits_per_core` say, which hold the largest otherwise.
+    shared_synapses : {"none", "shifted", "kernel"} or None
+        What a core stores of a convolution: each synapse; one list for all sources whose targets are equal up to a
+        shift; its kernel. None, where it is not known, is taken as "none".
+    cannot : tuple of str
+        What the chip cannot do, for people.
+    energy_tables : tuple of str
+        Tables of prices made for this chip (`neurosim.energy`), the first one to be used by default.
     provenance : dict of str to Constant
         Value, unit, source and kind of each quantity above.
     """
@@ -167,6 +213,18 @@ class Chip:
     post_traces: int | None = None
     learning_accumulator_bits: int | None = None
     embedded_processors: int | None = None
+    inputs_max: int | None = None
+    fan_in_max: int | None = None
+    fan_out_max: int | None = None
+    target_cores_max: int | None = None
+    weight_levels_per_neuron: int | None = None
+    groups_per_core: int | None = None
+    cores_per_group: int | None = None
+    compartments_by_core: tuple[int, ...] | None = None
+    synapse_memory_bits_by_core: tuple[int, ...] | None = None
+    shared_synapses: str | None = None
+    cannot: tuple[str, ...] = ()
+    energy_tables: tuple[str, ...] = ()
 
     @property
     def n_tiles(self) -> int:
@@ -176,6 +234,7 @@ class Chip:
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` reads, in types that JSON can hold; unknown values are named as such."""
         texts: dict[str, Any] = {"format": FORMAT, "name": self.name, "title": self.title, "notes": self.notes}
+        texts |= {key: list(getattr(self, key)) for key in _LISTS if getattr(self, key)}
         return texts | {name: _entry(constant) for name, constant in self.provenance.items()}
 
     @classmethod
@@ -190,7 +249,7 @@ class Chip:
             Named in errors.
         """
         known = tuple(name for name in _FIELDS if name not in _LATER)
-        check_keys(where, data, ("format", *_TEXTS, *known), _LATER)
+        check_keys(where, data, ("format", *_TEXTS, *known), (*_LATER, *_LISTS))
         check_format(where, data["format"], FORMAT)
         for key in _TEXTS:
             if not isinstance(data[key], str) or (key == "name" and not data[key]):
@@ -206,7 +265,8 @@ class Chip:
                 f"{where}: n_cores {n_cores} exceeds {width} x {height} tiles of {per_tile} cores; "
                 "enlarge mesh or cores_per_tile"
             )
-        texts = {key: data[key] for key in _TEXTS}
+        _check_by_core(where, values, n_cores)
+        texts = {key: data[key] for key in _TEXTS} | {key: _texts(where, key, data) for key in _LISTS}
         return cls(**texts, **cast("dict[str, Any]", values), provenance=provenance)
 
 
@@ -304,13 +364,42 @@ def _read_field(chip: str, name: str, entry: Any, rule: _Field) -> Constant:
         if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
             raise ChipError(f"{where}: value {value!r} is not a list of names; write it as a list of texts")
         return Constant(tuple(value), entry["unit"], entry["source"], kind)
+    if rule.form == "sharing":
+        if value not in SHARING:
+            raise ChipError(f"{where}: value {value!r} is not known; choose one of {', '.join(SHARING)}")
+        return Constant(value, entry["unit"], entry["source"], kind)
     if not isinstance(value, (list, tuple)) or not value or (rule.form == "pair" and len(value) != 2):
-        need = "[width, height]" if rule.form == "pair" else "a list of widths"
+        need = {"pair": "[width, height]", "cores": "a list with a number for each core"}.get(
+            rule.form, "a list of widths"
+        )
         raise ChipError(f"{where}: value {value!r} is not {need}; write it as a list of integers")
     numbers = tuple(_integer(where, number, rule.minimum) for number in value)
     if rule.form == "widths" and any(a >= b for a, b in pairwise(numbers)):
         raise ChipError(f"{where}: value {value!r} does not rise; list the widths in ascending order")
     return Constant(numbers, entry["unit"], entry["source"], kind)
+
+
+def _check_by_core(where: str, values: Table[str, Any], n_cores: int) -> None:
+    """Refuse lists of capacities that do not fit the number of cores or what is said of the largest core."""
+    for name in ("compartments", "synapse_memory_bits"):
+        listed, largest = values.get(f"{name}_by_core"), values[f"{name}_per_core"]
+        if listed is None:
+            continue
+        if len(listed) != n_cores:
+            raise ChipError(
+                f"{where}: {name}_by_core has {len(listed)} numbers, n_cores is {n_cores}; give one for each core"
+            )
+        if largest != max(listed):
+            raise ChipError(
+                f"{where}: {name}_per_core is {largest}, the largest of {name}_by_core {max(listed)}; make them equal"
+            )
+
+
+def _texts(where: str, key: str, data: Table[str, Any]) -> tuple[str, ...]:
+    texts = data.get(key, [])
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) and text for text in texts):
+        raise ChipError(f"{where}: {key} {texts!r} is not a list of texts; write each in quotes")
+    return tuple(texts)
 
 
 def _integer(where: str, value: Any, minimum: int) -> int:

@@ -15,8 +15,11 @@ COUNTERS: tuple[str, ...] = (
     "spikes",  # group: inputs included
     "messages",  # group: packets to cores other than the sender's, one per target core; from outside for inputs
     "messages_local",  # group: packets to the sender's own core
-    "hops_x",  # group: links crossed east-west by those packets
-    "hops_y",  # group: links crossed north-south
+    "hops_east",  # group: links crossed by those packets towards larger x
+    "hops_west",  # group: towards smaller x
+    "hops_north",  # group: towards larger y
+    "hops_south",  # group: towards smaller y
+    "synapse_bits_read",  # group: bits of synapse memory that its spikes make cores read, as the chip packs synapses
     "overflow_accumulator",  # group: sum at the input port beyond 32 bits after the shift by 6
     "overflow_u",  # group: u needed a correction by 2**24
     "saturation_v",  # group: v was clipped at 2**23 - 1
@@ -37,8 +40,6 @@ NEURON_UPDATES_IDLE = COLUMN["neuron_updates_idle"]
 SPIKES = COLUMN["spikes"]
 MESSAGES = COLUMN["messages"]
 MESSAGES_LOCAL = COLUMN["messages_local"]
-HOPS_X = COLUMN["hops_x"]
-HOPS_Y = COLUMN["hops_y"]
 OVERFLOW_ACCUMULATOR = COLUMN["overflow_accumulator"]
 OVERFLOW_U = COLUMN["overflow_u"]
 SATURATION_V = COLUMN["saturation_v"]
@@ -66,12 +67,16 @@ class OpCounts:
         One row per name, one column per entry of `COUNTERS`.
     n_samples, n_steps : int
         Samples run, and chip steps summed over samples (and members); each step ends with one barrier.
+    kinds : tuple of str
+        Kind of each row: "input" for input lines, "" for other groups; for connections "dense", "sparse", "one_to_one"
+        or "conv", with " graded" behind it where messages have values. Empty: not known.
     """
 
     rows: tuple[str, ...]
     matrix: npt.NDArray[np.int64]
     n_samples: int
     n_steps: int
+    kinds: tuple[str, ...] = ()
 
     def total(self, counter: str) -> int:
         """Sum of one counter over all rows."""
@@ -92,6 +97,22 @@ class OpCounts:
             for i, row in enumerate(self.rows)
         }
 
+    def by_kind(self) -> dict[str, int]:
+        """Synaptic operations by kind of connection ("dense", "sparse graded", ...), those that occur.
+
+        Examples
+        --------
+        >>> matrix = np.zeros((2, N_COUNTERS), np.int64)
+        >>> matrix[:, SYNAPTIC_OPERATIONS] = 0, 12
+        >>> OpCounts(("a", "a->a"), matrix, 1, 3, ("", "conv")).by_kind()
+        {'conv': 12}
+        """
+        found: dict[str, int] = {}
+        for kind, n in zip(self.kinds, self.matrix[:, SYNAPTIC_OPERATIONS].tolist(), strict=True):
+            if n:
+                found[kind] = found.get(kind, 0) + n
+        return found
+
     def overflows(self) -> int:
         """Number of register overflows of any kind."""
         return sum(self.total(name) for name in OVERFLOWS)
@@ -100,5 +121,9 @@ class OpCounts:
         """Add two counts of the same program."""
         assert self.rows == other.rows
         return OpCounts(
-            self.rows, self.matrix + other.matrix, self.n_samples + other.n_samples, self.n_steps + other.n_steps
+            self.rows,
+            self.matrix + other.matrix,
+            self.n_samples + other.n_samples,
+            self.n_steps + other.n_steps,
+            self.kinds,
         )

@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping as Table
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from neurosim.chip import Constant, check_entry, check_format, check_keys, find_preset, read_toml
-from neurosim.counters import COUNTERS, OVERFLOWS, OpCounts
-from neurosim.errors import ChipError, ConfigError
+from neurosim.chip import Constant
+from neurosim.counters import OpCounts
+from neurosim.energytable import ENERGY_KINDS as ENERGY_KINDS
+from neurosim.energytable import OPERATIONS as OPERATIONS
+from neurosim.energytable import EnergyTable as EnergyTable
+from neurosim.energytable import energy_table_names as energy_table_names
+from neurosim.energytable import load_energy_table as load_energy_table
+from neurosim.errors import ConfigError
 
-FORMAT = 1  # of energy tables; a reader refuses any other number
-
-#: Tables that ship with neurosim, in `data/energy`.
-PRESETS = ("loihi1-davies2018", "loihi1-sanafe2026", "loihi2", "cpu-45nm")
-
-#: What kind of number a constant is.
-ENERGY_KINDS = {
-    "simulated": "from a simulation made before silicon",
-    "fitted": "a regression on measurements",
-    "measured": "measured on the device",
-    "all-in": "a measured total divided by a count; nothing may be added to it",
-    "model constant": "used by a published cost model",
-    "assumed": "a published constant applied to an operation it was not published for; the source says which",
-}
-
-#: What a table can price: the counters that mean work, those of input lines apart, and the steps of the chip.
-#: Input lines are the groups without neuron updates; their spikes and packets come from outside the chip.
-OPERATIONS = (
-    *(name for name in COUNTERS if name not in OVERFLOWS),
-    "input_spikes",
-    "input_messages",
-    "barriers",
-)
-_OF_INPUTS = {"spikes": "input_spikes", "messages": "input_messages"}
+PJ_PER_MJ = 1e9  # and per mW s
 _NO_PRICE = "the table has no price for it"
 
 
@@ -46,81 +26,6 @@ class Unpriced(NamedTuple):
     counter: str
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     why: str
-
-
-@dataclass(frozen=True)
-class EnergyTable:
-    """Prices of operations on one device.
-
-    Parameters
-    ----------
-    name, title, notes : str
-    prices : dict of str to Constant
-        Energy in pJ of one operation, for some of `OPERATIONS`.
-    unpriced : dict of str to str
-        Why an operation has no price here, where the table says so.
-    not_work : dict of str to str
-        Operations that do not exist on this device, and why; they are left out of reports.
-    information : dict of str to Constant
-        Figures that are not part of the sum, such as static power.
-    uncertainty : str
-        How wrong the sum may be.
-    uncertainty_percent : float or None
-        The same as a number, where somebody measured it.
-    not_modelled : tuple of str
-        What the sum leaves out altogether.
-    """
-
-    name: str
-    title: str
-    notes: str
-    prices: dict[str, Constant]
-    unpriced: dict[str, str]
-    not_work: dict[str, str]
-    information: dict[str, Constant]
-    uncertainty: str
-    uncertainty_percent: float | None
-    not_modelled: tuple[str, ...]
-
-    @classmethod
-    def from_dict(cls, data: Table[str, Any], where: str = "energy table") -> EnergyTable:
-        """Make a table from the content of a table file, or say what is wrong with it."""
-        check_keys(
-            where,
-            data,
-            ("format", "name", "title", "notes", "uncertainty", "not_modelled"),
-            ("price", "unpriced", "not_work", "information", "uncertainty_percent"),
-        )
-        check_format(where, data["format"], FORMAT)
-        for key in ("name", "title", "notes", "uncertainty"):
-            if not isinstance(data[key], str) or not data[key]:
-                raise ChipError(f"{where}: {key} {data[key]!r} is not a text; write it in quotes")
-        percent = data.get("uncertainty_percent")
-        if percent is not None:
-            percent = _number(f"{where}: uncertainty_percent", percent)
-        if not isinstance(data["not_modelled"], list) or not all(
-            isinstance(text, str) for text in data["not_modelled"]
-        ):
-            raise ChipError(
-                f"{where}: not_modelled {data['not_modelled']!r} is not a list of texts; write what the sum leaves out"
-            )
-        prices = _constants(where, "price", data, OPERATIONS)
-        for name, price in prices.items():
-            if price.unit != "pJ":
-                raise ChipError(f"{where}: price of {name} is in {price.unit!r}; prices are in pJ")
-        unpriced, not_work = _reasons(where, "unpriced", data), _reasons(where, "not_work", data)
-        for name in OPERATIONS:
-            places = [
-                key
-                for key, table in (("price", prices), ("unpriced", unpriced), ("not_work", not_work))
-                if name in table
-            ]
-            if len(places) > 1:
-                raise ChipError(f"{where}: {name} is listed under {' and '.join(places)}; keep one")
-        return cls(
-            data["name"], data["title"], data["notes"], prices, unpriced, not_work, _constants(where, "information", data, None),
-            data["uncertainty"], percent, tuple(data["not_modelled"]),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,11 +43,17 @@ class EnergyReport:
     by_row : dict of str to dict of str to (float or None)
         The same for each group and connection that did something; barriers belong to no row.
     total_pj : float or None
-        Sum of what is priced, a lower bound if `unpriced` is not empty; None if the table prices nothing.
+        Sum of what is priced, the dynamic energy: a lower bound if `unpriced` is not empty; None if the table prices nothing.
+    static_pj : float or None
+        Energy of the static power for `seconds`, beside the total; None where power or time is not known.
+    seconds : float or None
+        Time of the chip, divided by `per` like the energies.
     unpriced : tuple of Unpriced
         Counted work that is missing in the total.
     constants : dict of str to Constant
         The prices used, with unit, source and kind.
+    static : dict of str to Constant
+        Static power of the table.
     information : dict of str to Constant
         Figures of the table outside the sum.
     uncertainty : str
@@ -156,8 +67,11 @@ class EnergyReport:
     components: dict[str, float | None]
     by_row: dict[str, dict[str, float | None]]
     total_pj: float | None
+    static_pj: float | None
+    seconds: float | None
     unpriced: tuple[Unpriced, ...]
     constants: dict[str, Constant]
+    static: dict[str, Constant]
     information: dict[str, Constant]
     uncertainty: str
     uncertainty_percent: float | None
@@ -168,9 +82,17 @@ class EnergyReport:
         """Whether every counted operation has a price."""
         return self.total_pj is not None and not self.unpriced
 
+    @property
+    def range_pj(self) -> tuple[float, float] | None:
+        """Where the dynamic energy lies by the table's own uncertainty in percent; None where nobody measured one."""
+        if self.total_pj is None or self.uncertainty_percent is None:
+            return None
+        part = self.total_pj * self.uncertainty_percent / 100
+        return max(0.0, self.total_pj - part), self.total_pj + part
+
     def row_totals(self) -> dict[str, float | None]:
         """Sum of what is priced for each group and connection in pJ; None where nothing is."""
-        return {row: _sum(parts.values()) for row, parts in self.by_row.items()}
+        return {row: total(parts.values()) for row, parts in self.by_row.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in types that JSON can hold."""
@@ -179,11 +101,15 @@ class EnergyReport:
             "title": self.title,
             "per": self.per,
             "total_pj": self.total_pj,
+            "range_pj": None if self.range_pj is None else list(self.range_pj),
+            "static_pj": self.static_pj,
+            "seconds": self.seconds,
             "is_complete": self.is_complete,
             "components_pj": dict(self.components),
             "by_row_pj": {row: dict(parts) for row, parts in self.by_row.items()},
             "unpriced": [item._asdict() for item in self.unpriced],
             "constants": {name: constant._asdict() for name, constant in self.constants.items()},
+            "static": {name: constant._asdict() for name, constant in self.static.items()},
             "information": {name: constant._asdict() for name, constant in self.information.items()},
             "uncertainty": self.uncertainty,
             "uncertainty_percent": self.uncertainty_percent,
@@ -191,29 +117,7 @@ class EnergyReport:
         }
 
 
-def energy_table_names() -> tuple[str, ...]:
-    """Return the names of the energy tables that ship with neurosim."""
-    return PRESETS
-
-
-def load_energy_table(name_or_path: str | Path) -> EnergyTable:
-    """Return a table that ships with neurosim, or the table of a file.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        One of `energy_table_names`, or the path of a table file; a path ends in ".toml".
-
-    Examples
-    --------
-    >>> load_energy_table("loihi1-davies2018").prices["hops_x"].value
-    3.0
-    """
-    path = find_preset("energy table", name_or_path, PRESETS, "energy")
-    return EnergyTable.from_dict(read_toml("energy table", path), f"energy table '{path.name}'")
-
-
-def energy(counts: OpCounts, table: EnergyTable, per: int = 1) -> EnergyReport:
+def energy(counts: OpCounts, table: EnergyTable, per: int = 1, seconds: float | None = None) -> EnergyReport:
     """Multiply counts by prices.
 
     Parameters
@@ -223,34 +127,43 @@ def energy(counts: OpCounts, table: EnergyTable, per: int = 1) -> EnergyReport:
         From `load_energy_table`.
     per : int
         Divide all energies by it, for instance ``counts.n_samples``.
+    seconds : float, optional
+        How long the chip took for all of it (`neurosim.latency`): the static energy is the table's static power
+        for that time. None: not known, and no static energy is given.
     """
     if isinstance(per, bool) or not isinstance(per, int) or per < 1:
         raise ConfigError(f"energy: per {per!r} is not a positive integer; give the number of samples or steps")
-    per_row = {row: _work(found, table) for row, found in counts.by_row().items()}
+    if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+        raise ConfigError(f"energy: seconds {seconds!r} is not a time; give a finite number of at least 0")
+    per_row = row_operations(counts, table)
     totals = dict.fromkeys(OPERATIONS, 0)
     for found in per_row.values():
         for name, count in found.items():
             totals[name] += count
-    totals["barriers"] = 0 if "barriers" in table.not_work else counts.n_steps
-    components = {name: _price(table, name, n, per) for name, n in totals.items() if n or name in table.prices}
+    totals["barriers"] = counts.n_steps if table.is_work("barriers") else 0
+    components = {name: price_of(table, name, n, per) for name, n in totals.items() if n or name in table.prices}
     unpriced = [
         Unpriced(name, n, table.unpriced.get(name, _NO_PRICE))
         for name, n in totals.items()
         if n and name not in table.prices
     ]
+    power = table.static.get("power_per_chip")
     return EnergyReport(
         table=table.name,
         title=table.title,
         per=per,
         components=components,
         by_row={
-            row: {name: _price(table, name, n, per) for name, n in found.items()}
+            row: {name: price_of(table, name, n, per) for name, n in found.items()}
             for row, found in per_row.items()
             if found
         },
-        total_pj=_sum(components.values()) if table.prices else None,
+        total_pj=total(components.values()) if table.prices else None,
+        static_pj=None if power is None or seconds is None else _number_of(power) * PJ_PER_MJ * seconds / per,
+        seconds=None if seconds is None else seconds / per,
         unpriced=tuple(unpriced),
         constants={name: table.prices[name] for name in components if name in table.prices},
+        static=table.static,
         information=table.information,
         uncertainty=table.uncertainty,
         uncertainty_percent=table.uncertainty_percent,
@@ -258,49 +171,37 @@ def energy(counts: OpCounts, table: EnergyTable, per: int = 1) -> EnergyReport:
     )
 
 
-def _work(found: dict[str, int], table: EnergyTable) -> dict[str, int]:
-    """Counters of one row that mean work on the device; input lines have names of their own."""
-    is_input = "spikes" in found and "neuron_updates_active" not in found and "neuron_updates_idle" not in found
-    named = {(_OF_INPUTS.get(name, name) if is_input else name): count for name, count in found.items()}
-    return {name: named[name] for name in OPERATIONS if name in named and name not in table.not_work}
+def row_operations(counts: OpCounts, table: EnergyTable) -> dict[str, dict[str, int]]:
+    """Return what each group and connection did, in the operations of a table, those that mean work on its device."""
+    kinds = counts.kinds or tuple("input" if _is_silent_group(found) else "" for found in counts.by_row().values())
+    return {
+        row: operations_of(found, kind, table)
+        for (row, found), kind in zip(counts.by_row().items(), kinds, strict=True)
+    }
 
 
-def _price(table: EnergyTable, name: str, count: int, per: int) -> float | None:
-    if name not in table.prices:
-        return None
-    price = table.prices[name].value
-    assert isinstance(price, (int, float))
-    return count * price / per
+def operations_of(found: dict[str, int], kind: str, table: EnergyTable) -> dict[str, int]:
+    """Return counters of a row of some kind under the names that a table lists them by, in the order of `OPERATIONS`."""
+    named = {table.priced_as(name, kind): count for name, count in found.items()}
+    return {name: named[name] for name in OPERATIONS if name in named and table.is_work(name)}
 
 
-def _sum(parts: Any) -> float | None:
+def price_of(table: EnergyTable, name: str, count: int, per: int = 1) -> float | None:
+    """Return the energy of so many operations in pJ, divided by `per`; None where the table has no price."""
+    return count * _number_of(table.prices[name]) / per if name in table.prices else None
+
+
+def total(parts: Iterable[float | None]) -> float | None:
+    """Return the sum of what is priced; None where nothing is."""
     priced = [part for part in parts if part is not None]
     return math.fsum(priced) if priced else None
 
 
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ChipError(f"{where}: value {value!r} is not a number of at least 0; leave out what is unknown")
-    return float(value)
+def _is_silent_group(found: dict[str, int]) -> bool:
+    """Whether a row spikes without updating neurons: that of input lines, where kinds are not known."""
+    return "spikes" in found and "neuron_updates_active" not in found and "neuron_updates_idle" not in found
 
 
-def _constants(where: str, key: str, data: Table[str, Any], known: Sequence[str] | None) -> dict[str, Constant]:
-    entries = data.get(key, {})
-    if not isinstance(entries, dict):
-        raise ChipError(f"{where}: {key} {entries!r} is not a table; write [{key}.NAME]")
-    if known is not None:
-        check_keys(f"{where}: {key}", entries, (), known)
-    constants = {}
-    for name, entry in entries.items():
-        owner = f"{where}: {key} of {name}"
-        check_entry(owner, entry, tuple(ENERGY_KINDS))
-        constants[name] = Constant(_number(owner, entry["value"]), entry["unit"], entry["source"], entry["kind"])
-    return {name: constants[name] for name in known if name in constants} if known is not None else constants
-
-
-def _reasons(where: str, key: str, data: Table[str, Any]) -> dict[str, str]:
-    reasons = data.get(key, {})
-    if not isinstance(reasons, dict) or not all(isinstance(text, str) and text for text in reasons.values()):
-        raise ChipError(f'{where}: {key} {reasons!r} is not a table of reasons; write NAME = "why"')
-    check_keys(f"{where}: {key}", reasons, (), OPERATIONS)
-    return dict(reasons)
+def _number_of(constant: Constant) -> float:
+    assert isinstance(constant.value, (int, float))
+    return float(constant.value)

@@ -177,7 +177,7 @@ def evaluate_controller(
         played = trainer.test(n_episodes, FRESH)
     lengths = played.lengths[:, 0]
     n_decisions = int(lengths.sum())
-    counts = OpCounts(program.rows, played.counts, n_decisions, n_decisions * run_steps(config.network))
+    counts = OpCounts(program.rows, played.counts, n_decisions, n_decisions * run_steps(config.network), program.kinds)
     return {
         "mean_length": float(lengths.mean()),
         "shortest": int(lengths.min()),

@@ -12,9 +12,12 @@ import numpy.typing as npt
 from neurosim.chip import Chip
 from neurosim.codes import RING_LENGTH, RING_WIDTH
 from neurosim.mapping.layout import Mapping
-from neurosim.network import Network
+from neurosim.network import AnyConnection, Connection, Conv, Dense, Input, Network, OneToOne, Sparse
 
 CACHE_LINE = 64  # bytes
+
+#: Name of each form of connection.
+FORMS: dict[type[AnyConnection], str] = {Dense: "dense", Sparse: "sparse", OneToOne: "one_to_one", Conv: "conv"}
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -33,7 +36,7 @@ class ProgramArrays(NamedTuple):
     conn: npt.NDArray[np.int64]  # (C, 7) SOURCE, TARGET, FORMAT, SHIFT, EXPONENT, OFFSET, FAN_OUT
     ops: npt.NDArray[np.int64]  # (n_ops, 2) OP_*, group or connection
     bias: npt.NDArray[np.int32]  # (N,) bias_mant << bias_exp
-    route: npt.NDArray[np.int32]  # (N, 4) per spike: messages, messages_local, hops_x, hops_y
+    route: npt.NDArray[np.int32]  # (N, 7) what a spike sends and makes cores read: `ROUTE_COLUMNS` of mapping.layout
     dense8: npt.NDArray[np.int8]
     dense16: npt.NDArray[np.int16]
     csr_start: npt.NDArray[np.int64]  # first synapse of each row and the end of the last, connection by connection
@@ -107,6 +110,12 @@ class Program:
         return self.group_names + self.connection_names
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kind of each row of a count matrix; see `neurosim.counters.OpCounts`."""
+        groups = ["input" if isinstance(group, Input) else "" for group in self.network.ordered_groups]
+        return (*groups, *(kind_of(connection) for connection in self.network.connections))
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of all arrays, in hexadecimal: equal programs have equal fingerprints."""
         digest = hashlib.sha256()
@@ -114,6 +123,12 @@ class Program:
             digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def kind_of(connection: AnyConnection) -> str:
+    """Return the form of a connection, " graded" behind it where its messages have values."""
+    assert not isinstance(connection, Connection)
+    return FORMS[type(connection)] + " graded" * (connection.num_message_bits > 0)
 
 
 def aligned_copy(array: npt.NDArray[Number]) -> npt.NDArray[Number]:

@@ -80,7 +80,7 @@ class _Runner:
         final = rest_state(self.program, events.n_samples) if state is None else self._check_state(state, events)
         trace = np.zeros((events.n_samples, steps, self._probes.n_columns), np.int32)
         counts, spikes = self._run(events, steps, final, trace)
-        ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * steps)
+        ops = OpCounts(self.program.rows, counts, events.n_samples, events.n_samples * steps, self.program.kinds)
         self._check_overflow(ops)
         return RunResult(
             spikes={name: self._train(spikes, name) for name in self._probes.spiking},

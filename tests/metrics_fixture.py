@@ -9,7 +9,7 @@ from neurosim.energy import energy, load_energy_table
 
 ROWS = ("pixels", "hidden", "readout", "pixels->hidden", "hidden->readout")
 INFERENCE = {
-    "pixels": {"spikes": 112_000, "messages": 112_000, "hops_x": 56_000, "hops_y": 112_000},
+    "pixels": {"spikes": 112_000, "messages": 112_000, "hops_east": 56_000, "hops_north": 112_000},
     "hidden": {
         "neuron_updates_active": 1_590_000,
         "neuron_updates_idle": 69_000,

@@ -57,7 +57,7 @@ from neurosim.kernels.readouts import (
 )
 from neurosim.kernels.stepwise import run_steps
 
-N_ROUTE = 4
+N_ROUTE = 7  # columns of p.route, in the order of their counters
 WORD = 64
 COUNT_EVERY = 8  # samples whose spikes are counted in 32 bits
 LARGEST = 2**31 - 1

@@ -43,7 +43,7 @@ from neurosim.kernels.deliver import count_synapses, deliver
 from neurosim.kernels.jit import jit
 from neurosim.kernels.lanes import advance, list_set
 
-N_ROUTE = 4
+N_ROUTE = 7  # columns of p.route, in the order of their counters
 
 
 @jit

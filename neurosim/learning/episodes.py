@@ -44,7 +44,7 @@ RANGES = (24 * ONE // 10, 3 * ONE, 3513811, 3 * ONE)  # m, m/s, rad (12 degrees)
 MAX_PERIODS = 500  # 10 s
 EPOCH = 1024  # start states
 FITNESS_TYPICAL = 16  # a typical difference of rewards after its shift
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class EpisodeGeneration(NamedTuple):
@@ -215,7 +215,11 @@ class EpisodeTrainer:
     def op_counts(self) -> OpCounts:
         """Operations of all generations so far; a sample is a start state with all its episodes."""
         return OpCounts(
-            self.program.rows, self.counts.copy(), self.generation * self.batch, self.periods * self.plan.n_steps
+            self.program.rows,
+            self.counts.copy(),
+            self.generation * self.batch,
+            self.periods * self.plan.n_steps,
+            self.program.kinds,
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

@@ -67,7 +67,7 @@ from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance,
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness, of 32 samples or more
 CALIBRATION_SAMPLES = 32  # fewer are not measured together before the first update
 POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
-STATE_VERSION = 3  # of what a checkpoint holds
+STATE_VERSION = 4  # of what a checkpoint holds
 
 
 def check_votes(plan: LearnPlan, batch: int) -> None:
@@ -368,7 +368,9 @@ class Trainer:
             return None
         updates = [COLUMN["neuron_updates_active"], COLUMN["neuron_updates_idle"]]
         n_steps = int(self.counts[self.plan.readout, updates].sum()) // self.plan.n_classes
-        return OpCounts(self.program.rows, self.counts.copy(), self.generation * self.batch, n_steps)
+        return OpCounts(
+            self.program.rows, self.counts.copy(), self.generation * self.batch, n_steps, self.program.kinds
+        )
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return everything that changes during training: a header in plain values, and arrays of integers."""

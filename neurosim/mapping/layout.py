@@ -7,8 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-#: Columns of `Mapping.route`.
-ROUTE_COLUMNS = ("messages", "messages_local", "hops_x", "hops_y")
+#: Columns of `Mapping.route`, named and ordered as their counters.
+ROUTE_COLUMNS = (
+    "messages",
+    "messages_local",
+    "hops_east",
+    "hops_west",
+    "hops_north",
+    "hops_south",
+    "synapse_bits_read",
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Mapping:
         Core of each neuron in the program's numbering; -1 for input lines, which live outside the chip.
     cores : tuple of CoreUse
         One per used core, by core number.
-    route : (n_neurons, 4) int32
+    route : (n_neurons, 7) int32
         What one spike of a neuron sends: `ROUTE_COLUMNS`. One packet per target core.
     """
 

@@ -12,6 +12,7 @@ from neurosim.mapping.demand import Block, Fan, core_limits, demand_of, fan_in, 
 from neurosim.mapping.layout import CoreUse, Mapping
 from neurosim.mapping.partition import axons_out_of, core_of_neurons, partition
 from neurosim.mapping.place import place
+from neurosim.mapping.reads import synapse_reads
 from neurosim.mapping.route import route, targets_of
 from neurosim.mapping.validate import check_formats, validate
 from neurosim.network import Network
@@ -45,9 +46,9 @@ def map_network(network: Network, chip: Chip) -> Mapping:
     core = core_of_neurons(network, blocks)
     targets = targets_of(network, core)
     tiles = place(len(blocks), chip, f"network {network.name!r}")
-    routes = route(network, core, tiles, targets)
+    routes = np.column_stack([route(network, core, tiles, targets), synapse_reads(network, core, chip)])
     uses = _core_uses(blocks, fans, axons_out_of(network, targets), core, tiles, chip)
-    mapping = Mapping(core, uses, routes)
+    mapping = Mapping(core, uses, routes.astype(np.int32))
     validate(network, chip, mapping)
     return mapping
 

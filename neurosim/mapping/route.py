@@ -12,6 +12,7 @@ from neurosim.network import Connection, Dense, Network
 
 ENTRY_TILE = (0, 0)  # where spikes of input lines enter the mesh: an assumption, see docs/chips.md
 OUTSIDE = -1  # core of an input line
+N_COLUMNS = 6  # of what `route` returns
 
 
 class Targets(NamedTuple):
@@ -67,8 +68,8 @@ def distinct(parts: Sequence[Int64Array]) -> Int64Array:
     return values[np.flatnonzero(np.diff(values, prepend=-1))]
 
 
-def route(network: Network, core: Int32Array, tiles: Int64Array, targets: Sequence[Targets]) -> Int32Array:
-    """Return what one spike of each neuron sends: (n_neurons, 4) int32, `ROUTE_COLUMNS` of `mapping.layout`.
+def route(network: Network, core: Int32Array, tiles: Int64Array, targets: Sequence[Targets]) -> Int64Array:
+    """Return what one spike of each neuron sends: (n_neurons, 6) int64, `ROUTE_COLUMNS` of `mapping.layout` but the last.
 
     Parameters
     ----------
@@ -84,9 +85,9 @@ def route(network: Network, core: Int32Array, tiles: Int64Array, targets: Sequen
     Notes
     -----
     One packet for each target core, however many synapses lie there. A packet goes along x, then along y: it
-    crosses ``abs(dx) + abs(dy)`` links. Packets from outside start at `ENTRY_TILE`, the link into it not counted.
+    crosses ``abs(dx) + abs(dy)`` links, those towards larger x counted as east and towards larger y as north. Packets from outside start at `ENTRY_TILE`, the link into it not counted.
     """
-    routes = np.zeros((len(core), 4), np.int64)
+    routes = np.zeros((len(core), N_COLUMNS), np.int64)
     place = np.tile(np.asarray(ENTRY_TILE, dtype=np.int64), (len(core), 1))  # tile of each neuron
     place[core != OUTSIDE] = tiles[core[core != OUTSIDE]]
     offsets = network.offsets
@@ -99,11 +100,17 @@ def route(network: Network, core: Int32Array, tiles: Int64Array, targets: Sequen
                 own, return_index=True, return_inverse=True
             )  # a core's neurons send alike
             local = (homes[:, None] == sent.everyone[None, :]).sum(axis=1)
-            links = np.abs(at[first_of][:, None, :] - tiles[sent.everyone][None, :, :]).sum(axis=1)
+            links = _links(tiles[sent.everyone][None, :, :] - at[first_of][:, None, :]).sum(axis=1)
             alike = np.column_stack([len(sent.everyone) - local, local, links])
             rows += alike[which.reshape(-1)]
         local_pair = own[sent.neuron] == sent.core
-        links = np.abs(at[sent.neuron] - tiles[sent.core])
+        links = _links(tiles[sent.core] - at[sent.neuron])
         parts = np.column_stack([~local_pair, local_pair, links]).astype(np.int64)
         np.add.at(rows, sent.neuron, parts)
-    return routes.astype(np.int32)
+    return routes
+
+
+def _links(way: Int64Array) -> Int64Array:
+    """Links that a packet crosses to the east, west, north and south: (..., 2) to (..., 4)."""
+    x, y = way[..., 0], way[..., 1]
+    return np.stack([np.maximum(x, 0), np.maximum(-x, 0), np.maximum(y, 0), np.maximum(-y, 0)], axis=-1)

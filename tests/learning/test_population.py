@@ -34,7 +34,7 @@ from neurosim.simulator import SimulatorBackend
 KEY = 987_654_321
 ENGINE_COUNTERS = (
     "synaptic_operations", "neuron_updates_active", "neuron_updates_idle", "spikes", "messages", "messages_local",
-    "hops_x", "hops_y",
+    "hops_east", "hops_west", "hops_north", "hops_south", "synapse_bits_read",
 )  # fmt: skip
 
 

@@ -1,0 +1,53 @@
+"""How many bits of synapse memory one spike of each neuron makes the cores read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurosim.chip import Chip
+from neurosim.fixedpoint import Int32Array, Int64Array
+from neurosim.mapping.demand import axon_memory, synapse_bits
+from neurosim.network import Connection, Dense, IntegerConnection, Network
+
+
+def synapse_reads(network: Network, core: Int32Array, chip: Chip) -> Int64Array:
+    """Return the bits that a spike of each neuron makes cores read, as the chip packs synapses: (n_neurons,) int64.
+
+    Parameters
+    ----------
+    network : Network
+        Quantised.
+    core : (n_neurons,) int32
+        Core of each neuron, -1 for input lines.
+    chip : Chip
+
+    Notes
+    -----
+    A spike reads its whole list of synapses on each core that has one, headers and unused bits of the last word
+    included (`demand.axon_memory`). Where a chip lets several neurons share a list, each spike still reads it.
+    """
+    reads = np.zeros(network.n_neurons, np.int64)
+    for connection in network.connections:
+        assert not isinstance(connection, Connection)
+        source, target = (network.offsets[name] for name in (connection.source, connection.target))
+        of_post = core[target : target + connection.shape[0]]
+        bits = synapse_bits(connection, chip)
+        mine = reads[source : source + connection.shape[1]]
+        if isinstance(connection, Dense):
+            mine += int(axon_memory(np.bincount(of_post), bits, chip).sum())
+        else:
+            _add_listed(connection, of_post, bits, chip, mine)
+    return reads
+
+
+def _add_listed(connection: IntegerConnection, of_post: Int32Array, bits: int, chip: Chip, reads: Int64Array) -> None:
+    """Add what each source reads to `reads`, in place; synapses are listed by source."""
+    assert not isinstance(connection, Dense)
+    sparse = connection.as_sparse()
+    n_cores = int(of_post.max(initial=0)) + 1
+    key = np.asarray(sparse.col, dtype=np.int64) * n_cores + of_post[np.asarray(sparse.row)]
+    first = np.flatnonzero(np.diff(key, prepend=-1))  # runs: neighbouring targets mostly share a core
+    pairs, run = np.unique(key[first], return_inverse=True)
+    n = np.zeros(len(pairs), np.int64)
+    np.add.at(n, run, np.diff(first, append=len(key)))
+    np.add.at(reads, pairs // n_cores, axon_memory(n, bits, chip))
