@@ -101,8 +101,9 @@ class Tally:
                 self.updates[group.name] = self.updates.get(group.name, 0) + n_samples * group.n + changed
         for i, (connection, layer) in enumerate(zip(self.links, self.layers, strict=True)):
             train = result.spikes[connection.source]
-            call = train.step.astype(np.int64) + 1 - self.depth[connection.target]  # in which torch delivers the spike
-            counted = (call >= 0) & (call < self.steps)
+            # In which torch delivers the spike; never before call 0, since a target is at most one connection further away.
+            call = train.step.astype(np.int64) + 1 - self.depth[connection.target]
+            counted = call < self.steps
             neuron, batch = train.neuron[counted], (first + train.sample[counted].astype(np.int64)) // self.batch
             place = batch * self.steps + call[counted]
             np.add.at(self.effective[i].reshape(-1), place, layer.effective[neuron])

@@ -130,6 +130,18 @@ def test_pairs_without_a_synapse_are_zeros_and_cut_weights_too() -> None:
     assert held.connection_sparsity == 24 / 28
 
 
+def test_exponents_that_cut_each_weight_leave_zeros() -> None:
+    groups = [Input("in", 2), LIF("a", 1), LIF("b", 1)]
+    dense = Dense("in", "a", [[20, -2]], weight_exp=-8, sign_mode="mixed")  # 10 >> 7 and -1 >> 7 on the chip
+    sparse = Sparse("in", "b", (1, 2), [0, 0], [0, 1], [20, -2], weight_exp=-8, sign_mode="mixed")
+    for arithmetic, zeros in (("lava-0.10", 0), ("loihi1", 1)):
+        for connection in (dense, sparse):
+            program = compile(Network(groups, [connection]), arithmetic=arithmetic)
+            assert footprint(program).zero_weights == zeros
+            (part,) = workload(program, events_from_dense([[[1, 1]]])).connections
+            assert part.effective_acs == 2 - zeros
+
+
 def test_bias_of_a_convolution_is_one_for_each_channel() -> None:
     conv = Conv("in", "maps", np.ones((2, 2, 2, 1), int), (3, 3, 1))
     alike, other = np.tile([3, 4], 4), np.arange(8)
@@ -250,8 +262,9 @@ def test_convolution_with_padding_window_by_window() -> None:
             if 0 <= at[0] < 5 and 0 <= at[1] < 4:
                 dense += 1
                 effective += int(picture[at][channel] and kernel[out, 2 - i, 1 - j, channel] != 0)
-    (part,) = workload(program, events_from_dense(picture.reshape(1, 1, 40))).connections
-    assert (part.dense, part.effective_acs) == (dense, effective)
+    found = workload(program, events_from_dense(picture.reshape(1, 1, 40)))
+    assert [(part.dense, part.effective_acs) for part in found.connections] == [(dense, effective)]
+    assert (found.footprint.weights, found.footprint.zero_weights) == (36, sum(w == 0 for w in kernel.ravel().tolist()))
 
 
 def same_call(layers: list[Ints], groups: list[LIF], data: npt.NDArray[Any]) -> dict[str, int]:
