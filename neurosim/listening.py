@@ -18,7 +18,7 @@ from neurosim.mapping.layout import Mapping
 from neurosim.mapping.pack import pack
 from neurosim.mapping.pack_models import pack_models
 from neurosim.mapping.route import OUTSIDE
-from neurosim.network import AnyConnection, CubaLIF, Group, Input, Probe
+from neurosim.network import AnyConnection, Connection, CubaLIF, Group, Input, IntegerConnection, Network, Probe
 from neurosim.neurons import Neurons, rest_of
 from neurosim.program import Program, State
 from neurosim.reference.models import update_model
@@ -76,7 +76,7 @@ def with_ears(program: Program) -> tuple[Program, tuple[Ear, ...]]:
     taken = {group.name for group in groups}
     for group in network.groups:
         for port in ("", *group.ports):
-            into = [c for c in network.connections if c.target == group.name and c.port == port]
+            into = [c for c in _integer(network) if c.target == group.name and c.port == port]
             if into:
                 name = _free(f"{port or 'input'} of {group.name}", taken)
                 groups.append(Sigma(name, group.n))
@@ -91,6 +91,10 @@ def with_ears(program: Program) -> tuple[Program, tuple[Ear, ...]]:
     mapping = Mapping(core, program.mapping.cores, np.concatenate([program.mapping.route, silent]))
     arrays, models = pack(heard, mapping, program.arithmetic), pack_models(heard, program.arithmetic)
     return replace(program, network=heard, mapping=mapping, arrays=arrays, models=models), tuple(ears)
+
+
+def _integer(network: Network) -> list[IntegerConnection]:
+    return [connection for connection in network.connections if not isinstance(connection, Connection)]
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -2,158 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from neurosim.backend import check_features, check_steps, get_backend
+from neurosim.corecounts import COLUMN_OF, COUNTED, OUTSIDE, SYNAPTIC
+from neurosim.corecounts import CoreCounts as CoreCounts
 from neurosim.counters import COLUMN, OpCounts
 from neurosim.energy import EnergyTable, operations_of, price_of
 from neurosim.energytable import OPERATIONS
-from neurosim.errors import BackendError, ConfigError
+from neurosim.errors import BackendError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import Int64Array
 from neurosim.listening import Heard, listen, with_ears
 from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.program import Program
-from neurosim.traffic import DIRECTIONS, Traffic, spread, traffic_of
+from neurosim.traffic import Traffic, spread, traffic_of
 
-OUTSIDE, CHIP = "outside", "chip"  # beside cores: where input lines are, and what belongs to no core
-SYNAPTIC = "synaptic_operations"
+CHIP = "chip"  # beside cores and the world outside: what belongs to none of them
 #: What a backend must have: totals to hold the counts against, states to tell active updates, and a start from any state.
 NEEDED = frozenset({"counts", "probe_state", "resume", "sigma"})
 
-#: What is counted at a core besides synaptic operations, in the order of `CoreCounts.operations`.
-COUNTED = (
-    "neuron_updates_active",
-    "neuron_updates_idle",
-    "spikes",
-    "messages",
-    "messages_local",
-    "hops_east",
-    "hops_west",
-    "hops_north",
-    "hops_south",
-    "messages_in",
-    "synapse_bits_read",
-)
 _SENT = slice(COUNTED.index("messages"), COUNTED.index("hops_south") + 1)
-_AT = {name: i for i, name in enumerate(COUNTED)}
-assert COUNTED[_SENT] == ROUTE_COLUMNS[: ROUTE_COLUMNS.index("synapse_bits_read")]
-
-
-@dataclass(frozen=True, eq=False)
-class CoreCounts:
-    """What each core did; S samples and T steps, or 1 where they are summed up.
-
-    Parameters
-    ----------
-    cores : tuple of int
-        Numbers of the cores in use.
-    tiles : tuple of (int, int)
-        Tile of each.
-    kinds : tuple of str
-        Kinds of connections (`neurosim.program.Program.kinds`).
-    operations : (S, T, n_cores + 1, 11) int64
-        `COUNTED`; the last row is the world outside, where input lines are. Neuron updates and spikes of the core's
-        neurons; packets that they send, to other cores and to their own, and links that those packets cross; packets
-        that arrive (from outside and from the own core as well); bits of synapse memory that arriving packets read.
-    synaptic : (S, T, n_cores, n_kinds) int64
-        Synaptic operations at each core, in the step in which they reach the neurons: one step after the spike.
-    pending : (S, n_cores, n_kinds) int64
-        Those of the spikes of the last step, which the run did not deliver and no total contains.
-    links : (n_links, 3) int64
-        x and y of the tile that a link leaves, and its direction (`neurosim.traffic.DIRECTIONS`).
-    loads : (S, T, n_links) int64
-        Packets over each link.
-    farthest : (S, T, 2) int64
-        Most links along x, and along y, that a packet crossed (not summed up: the largest).
-    n_samples, steps_per_sample : int
-    per_sample, per_step : bool
-        Whether samples and steps are kept apart.
-    backend, version : str
-    """
-
-    cores: tuple[int, ...]
-    tiles: tuple[tuple[int, int], ...]
-    kinds: tuple[str, ...]
-    operations: Int64Array
-    synaptic: Int64Array
-    pending: Int64Array
-    links: Int64Array
-    loads: Int64Array
-    farthest: Int64Array
-    n_samples: int
-    steps_per_sample: int
-    per_sample: bool
-    per_step: bool
-    backend: str
-    version: str
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of the chip, over all samples; each ends with a barrier."""
-        return self.n_samples * self.steps_per_sample
-
-    @property
-    def n_tiles(self) -> int:
-        """Tiles with cores in use."""
-        return len(set(self.tiles))
-
-    def total(self, name: str) -> int:
-        """Sum of one of `COUNTED`, or of "synaptic_operations", over everything."""
-        return int(self.synaptic.sum() if name == SYNAPTIC else self._column(name).sum())
-
-    def of(self, core: int | str, name: str) -> int:
-        """One of `COUNTED`, or "synaptic_operations", of a core or of "outside"."""
-        row = self._row(core)
-        if name == SYNAPTIC:
-            return 0 if core == OUTSIDE else int(self.synaptic[:, :, row].sum())
-        return int(self._column(name)[:, :, row].sum())
-
-    def by_core(self) -> dict[int | str, dict[str, int]]:
-        """What each core, and the world outside, did: `COUNTED` and "synaptic_operations", where not 0."""
-        owners: Iterable[int | str] = (*self.cores, OUTSIDE)
-        names = (SYNAPTIC, *COUNTED)
-        return {owner: {name: n for name in names if (n := self.of(owner, name))} for owner in owners}
-
-    def by_kind(self, core: int) -> dict[str, int]:
-        """Synaptic operations of a core by kind of connection, those that occur."""
-        found = self.synaptic[:, :, self._row(core)].sum(axis=(0, 1)).tolist()
-        return {kind: n for kind, n in zip(self.kinds, found, strict=True) if n}
-
-    def by_link(self) -> dict[tuple[int, int, str], int]:
-        """Packets over each link, by the tile that it leaves and its direction."""
-        loads = self.loads.sum(axis=(0, 1)).tolist()
-        return {(x, y, DIRECTIONS[way]): n for (x, y, way), n in zip(self.links.tolist(), loads, strict=True)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the sums in types that JSON can hold."""
-        return {
-            "n_samples": self.n_samples,
-            "n_steps": self.n_steps,
-            "backend": self.backend,
-            "version": self.version,
-            "cores": [
-                {"core": owner, "tile": None if owner == OUTSIDE else list(self.tiles[self._row(owner)])} | found
-                for owner, found in self.by_core().items()
-            ],
-            "links": [{"x": x, "y": y, "direction": way, "packets": n} for (x, y, way), n in self.by_link().items()],
-        }
-
-    def _row(self, core: int | str) -> int:
-        if core == OUTSIDE:
-            return len(self.cores)
-        if core not in self.cores:
-            raise ConfigError(f"core {core!r} is not in use; cores are {', '.join(map(str, self.cores))} and 'outside'")
-        return self.cores.index(int(core))
-
-    def _column(self, name: str) -> Int64Array:
-        if name not in _AT:
-            raise ConfigError(f"{name!r} is not counted by core; choose one of {', '.join((SYNAPTIC, *COUNTED))}")
-        return np.asarray(self.operations[..., _AT[name]])
+assert list(COUNTED[_SENT]) == list(ROUTE_COLUMNS[: ROUTE_COLUMNS.index("synapse_bits_read")])
 
 
 def count_per_core(
@@ -199,7 +69,9 @@ def count_per_core(
     steps = check_steps(events.n_steps if n_steps is None else n_steps)
     traffic = traffic_of(program)
     kinds = tuple(dict.fromkeys(reach.kind for reach in traffic.reaches))
-    counts = _empty(program, traffic, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version))
+    counts = _empty(
+        program, traffic, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version)
+    )
     width = max(len(traffic.crossed), (traffic.n_cores + 1) * (len(COUNTED) + len(kinds)))
     heard_program, ears = with_ears(program)
     theirs: OpCounts | None = None
@@ -250,17 +122,17 @@ def _count(program: Program, traffic: Traffic, heard: Heard, counts: CoreCounts)
     first = np.flatnonzero(np.diff(traffic.core, prepend=-1))  # runs of neurons on one core
     active = np.add.reduceat(heard.active, first, axis=1, dtype=np.int64)
     held = np.bincount(traffic.core, minlength=n_cores + 1).astype(np.int64)
-    np.add.at(operations[..., _AT["neuron_updates_active"]].T, traffic.core[first], active.T)
-    operations[..., _AT["neuron_updates_idle"]] = held - operations[..., _AT["neuron_updates_active"]]
-    operations[:, n_cores, _AT["neuron_updates_idle"]] = 0  # input lines are not updated
+    np.add.at(operations[..., COLUMN_OF["neuron_updates_active"]].T, traffic.core[first], active.T)
+    operations[..., COLUMN_OF["neuron_updates_idle"]] = held - operations[..., COLUMN_OF["neuron_updates_active"]]
+    operations[:, n_cores, COLUMN_OF["neuron_updates_idle"]] = 0  # input lines are not updated
     at = heard.place, traffic.core[heard.neuron]
-    np.add.at(operations[..., _AT["spikes"]], at, 1)
+    np.add.at(operations[..., COLUMN_OF["spikes"]], at, 1)
     for column in range(_SENT.start, _SENT.stop):
         sent = program.mapping.route[:, column - _SENT.start].astype(np.int64)
         np.add.at(operations[..., column], at, sent[heard.neuron])
     found = spread(traffic, counts.kinds, heard.place, heard.neuron, n_rows)
-    operations[:, :n_cores, _AT["messages_in"]] = found.arrived
-    operations[:, :n_cores, _AT["synapse_bits_read"]] = found.bits
+    operations[:, :n_cores, COLUMN_OF["messages_in"]] = found.arrived
+    operations[:, :n_cores, COLUMN_OF["synapse_bits_read"]] = found.bits
     size = (n_samples, n_steps)
     _add(counts, counts.operations, heard, operations.reshape(*size, n_cores + 1, -1))
     _add(counts, counts.loads, heard, found.loads.reshape(*size, -1))

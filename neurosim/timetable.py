@@ -131,7 +131,7 @@ class TimeTable:
         times = _times(where, data.get("time", {}))
         reasons = {key: _reasons(where, key, data.get(key, {})) for key in ("unknown", "not_work")}
         for name in TIMES:
-            places = [key for key, listed in (("time", times), *reasons.items()) if name in listed]
+            places = ["time"] * (name in times) + [key for key, listed in reasons.items() if name in listed]
             if len(places) > 1:
                 raise ChipError(f"{where}: {name} is listed under {' and '.join(places)}; keep one")
         barrier = _barrier(where, data["barrier"]) if "barrier" in data else None

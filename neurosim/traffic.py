@@ -150,8 +150,8 @@ def _ways(pair: Int64Array, n_tiles: int, width: int) -> tuple[Int64Array, Int64
                 codes[place] = (y * width + x) * len(DIRECTIONS) + direction
                 x, y, place = x + _STEPS[direction][0], y + _STEPS[direction][1], place + 1
     used, crossed = np.unique(codes, return_inverse=True)
-    at, direction = used // len(DIRECTIONS), used % len(DIRECTIONS)
-    return start, crossed.reshape(-1).astype(np.int64), np.stack([at % width, at // width, direction], axis=1), way
+    at, headed = used // len(DIRECTIONS), used % len(DIRECTIONS)
+    return start, crossed.reshape(-1).astype(np.int64), np.stack([at % width, at // width, headed], axis=1), way
 
 
 class Spread(NamedTuple):
@@ -218,10 +218,10 @@ def spread(traffic: Traffic, kinds: tuple[str, ...], place: Int64Array, neuron: 
             packets[:, columns] += fired[:, None] * times[others]
         row, entry = _entries(group.listed, where, which)
         np.add.at(arrived, (row, group.listed.core[entry]), 1)
-        source = np.repeat(home[which], np.diff(group.listed.start)[which])
+        leaves = np.repeat(home[which], np.diff(group.listed.start)[which])
         target = traffic.tile[group.listed.core[entry]]
-        away = source != target
-        columns = np.searchsorted(traffic.pair, source[away] * traffic.n_tiles + target[away])
+        away = leaves != target
+        columns = np.searchsorted(traffic.pair, leaves[away] * traffic.n_tiles + target[away])
         np.add.at(packets, (row[away], columns), 1)
     return Spread(synapses, bits, arrived, *_crossings(traffic, packets))
 
