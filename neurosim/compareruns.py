@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ Metrics = Mapping[str, Any]
 
 LIMIT = 100  # samples of a model that has no metrics
 COUNTED = Constant(None, "", "", "")
+SHAPE_UNITS = {"neurons": "neurons", "pairs of neurons connected": "pairs", "time steps": "steps"}
 
 
 def metrics_of(path: Path, *, backend: str = "simulator", threads: int = 1, limit: int = LIMIT) -> dict[str, Any]:
@@ -214,8 +215,9 @@ def _interval(test: Metrics) -> dict[str, Any] | None:
 
 
 def _row(
-    per: str, what: str, item: str, unit: str, a: Any, b: Any, source: Constant = COUNTED, table: str = ""
+    per: str, what: str, item: str, unit: str, values: Sequence[Any], source: Constant = COUNTED, table: str = ""
 ) -> dict[str, Any]:
+    a, b = values
     kind, origin = (source.kind or "counted"), (source.source or "neurosim")
     return {
         "per": per,
@@ -238,7 +240,7 @@ def _shape(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
         neurons = sum(group["n"] for group in network.get("groups", ()) if group["kind"] != "input")
         weights = sum(c["n_post"] * c["n_pre"] for c in network.get("connections", ()))
         sides.append({"neurons": neurons, "pairs of neurons connected": weights, "time steps": network.get("n_steps")})
-    return [_row("", "shape", name, name.split()[0], sides[0][name], sides[1][name]) for name in sides[0]]
+    return [_row("", "shape", name, SHAPE_UNITS[name], [side[name] for side in sides]) for name in sides[0]]
 
 
 def _counts(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
@@ -249,7 +251,7 @@ def _counts(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
         for name in dict.fromkeys([*totals[0], *totals[1]]):
             values = [count_per(run, per, name) for run in (a, b)]
             if any(values):
-                rows.append(_row(words, "operations", counter_name(name), "operations", *values))
+                rows.append(_row(words, "operations", counter_name(name), "operations", values))
     return rows
 
 
@@ -266,10 +268,11 @@ def _energies(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
             prices = [(each.get("constants") or {}).get(name) for each in found]
             price = next((Constant(**p) for p in prices if p), Constant(None, "pJ", "", "no price"))
             if len(tables) == 1 and any(values):
-                rows.append(_row(words, "energy", counter_name(name), "pJ", *values, source=price, table=tables[0]))
+                rows.append(_row(words, "energy", counter_name(name), "pJ", values, price, tables[0]))
         made = Constant(None, "pJ", f"counts x prices of {' and '.join(tables)}", "sum of what is priced")
-        rows.append(_row(words, "energy", "sum", "pJ", *(each.get("total_pj") for each in found), source=made,
-                         table=" and ".join(tables)))  # fmt: skip
+        rows.append(
+            _row(words, "energy", "sum", "pJ", [each.get("total_pj") for each in found], made, " and ".join(tables))
+        )
     return rows
 
 
@@ -284,8 +287,7 @@ def _times(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
             "time",
             key,
             unit,
-            sides[0].get(key),
-            sides[1].get(key),
+            [side.get(key) for side in sides],
             measured if key == "seconds" else COUNTED,
         )
         for key, unit in keys.items()
@@ -295,12 +297,12 @@ def _times(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
 
 def _use(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
     """Return the cores in use and the fullest resource of each chip."""
-    rows = [_row("", "use", "cores", "cores", *(len(run.get("utilisation") or ()) or None for run in (a, b)))]
+    rows = [_row("", "use", "cores", "cores", [len(run.get("utilisation") or ()) or None for run in (a, b)])]
     found = [bottleneck(run) for run in (a, b)]
     shares = [None if each is None else 100 * each["share"] for each in found]
     names = [None if each is None else each["resource"] for each in found]
-    rows.append(_row("", "use", "fullest resource", "% of its limit", *shares))
-    rows.append(_row("", "use", "which resource is fullest", "name", *names))
+    rows.append(_row("", "use", "fullest resource", "% of its limit", shares))
+    rows.append(_row("", "use", "which resource is fullest", "name", names))
     return rows
 
 

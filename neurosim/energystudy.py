@@ -12,19 +12,31 @@ from neurosim.ann import against_ann
 from neurosim.backend import get_backend
 from neurosim.chip import Chip, chip_names, load_chip
 from neurosim.compile_network import compile as compile_network
+from neurosim.corestudy import (
+    CoreStudy,
+    by_core,
+    seconds_of,
+    steps_of,
+    study_cores,
+    time_tables_of,
+    times_of,
+    traffic_of_links,
+    why_no_cores,
+)
 from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
 from neurosim.energy import EnergyReport, energy, load_energy_table
 from neurosim.energytable import EnergyTable
 from neurosim.episoderun import N_TEST, evaluate_controller
-from neurosim.errors import ConfigError, ModelFileError
+from neurosim.errors import ConfigError, ModelFileError, NetworkError
 from neurosim.events import Events
 from neurosim.experiment import run_test_samples
 from neurosim.metrics import counts_metrics, describe_program
 from neurosim.modelfile import Model
 from neurosim.program import Program
-from neurosim.report import UNITS, bottleneck
+from neurosim.report import bottleneck
 from neurosim.tasks import Task
 from neurosim.version import VERSION
+from neurosim.workload import workload
 
 ARITHMETIC_TABLE = "cpu-45nm"  # bare arithmetic: every chip is shown beside it
 
@@ -113,7 +125,17 @@ def counts_from_metrics(found: Mapping[str, Any], program: Program, where: str =
     return OpCounts(program.rows, matrix, int(found["samples"]), int(found["totals"]["barriers"]), program.kinds)
 
 
-def study(counted: Counted, tables: Sequence[str], learning: OpCounts | None = None) -> dict[str, Any]:
+def cores_of(counted: Counted, tables: Sequence[str], times: Sequence[str] | None, threads: int) -> CoreStudy | None:
+    """Count a run by core and time it by the tables named, else by those of its chip; None where that cannot be."""
+    if counted.events is None or counted.counts is None or why_no_cores(counted.backend, counted.events) is not None:
+        return None
+    chosen = time_tables_of(counted.program.chip.name, tables) if times is None else times
+    return study_cores(counted.program, counted.events, counted.n_steps, counted.backend, threads, chosen)
+
+
+def study(
+    counted: Counted, tables: Sequence[str], learning: OpCounts | None = None, cores: CoreStudy | None = None
+) -> dict[str, Any]:
     """Return everything known of the energy of a run, in plain values: units stand in names, sources beside values.
 
     Parameters
@@ -123,6 +145,8 @@ def study(counted: Counted, tables: Sequence[str], learning: OpCounts | None = N
         Names or paths of energy tables, each used once.
     learning : OpCounts, optional
         Operations of training, all candidates included.
+    cores : CoreStudy, optional
+        The same run by core, from `cores_of`; without it no time and no static energy is given.
     """
     prices = [load_energy_table(name) for name in dict.fromkeys(tables)]
     program, counts = counted.program, counted.counts
@@ -134,6 +158,7 @@ def study(counted: Counted, tables: Sequence[str], learning: OpCounts | None = N
         "network": described["network"] | {"n_steps": counted.n_steps},
         "chip": chip.name,
         "chip_title": chip.title,
+        "chip_cannot": list(chip.cannot),
         "mesh": described["mesh"],
         "utilisation": described["utilisation"],
         "bottleneck": bottleneck(described),
@@ -143,21 +168,45 @@ def study(counted: Counted, tables: Sequence[str], learning: OpCounts | None = N
         "counts": {"per_inference": None if counts is None else counts_metrics(counts),
                    "per_learning_step": None if learning is None else counts_metrics(learning)},
         "energies": {},
+        "by_core": None if cores is None else cores.whole.to_dict(),
+        "no_cores": None if cores is not None else why_no_cores(counted.backend, counted.events),
+        "times": [] if cores is None else times_of(cores),
+        "links": [] if cores is None else traffic_of_links(cores),
+        "per_step": [] if cores is None else steps_of(cores),
         "ann": None,
     }  # fmt: skip
-    for per, those in (("per_inference", counts), ("per_learning_step", learning)):
-        if those is not None:
-            found["energies"][per] = [_energy_of(those, table, program) for table in prices]
+    if counts is not None:
+        found["energies"]["per_inference"] = [_energy_of(counts, table, program, cores) for table in prices]
+    if learning is not None:
+        found["energies"]["per_learning_step"] = [_energy_of(learning, table, program, None) for table in prices]
     if counts is not None and counts.n_samples:
         found["ann"] = against_ann(program.network, counts, load_energy_table(ARITHMETIC_TABLE))
     return found
 
 
-def _energy_of(counts: OpCounts, table: EnergyTable, program: Program) -> dict[str, Any]:
-    report = energy(counts, table, per=max(1, counts.n_samples))
+def neurobench_of(counted: Counted, threads: int) -> dict[str, Any]:
+    """Return the run in NeuroBench's terms, or why its terms do not fit."""
+    if counted.events is None:
+        return {"why_not": "a controller's inputs depend on what it does; give a recording with --input"}
+    try:
+        work = workload(
+            counted.program, counted.events, n_steps=counted.events.n_steps, backend=counted.backend, threads=threads
+        )
+    except NetworkError as error:  # NeuroBench has no terms for such a network, which is all there is to say of it
+        return {"why_not": str(error)}
+    return work.to_dict()
+
+
+def _energy_of(counts: OpCounts, table: EnergyTable, program: Program, cores: CoreStudy | None) -> dict[str, Any]:
+    time = seconds_of(cores, table.name, program.chip.name)
+    report = energy(counts, table, per=max(1, counts.n_samples), seconds=None if time is None else time[0])
     return report.to_dict() | {
-        "counts_are_per": UNITS["per_inference"], "notes": table.notes, "by_group_pj": by_group(report, program),
-    }  # fmt: skip
+        "notes": table.notes,
+        "by_group_pj": by_group(report, program),
+        "by_core_pj": None if cores is None else by_core(cores, table),
+        "time_table": None if time is None else time[1].table,
+        "time_is_complete": None if time is None else time[1].is_complete,
+    }
 
 
 def by_group(report: EnergyReport, program: Program) -> dict[str, dict[str, float | None]]:

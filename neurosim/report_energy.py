@@ -5,12 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from neurosim.energytable import SYNAPTIC_KINDS
+from neurosim.latency import HOPS
 from neurosim.report import UNITS, accuracy_interval, bottleneck_lines, counter_name, tested
 from neurosim.tables import Cell, Table, format_cell, format_energy, format_share
 
 Study = Mapping[str, Any]
 
-MAX_CORES = 16  # listed on a terminal; files have all
+#: Parts of a core's energy -> operations that they contain.
+CORE_PARTS = {
+    "synapses": ("synaptic_operations", *SYNAPTIC_KINDS, "synapse_bits_read"),
+    "neurons": ("neuron_updates_active", "neuron_updates_idle", "spikes"),
+    "packets": ("messages", "messages_local", "input_messages", "input_spikes", *HOPS),
+}
+
+
+#: Units of NeuroBench's metrics.
+NEUROBENCH_UNITS = {
+    "Footprint": "bytes in torch",
+    "ParameterCount": "parameters",
+    "ConnectionSparsity": "share of weights that are 0",
+    "ActivationSparsity": "share of outputs that are 0",
+    "SynapticOperations": "operations per sample",
+    "MembraneUpdates": "updates per sample",
+    "NeuronOperations": "operations per sample",
+}
 
 
 def range_text(energy: Study) -> str:
@@ -89,6 +108,94 @@ def groups_table(energy: Study) -> Table:
     return Table("By group", ("group", "neurons and packets", "synapses into it", "sum", "share"), tuple(rows))
 
 
+def cores_table(energy: Study, most: int | None = None) -> Table:
+    """Energy by core in parts, the largest first where only `most` are listed; packets count where they are sent."""
+    total, rows = energy["total_pj"], []
+    for owner, parts in energy["by_core_pj"].items():
+        priced = {name: pj for name, pj in parts.items() if pj is not None}
+        spent = sum(priced.values())
+        if parts and (spent or owner not in ("outside", "chip")):
+            split = [sum(priced.get(name, 0.0) for name in names) for names in CORE_PARTS.values()]
+            rows.append((spent, owner, split, not priced))
+    n_cores, title = len(rows), "By core"
+    if most is not None and n_cores > most:
+        rows = sorted(rows, key=lambda row: -row[0])[:most]
+        title = f"By core: the {most} that spend most of {n_cores:,}"
+    cells = [
+        (owner, *("no price" if none else format_energy(pj) for pj in split), "no price" if none else format_energy(spent),
+         format_share(spent / total if total else None))
+        for spent, owner, split, none in rows
+    ]  # fmt: skip
+    return Table(title, ("core", *CORE_PARTS, "sum", "share"), tuple(cells))
+
+
+def times_table(study: Study) -> Table:
+    """How long steps and inferences take, by each table and model."""
+    rows = []
+    for time in study["times"]:
+        bound = "at least " * bool(time["missing"] and time["total_s"] is not None)
+        span = time["per_inference_range_s"]
+        rows.append((
+            time["table"], time["model"], bound + format_time(time["mean_step_s"]), format_time(time["max_step_s"]),
+            bound + format_time(time["per_inference_s"]),
+            "unknown" if span is None else f"{format_time(span[0])} to {format_time(span[1])}", _bound_by(time),
+        ))  # fmt: skip
+    columns = ("table", "model", "mean step", "longest", "inference", "range", "bound by")
+    return Table("Time", columns, tuple(rows))
+
+
+def time_lines(study: Study) -> list[str]:
+    """Return what the times rest on, or why there are none."""
+    if study.get("no_cores"):
+        return [f"time and cores: {study['no_cores']}"]
+    if not study["times"]:
+        return [f"time: no table of times for chip {study['chip']!r}; give one with --time"]
+    samples = study["times"][0]["samples"]
+    lines = [f"measured on {samples:,} sample{'s' * (samples != 1)}; critical-path: the slowest core, phases side by side, and the "
+             "barrier; max-affine: the largest single term, a lower bound"]  # fmt: skip
+    for time in study["times"]:
+        if time["model"] == "critical-path":
+            kinds = dict.fromkeys(c["kind"] for c in time["constants"].values())
+            if time["barrier"] is not None:
+                kinds[time["barrier"]["kind"]] = None
+            lines.append(f"{time['table']} ({', '.join(kinds)}): {time['title']}; uncertainty: {time['uncertainty']}")
+            names = ", ".join(counter_name(item["operation"]) for item in time["missing"])
+            lines += [f"{time['table']} has no time for {names}"] if names else []
+    return lines
+
+
+def steps_table(study: Study) -> Table:
+    """What happens in each step, means over samples."""
+    rows = study["per_step"]
+    if not rows:
+        return Table("Steps", (), ())
+    tables = [name for name in rows[0] if name.endswith("_mean_s")]
+    cells = [
+        (row["step"], row["spikes"], row["synaptic_operations"], row["neuron_updates_active"], row["neuron_updates_idle"],
+         row["messages"] + row["messages_local"], row["messages_in"], *(format_time(row[name]) for name in tables))
+        for row in rows
+    ]  # fmt: skip
+    titles = ("step", "spikes", "synaptic operations", "active", "idle", "packets sent", "received")
+    return Table(
+        "Steps: means over samples", (*titles, *(name.removesuffix("_mean_s") for name in tables)), tuple(cells)
+    )
+
+
+def neurobench_table(study: Study) -> Table:
+    """The run in NeuroBench's terms; None where its definition does not fit."""
+    found = (study.get("neurobench") or {}).get("neurobench")
+    if not found:
+        return Table("", (), ())
+    rows: list[tuple[Cell, ...]] = []
+    for name, value in found.items():
+        unit = NEUROBENCH_UNITS.get(name, "")
+        if isinstance(value, Mapping):
+            rows += [(f"{name}: {inner}", each, unit) for inner, each in value.items()]
+        else:
+            rows.append((name, value, unit))
+    return Table("In NeuroBench's terms (definitions of version 2.3.0)", ("metric", "value", "unit"), tuple(rows))
+
+
 def unpriced_lines(energy: Study) -> list[str]:
     """Return what was counted and has no price, one line for each reason; counts are divided as the energy is."""
     reasons: dict[str, list[str]] = {}
@@ -157,7 +264,7 @@ def machine_table(study: Study) -> Table:
     for per, energies in study["energies"].items():
         for energy in energies:
             rows += _energy_rows(per, energy, (study["counts"][per] or {}).get("samples") or 1)
-    rows += _utilisation_rows(study)
+    rows += _utilisation_rows(study) + _time_rows(study)
     if study.get("ann"):
         rows += _ann_rows(study["ann"])
     columns = ("per", "what", "table", "of", "item", "value", "unit", "kind", "source")
@@ -183,6 +290,11 @@ def _energy_rows(per: str, energy: Study, samples: int) -> list[tuple[Cell, ...]
         for name, pj in parts.items():
             price = energy["constants"].get(name, {"kind": "no price", "source": ""})
             rows.append((per, "energy_by_row", table, row, name, pj, "pJ", price["kind"], price["source"]))
+    for owner, parts in (energy.get("by_core_pj") or {}).items():
+        for name, pj in parts.items():
+            price = energy["constants"].get(name, {"kind": "no price", "source": ""})
+            core = f"core {owner}" if owner.isdecimal() else owner
+            rows.append((per, "energy_by_core", table, core, name, pj, "pJ", price["kind"], price["source"]))
     for group, parts in energy["by_group_pj"].items():
         for name, pj in parts.items():
             rows.append((per, "energy_by_group", table, group, name.removesuffix("_pj"), pj, "pJ", kinds, made))
@@ -224,6 +336,74 @@ def _utilisation_rows(study: Study) -> list[tuple[Cell, ...]]:
     ]
 
 
+def _time_rows(study: Study) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = []
+    for time in study["times"]:
+        kinds = ", ".join(dict.fromkeys(c["kind"] for c in time["constants"].values())) or "none"
+        name, model = time["table"], time["model"]
+        for key in ("mean_step_s", "max_step_s", "per_inference_s", "slowest_sample_s"):
+            rows.append(
+                (
+                    "per_inference",
+                    "time",
+                    name,
+                    model,
+                    key.removesuffix("_s"),
+                    time[key],
+                    "s",
+                    kinds,
+                    time["uncertainty"],
+                )
+            )
+        for constant, value in time["constants"].items():
+            rows.append(
+                (
+                    "",
+                    "time_constant",
+                    name,
+                    model,
+                    constant,
+                    value["value"],
+                    value["unit"],
+                    value["kind"],
+                    value["source"],
+                )
+            )
+    for row in study["per_step"]:
+        for key, value in row.items():
+            if key != "step":
+                unit = "s" if key.endswith("_s") else "operations per sample"
+                rows.append(
+                    (
+                        "per_step",
+                        "step",
+                        "",
+                        f"step {row['step']}",
+                        key.removesuffix("_s"),
+                        value,
+                        unit,
+                        "counted",
+                        "neurosim",
+                    )
+                )
+    for link in study["links"]:
+        where = f"({link['x']}, {link['y']}) {link['direction']}"
+        rows.append(
+            (
+                "per_inference",
+                "link",
+                study["chip"],
+                where,
+                "packets",
+                link["packets"],
+                "packets",
+                "counted",
+                "neurosim",
+            )
+        )
+    return rows
+
+
 def _ann_rows(found: Study) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = [
         ("per_inference", "ann", "", "artificial", "macs", found["ann"]["macs"], "operations", "counted", "neurosim"),
@@ -249,7 +429,8 @@ def _ann_rows(found: Study) -> list[tuple[Cell, ...]]:
 def _static(energy: Study) -> str:
     """Return the static energy with the time that it is for, or why there is none."""
     if energy.get("static_pj") is not None:
-        return f"{format_energy(energy['static_pj'])} in {format_time(energy['seconds'])}"
+        least = "" if energy.get("time_is_complete") else "at least "
+        return f"{least}{format_energy(energy['static_pj'])} in {format_time(energy['seconds'])}"
     return "time not known" if energy.get("static") else "power not known"
 
 
@@ -273,6 +454,15 @@ def format_time(seconds: float | None) -> str:
 
 def _priced(pj: float | None) -> str:
     return "no price" if pj is None else format_energy(pj)
+
+
+def _bound_by(time: Study) -> str:
+    """Return the term that is largest in most steps, where, and in how many."""
+    if not time["bounds"]:
+        return "unknown"
+    steps = sum(bound["n_steps"] for bound in time["bounds"])
+    first = time["bounds"][0]
+    return f"{first['term']} on {first['where']}, {format_share(first['n_steps'] / steps)} of steps"
 
 
 def _ratio(part: float, whole: float) -> str:

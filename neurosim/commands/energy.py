@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neurosim.energystudy import Counted
     from neurosim.modelfile import Model
 
+MAX_CORES = 8
 LIMIT = 100  # samples of a task: enough for a mean, and a second of work
 
 
@@ -37,6 +38,10 @@ def energy(
     chip: ChipName = None,
     tables: Annotated[list[str] | None, typer.Option("--table", metavar="NAME or TABLE.toml", help="Energy table; may be repeated. "
                       "By default those of the chip, and cpu-45nm.")] = None,
+    times: Annotated[list[str] | None, typer.Option("--time", metavar="NAME or TIMES.toml", help="Table of times; may be repeated. "
+                     "By default those that go with the energy tables.")] = None,
+    per_core: Annotated[bool, typer.Option("--per-core", help=f"Show every core, not only the {MAX_CORES} that spend most.")] = False,
+    per_step: Annotated[bool, typer.Option("--per-step", help="Show what happens in each time step.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE.csv", help="Write every number with unit, kind and source, "
                    "one a row.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="Write the pictures as PNG files.")] = None,
@@ -50,22 +55,28 @@ def energy(
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, write_json
     from neurosim.energy import load_energy_table
-    from neurosim.energystudy import study, tables_of
+    from neurosim.energystudy import cores_of, neurobench_of, study, tables_of
+    from neurosim.latency import load_time_table
 
     check_one_source(source, task)
     get_backend(backend)
     for name in tables or ():
         load_energy_table(name)
     ready = load_on(model, chip)
-    counted, where = _count(ready, source, task, limit, steps, backend, usable_threads(threads))
+    for name in times or ():
+        load_time_table(name)
+    n_threads = usable_threads(threads)
+    counted, where = _count(ready, source, task, limit, steps, backend, n_threads)
     learning = None if chip is not None else _learning(model, counted)
-    found = study(counted, tables or tables_of(ready.chip), learning)
-    found |= {"model": str(model), "source": where}
+    chosen = tables or list(tables_of(ready.chip))
+    cores = cores_of(counted, chosen, times, n_threads)
+    found = study(counted, chosen, learning, cores) | {"model": str(model), "source": where}
+    found["neurobench"] = neurobench_of(counted, n_threads)
     written = _write_files(found, csv, plot)
     if as_json:
         write_json(found | {"files": [str(path) for path in written]})
         return
-    _show(make_console(), found, written)
+    _show(make_console(), found, written, per_core, per_step)
 
 
 def _count(
@@ -123,27 +134,29 @@ def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> 
     return written
 
 
-def _show(console: Console, found: dict[str, Any], written: list[Path]) -> None:
+def _show(console: Console, found: dict[str, Any], written: list[Path], per_core: bool, per_step: bool) -> None:
     """Show a study on the terminal."""
     from neurosim import report, report_energy
     from neurosim.commands.show import show_heading, show_lines, show_priced, show_table
 
     show_heading(console, f"What {found['network']['name']} spends")
     show_lines(console, report_energy.ran_lines(found))
-    show_table(
-        console, report.utilisation_table(found | {"utilisation": found["utilisation"][: report_energy.MAX_CORES]})
-    )
+    show_table(console, report.utilisation_table(found, MAX_CORES))
     if found["counts"]["per_inference"] is None:
         show_lines(
             console, [f"backend {found['backend']} counts no operations, hence no energy; use --backend simulator"]
         )
         return
     show_table(console, report.counts_table(found))
+    show_table(console, report_energy.times_table(found))
+    show_lines(console, report_energy.time_lines(found))
+    if per_step:
+        show_table(console, report_energy.steps_table(found))
     before: dict[str, Any] = {}
     for per in report.UNITS:
         show_table(console, report_energy.overview_table(found, per))
         for energy in found["energies"].get(per) or ():
-            show_priced(console, energy, per, before.get(energy["table"]))
+            show_priced(console, energy, per, before.get(energy["table"]), None if per_core else MAX_CORES)
             before[energy["table"]] = energy
     show_heading(console, "How far to trust it")
     about = {energy["table"]: energy for energies in found["energies"].values() for energy in energies}
@@ -151,6 +164,10 @@ def _show(console: Console, found: dict[str, Any], written: list[Path]) -> None:
     show_lines(console, [f"{name} leaves out: {'; '.join(energy['not_modelled'])}" for name, energy in about.items()])
     show_table(console, report_energy.ann_table(found), right=True)
     show_lines(console, report_energy.ann_lines(found))
+    show_table(console, report_energy.neurobench_table(found))
+    if "why_not" in found["neurobench"]:
+        show_heading(console, "In NeuroBench's terms")
+        show_lines(console, [found["neurobench"]["why_not"]])
     if written:
         show_heading(console, "Files")
         show_lines(console, map(str, written))

@@ -78,8 +78,11 @@ def show_energy(console: Console, metrics: Any) -> None:
         show_lines(console, [f"not modelled: {text}" for text in energy["not_modelled"]])
 
 
-def show_priced(console: Console, energy: Any, per: str, before: Any = None) -> None:
-    """Write an energy by component and group, with what it rests on, but for sources that `before` has shown."""
+def show_priced(console: Console, energy: Any, per: str, before: Any = None, most: int | None = None) -> None:
+    """Write an energy by component, group and core, with what it rests on, but for sources that `before` has shown.
+
+    Of more than `most` cores those that spend most are listed.
+    """
     from neurosim import report, report_energy
 
     words = report.UNITS[per]
@@ -95,6 +98,8 @@ def show_priced(console: Console, energy: Any, per: str, before: Any = None) -> 
         show_table(console, report_energy.components_table(energy), title=False, right=True)
         if energy.get("by_group_pj"):
             show_table(console, report_energy.groups_table(energy), title=False, right=True)
+        if energy.get("by_core_pj"):
+            show_table(console, report_energy.cores_table(energy, most), right=True)
         show_lines(console, [f"source of {text}" for text in report_energy.source_lines(energy, before)])
     if energy.get("unpriced"):
         show_heading(console, f"Not in the energy per {words} by {energy['table']}")
