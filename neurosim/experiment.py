@@ -112,7 +112,7 @@ def train_model(
             on_start(TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer)))
         run.train(on_progress)
         final = run.trained_program()
-        model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
+        model = Model(final.network, final.chip, dict(program.scales), model_metadata(config, task), VERSION)
         test = evaluate_model(model, task, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
         metrics["chip_cost"] = cost_of(trainer).to_dict()
@@ -192,7 +192,8 @@ def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
     ]
 
 
-def _metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
+def model_metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
+    """Return what a model keeps of the training that made it."""
     return {
         "task": task.name,
         "readout": READOUT,
