@@ -22,46 +22,43 @@ def results_table(results: Results) -> Table:
     """One row for each network, chip and backend: accuracy, use of the chip, work, energy, time."""
     merged: dict[tuple[Cell, ...], list[str]] = {}
     for row in results["rows"]:
-        cells = (row["network"], row["chip"], row["state"], *[None] * 6) if row["state"] != "ok" else _shown(row)
+        cells = (row["network"], row["chip"], row["state"], *[None] * 5) if row["state"] != "ok" else _shown(row)
         merged.setdefault(cells, []).append(row["backend"])
-    rows = [(*cells, ", ".join(backends)) for cells, backends in merged.items()]
-    columns = (
-        "network",
-        "chip",
-        "accuracy",
-        "cores",
-        "synaptic ops",
-        "updates",
-        "energy",
-        "time",
-        "prices",
-        "backends",
-    )
-    return Table("Per inference", columns, tuple(rows))
+    every = {", ".join(backends) for backends in merged.values()}
+    columns = ("network", "chip", "accuracy", "cores (fullest)", "synaptic ops", "updates", "energy", "time")
+    if len(every) > 1:  # where backends differ, or not all of them could run
+        rows = [(*cells, ", ".join(backends)) for cells, backends in merged.items()]
+        return Table("Per inference", (*columns, "backends"), tuple(rows))
+    return Table("Per inference", columns, tuple(merged))
+
+
+def about_lines(results: Results) -> list[str]:
+    """Return where the energies and times of `results_table` come from."""
+    prices: dict[str, list[str]] = {}
+    for row in results["rows"]:
+        if row["state"] == "ok" and row["energies"]:
+            energy = row["energies"][0]
+            known = ", ".join(energy["kinds"]) or "no prices are published"
+            time = _critical(row)
+            text = f"energy by {energy['table']} ({known}), " + (
+                f"time by {time['table']}" if time else "no times are known"
+            )
+            chips = prices.setdefault(text, [])
+            chips += [row["chip"]] if row["chip"] not in chips else []
+    lines = [f"{', '.join(chips)}: {text}" for text, chips in prices.items()]
+    return [*lines, "energy is dynamic only, without static power; ≥: some counted work has no price, or no time"]
 
 
 def _shown(row: Results) -> tuple[Cell, ...]:
     """Return what people see of a row that could run."""
     energy = row["energies"][0] if row["energies"] else None
     limit, counts = row["bottleneck"], row["counts"]
-    full = "" if limit is None else f", {format_share(limit['share'])} full"
+    full = "" if limit is None else f" ({format_share(limit['share'])})"
+    head = (row["network"], row["chip"], f"{row['accuracy']:.1%}", f"{row['cores']}{full}")
     if counts is None:
-        return (
-            row["network"],
-            row["chip"],
-            f"{row['accuracy']:.1%}",
-            f"{row['cores']}{full}",
-            None,
-            None,
-            "not counted",
-            None,
-            None,
-        )
+        return (*head, None, None, None, None)
     updates = counts["neuron_updates_active"] + counts["neuron_updates_idle"]
-    return (
-        row["network"], row["chip"], f"{row['accuracy']:.1%}", f"{row['cores']}{full}", _whole(counts["synaptic_operations"]),
-        _whole(updates), _at_least(energy), _time(row), None if energy is None else energy["table"],
-    )  # fmt: skip
+    return (*head, _whole(counts["synaptic_operations"]), _whole(updates), _at_least(energy), _time(row))
 
 
 def refused_lines(results: Results) -> list[str]:
@@ -75,17 +72,15 @@ def refused_lines(results: Results) -> list[str]:
 
 def drives_table(results: Results) -> Table:
     """Energy and accuracy of each network at each share of its input."""
-    rows: list[tuple[Cell, ...]] = []
-    for row in results["drives"]:
-        if row["state"] == "ok" and row["counts"] is not None:
-            energy = own_energy(row)
-            rows.append((
-                row["network"], row["kept_percent"], f"{row['activity']:.3f}", f"{row['accuracy']:.1%}",
-                _whole(row["counts"]["synaptic_operations"]), _at_least(energy),
-                None if energy is None else energy["table"],
-            ))  # fmt: skip
-    columns = ("network", "input kept %", "activity", "accuracy", "synaptic ops", "energy", "table")
-    return Table("Driven by part of the input (activity: spikes per input or neuron, and step)", columns, tuple(rows))
+    ran = [row for row in results["drives"] if row["state"] == "ok" and row["counts"] is not None]
+    where = ", ".join(dict.fromkeys(f"{row['chip']}, prices of {row['energies'][0]['table']}" for row in ran))
+    rows = [
+        (row["network"], row["kept_percent"], f"{row['activity']:.3f}", f"{row['accuracy']:.1%}",
+         _whole(row["counts"]["synaptic_operations"]), _at_least(own_energy(row)))
+        for row in ran
+    ]  # fmt: skip
+    columns = ("network", "input kept %", "spikes per unit and step", "accuracy", "synaptic ops", "energy")
+    return Table(f"Driven by part of the input, on {where}", columns, tuple(rows))
 
 
 def ann_table(results: Results) -> Table:
@@ -175,17 +170,17 @@ def _critical(row: Results) -> Mapping[str, Any] | None:
     return next((time for time in row["times"] if time["model"] == "critical-path"), None)
 
 
-def _time(row: Results) -> str:
+def _time(row: Results) -> str | None:
     time = _critical(row)
     if time is None or time["per_inference_s"] is None:
-        return "not known"
+        return None
     return ("" if time["is_complete"] else "≥ ") + format_time(time["per_inference_s"])
 
 
-def _at_least(energy: Results | None) -> str:
+def _at_least(energy: Results | None) -> str | None:
     """Return an energy in few letters, with a sign before it while something has no price."""
     if energy is None or energy["total_pj"] is None:
-        return "not known"
+        return None
     return ("≥ " if energy["unpriced"] else "") + format_energy(energy["total_pj"])
 
 

@@ -104,13 +104,14 @@ def _show(results: dict[str, Any], written: list[Path]) -> None:
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table
 
     console = make_console()
-    show_table(console, report_bench.results_table(results))
+    show_table(console, report_bench.results_table(results), right=True)
+    show_lines(console, report_bench.about_lines(results))
     show_lines(console, report_bench.refused_lines(results))
     unequal = unequal_backends(results)
     n_backends = len({row["backend"] for row in results["rows"]})
     if n_backends > 1:
         show_lines(console, unequal or ["all backends give the same answers and counts"])
-    show_table(console, report_bench.drives_table(results))
+    show_table(console, report_bench.drives_table(results), right=True)
     show_table(console, report_bench.ann_table(results), right=True)
     show_heading(console, "Files")
     show_lines(console, map(str, written))
