@@ -1,4 +1,7 @@
-"""What a run costs in the terms of the `neurobench` package, counted exactly from our integers."""
+"""What a run costs in the terms of the `neurobench` package, counted exactly from our integers.
+
+The terms are those of Yik et al., Nature Communications 16, 1545 (2025), as version 2.3.0 of the package counts them.
+"""
 
 from __future__ import annotations
 
@@ -149,8 +152,9 @@ def workload(
     Notes
     -----
     A layer's inputs are messages where the connection has ``num_message_bits``, else 1 for each spike. Weights are those
-    that the chip holds. The shortest way from the inputs (or from groups that no input reaches) is a group's depth; what
-    recurrent connections deliver comes as many calls later in torch as it does with us.
+    that the chip holds. A group's depth is the shortest way from the inputs (or from a group that no input reaches). In
+    torch a connection from depth a to depth b, with b at most a + 1, then delivers a + 1 - b calls later: none from layer
+    to layer, one within a layer.
 
     Examples
     --------

@@ -7,12 +7,13 @@ raised and only prints the error, so what it prints is checked as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from realdata import data_file, read_net
+from realdata import Layer, data_file, oxford, read_net
 
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile
@@ -49,8 +50,10 @@ class _IntegerLIF:
         if self.mem.shape != x.shape:
             self.syn, self.mem = torch.zeros_like(x), torch.zeros_like(x)
         bias = torch.as_tensor(np.asarray(group.bias)).reshape(x.shape[1:])
-        self.syn = self._decayed(self.syn, 4095 - group.du) + x
+        u = self._decayed(self.syn, 4095 - group.du) + x
+        self.syn = torch.where(u > 1 << 23, u - (1 << 24), torch.where(u <= -1 << 23, u + (1 << 24), u))
         v = self._decayed(self.mem, 4096 - group.dv) + self.syn + bias
+        v = torch.clip(v, 1 - (1 << 23), (1 << 23) - 1)
         if isinstance(group, TernaryLIF):
             spikes = (v > group.vth_hi << 6).to(torch.int64) - (v < group.vth_lo << 6).to(torch.int64)
         else:
@@ -129,6 +132,13 @@ class Chain(torch.nn.Module):
 
     def forward(self, x: Any) -> tuple[Any, None]:
         return self.layers(x), None
+
+
+def as_chain(network: Network) -> Chain:
+    """Return connections one after the other, each with the neurons that it leads to."""
+    return Chain(
+        *(part for link in network.connections for part in (linear(link), integer(network.group(link.target))))
+    )
 
 
 class Pipeline(torch.nn.Module):
@@ -251,8 +261,7 @@ def test_registered_neurons_of_any_decay_have_equal_values(seed: int, capsys: py
     rng = np.random.default_rng(seed)
     du, dv = int(rng.integers(0, 4095)), int(rng.integers(0, 4096))
     network = dense_layers(rng, du, dv, 0, vth=int(rng.integers(50, 400)))
-    hidden, out = (integer(group) for group in network.groups if isinstance(group, LIF))
-    net = Chain(linear(network.connections[0]), hidden, linear(network.connections[1]), out)
+    net = as_chain(network)
     data = rng.random((10, 30, 12)) < 0.2
     theirs = measure(net, data, 10, capsys, registered=True)
     assert_registered_equal(ours(network, data), theirs)
@@ -269,8 +278,7 @@ def test_sparse_and_one_to_one_connections_are_linear_layers_with_zeros(capsys: 
             OneToOne("hidden", "out", 9, even_weights(rng, 9), sign_mode="mixed"),
         ],
     )
-    hidden, out = (integer(group) for group in network.groups if isinstance(group, LIF))
-    net = Chain(linear(network.connections[0]), hidden, linear(network.connections[1]), out)
+    net = as_chain(network)
     spikes = rng.random((6, 20, 12)) < 0.4
     assert_registered_equal(ours(network, spikes), measure(net, spikes, 6, capsys, registered=True))
 
@@ -330,8 +338,7 @@ def test_graded_inputs_are_macs_in_steps_in_which_the_batch_needs_them(
         [Input("in", 8), LIF("out", 5, du=1000, dv=50, vth=300)],
         [Dense("in", "out", even_weights(rng, 5, 8), sign_mode="mixed", num_message_bits=8)],
     )
-    (group,) = (group for group in network.groups if isinstance(group, LIF))
-    net = Chain(linear(network.connections[0]), integer(group))
+    net = as_chain(network)
     data = rng.integers(-1, 2, (12, 15, 8)) * (rng.random((12, 15, 8)) < 0.4)
     data[rng.random(data.shape) < 0.01] = 7
     theirs = measure(net, data, batch, capsys, registered=True)
@@ -354,8 +361,7 @@ def test_spikes_of_minus_one_are_acs(capsys: pytest.CaptureFixture[str]) -> None
             Dense("hidden", "out", even_weights(rng, 4, 7), sign_mode="mixed", num_message_bits=2),
         ],
     )
-    hidden, out = (integer(group) for group in network.groups if isinstance(group, LIF))
-    net = Chain(linear(network.connections[0]), hidden, linear(network.connections[1]), out)
+    net = as_chain(network)
     data = rng.random((6, 20, 8)) < 0.3
     theirs, mine = measure(net, data, 6, capsys, registered=True), ours(network, data)
     assert (
@@ -409,19 +415,22 @@ def test_neurobench_adds_in_floats_of_24_bits(capsys: pytest.CaptureFixture[str]
     assert theirs["Dense"] != mine["Dense"] and theirs["Dense"] == pytest.approx(mine["Dense"], rel=2**-22)
 
 
-def test_trained_network_of_lava_dl_on_mnist_has_equal_values(capsys: pytest.CaptureFixture[str]) -> None:
-    layers = read_net(data_file("lava-models", "mnist", "trained_mnist_network.net"))
-    names = ["in", "hidden1", "hidden2", "out"]
+def lava_dl_network(layers: Sequence[Layer]) -> Network:
+    """Return dense layers of lava-dl in our terms; the last group is "out"."""
+    names = ["in", *(f"hidden{i}" for i in range(1, len(layers))), "out"]
     groups = [LIF(n, len(x.weights), du=x.du, dv=x.dv, vth=x.vth) for n, x in zip(names[1:], layers, strict=True)]
     links = [Dense(a, b, x.weights, sign_mode="mixed") for a, b, x in zip(names, names[1:], layers, strict=False)]
-    network = Network([Input("in", 784), *groups], links)
+    return Network([Input("in", layers[0].weights.shape[1]), *groups], links)
+
+
+def test_trained_network_of_lava_dl_on_mnist_has_equal_values(capsys: pytest.CaptureFixture[str]) -> None:
+    network = lava_dl_network(read_net(data_file("lava-models", "mnist", "trained_mnist_network.net")))
     images, labels = load_mnist("test", data_file("mnist", "t10k-images-idx3-ubyte.gz").parent)
     pixels = images[:50].reshape(50, 1, 784).astype(np.int64)
     data = (
         np.diff(np.arange(33)[:, None] * pixels // 1024, axis=1) > 0
     )  # a pixel of 255 fires in a quarter of the steps
-    net = Chain(*(part for i in range(3) for part in (linear(links[i]), integer(groups[i]))))
-    theirs = measure(net, data, 25, capsys, registered=True)
+    theirs = measure(as_chain(network), data, 25, capsys, registered=True)
     assert theirs["ActivationSparsity"] < 0.99 and theirs["SynapticOperations"]["Effective_ACs"] > 10_000
     assert_registered_equal(ours(network, data), theirs)
     # The answers are those that the network was trained for.
@@ -430,3 +439,10 @@ def test_trained_network_of_lava_dl_on_mnist_has_equal_values(capsys: pytest.Cap
     votes = np.zeros((50, 10), np.int64)
     np.add.at(votes, (train.sample, train.neuron), 1)
     assert np.count_nonzero(votes.argmax(axis=1) == labels[:50]) >= 47
+
+
+def test_trained_network_of_lava_dl_on_its_own_input_has_equal_values(capsys: pytest.CaptureFixture[str]) -> None:
+    found = oxford()
+    network = lava_dl_network(found.layers)
+    data = found.spikes_in[None]
+    assert_registered_equal(ours(network, data), measure(as_chain(network), data, 1, capsys, registered=True))

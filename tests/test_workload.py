@@ -267,42 +267,59 @@ def test_convolution_with_padding_window_by_window() -> None:
     assert (found.footprint.weights, found.footprint.zero_weights) == (36, sum(w == 0 for w in kernel.ravel().tolist()))
 
 
-def same_call(layers: list[Ints], groups: list[LIF], data: npt.NDArray[Any]) -> dict[str, int]:
-    """Run layers that are all called in one step, in plain integers, and count."""
+def same_call(network: Network, data: npt.NDArray[Any], lags: dict[str, int]) -> dict[str, int]:
+    """Call all layers in one step, in the order of the groups, in plain integers, and count.
+
+    A connection delivers what its source sent so many calls ago: 0 from layer to layer, more where it goes back.
+    """
     counts = {"spikes": 0, "updates": 0, "acs": 0}
-    u, v = ([np.zeros((len(data), group.n), np.int64) for group in groups] for _ in range(2))
+    groups = [group for group in network.groups if isinstance(group, LIF)]
+    u, v = ({group.name: np.zeros((len(data), group.n), np.int64) for group in groups} for _ in range(2))
+    sent: dict[tuple[str, int], Ints] = {}
     for t in range(data.shape[1]):
-        x = data[:, t].astype(np.int64)
-        for i, (weights, group) in enumerate(zip(layers, groups, strict=True)):
-            counts["acs"] += int((x @ (weights != 0).T.astype(np.int64)).sum())
-            keep_u, keep_v = 4095 - group.du, 4096 - group.dv
-            u[i] = np.sign(u[i]) * (np.abs(u[i]) * keep_u >> 12) + (x @ weights.T << 6)
-            before, raw = v[i], np.sign(v[i]) * (np.abs(v[i]) * keep_v >> 12) + u[i]
-            x = (raw > group.vth << 6).astype(np.int64)
-            v[i] = np.where(x != 0, 0, raw)
-            counts["updates"] += v[i].size if t == 0 else int(np.count_nonzero(v[i] != before))
-            counts["spikes"] += int(x.sum())
+        sent["in", t] = data[:, t].astype(np.int64)
+        for group in groups:
+            total = np.zeros((len(data), group.n), np.int64)
+            for link in network.connections:
+                if link.target == group.name and t >= lags[link.name]:
+                    weights, x = np.asarray(link.weights), sent[link.source, t - lags[link.name]]
+                    total += x @ weights.T
+                    counts["acs"] += int((x @ (weights != 0).T.astype(np.int64)).sum())
+            old_u, old_v = u[group.name], v[group.name]
+            u[group.name] = np.sign(old_u) * (np.abs(old_u) * (4095 - group.du) >> 12) + (total << 6)
+            raw = np.sign(old_v) * (np.abs(old_v) * (4096 - group.dv) >> 12) + u[group.name]
+            sent[group.name, t] = (raw > group.vth << 6).astype(np.int64)
+            v[group.name] = np.where(raw > group.vth << 6, 0, raw)
+            counts["updates"] += old_v.size if t == 0 else int(np.count_nonzero(v[group.name] != old_v))
+            counts["spikes"] += int(sent[group.name, t].sum())
     return counts
 
 
+FORWARD = {"in->g0": 0, "g0->g1": 0, "g1->g2": 0}
+BACK = {"g1->g1": 1, "g2->g0": 3, "g1->g0": 2}  # from depth a to depth b: a + 1 - b calls later
+
+
+@pytest.mark.parametrize("lags", [FORWARD, FORWARD | BACK])
 @pytest.mark.parametrize("seed", range(6))
-def test_aligned_layers_do_what_layers_called_in_one_step_do(seed: int) -> None:
+def test_aligned_layers_do_what_layers_called_in_one_step_do(seed: int, lags: dict[str, int]) -> None:
     rng = np.random.default_rng(seed)
-    sizes = [int(size) for size in rng.integers(3, 12, 4)]
-    layers = [
-        2 * rng.integers(-20, 60, (post, pre)) * (rng.random((post, pre)) < 0.7)
-        for pre, post in zip(sizes, sizes[1:], strict=False)
-    ]
+    sizes = {name: int(rng.integers(3, 12)) for name in ("in", "g0", "g1", "g2")}
     groups = [
-        LIF(f"g{i}", n, du=int(rng.integers(4096)), dv=int(rng.integers(4096)), vth=int(rng.integers(1, 200)))
-        for i, n in enumerate(sizes[1:])
+        LIF(name, sizes[name], du=int(rng.integers(4096)), dv=int(rng.integers(4096)), vth=int(rng.integers(1, 200)))
+        for name in ("g0", "g1", "g2")
     ]
-    names = ["in", *(group.name for group in groups)]
-    links = [Dense(a, b, w, sign_mode="mixed") for a, b, w in zip(names, names[1:], layers, strict=False)]
-    program = compile(Network([Input("in", sizes[0]), *groups], links), "unlimited")
-    data = rng.random((4, 15, sizes[0])) < 0.4
-    found = workload(program, events_from_dense(data))
-    assert same_call(layers, groups, data) == {
+    links = []
+    for name in lags:
+        source, target = name.split("->")
+        shape = sizes[target], sizes[source]
+        links.append(
+            Dense(source, target, 2 * rng.integers(-30, 50, shape) * (rng.random(shape) < 0.7), sign_mode="mixed")
+        )
+    network = Network([Input("in", sizes["in"]), *groups], links)
+    data = rng.random((4, 15, sizes["in"])) < 0.4
+    found = workload(compile(network, "unlimited"), events_from_dense(data))
+    expected = same_call(network, data, lags)
+    assert expected == {
         "spikes": sum(group.spikes for group in found.groups),
         "updates": sum(group.membrane_updates or 0 for group in found.groups),
         "acs": sum(part.effective_acs for part in found.connections),
