@@ -38,7 +38,9 @@ def network_of(kind: str, seed: int) -> tuple[Network, str]:
     return (wide_network(seed, seed % 16 - 8) if kind == "wide" else make[kind](seed)), "lava-0.10"
 
 
-def case(kind: str, seed: int, chip: Chip | None = None, n_samples: int = 3, n_steps: int = 5) -> tuple[Program, Events]:
+def case(
+    kind: str, seed: int, chip: Chip | None = None, n_samples: int = 3, n_steps: int = 5
+) -> tuple[Program, Events]:
     """Return a program on small cores and events for it."""
     network, arithmetic = network_of(kind, seed)
     program = compile(network, scattered() if chip is None else chip, arithmetic)

@@ -143,7 +143,9 @@ def test_a_group_on_two_cores_that_shares_one_by_hand():
     assert counts.synaptic[0, :, one, dense].tolist() == [0, 2, 2]
     assert counts.synaptic[0, :, other, dense].tolist() == [0, 1, 1]
     assert counts.synaptic[0, :, other, sparse].tolist() == [0, 0, 1] and not counts.synaptic[0, :, one, sparse].any()
-    assert counts.pending[0, other].tolist() == [int(i == sparse) for i in range(2)] and not counts.pending[0, one].any()
+    assert (
+        counts.pending[0, other].tolist() == [int(i == sparse) for i in range(2)] and not counts.pending[0, one].any()
+    )
 
 
 def test_idle_network_does_nothing_but_idle_updates():
