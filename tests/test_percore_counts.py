@@ -45,6 +45,14 @@ def test_sums_over_cores_are_the_totals_of_a_run(kind, seed, backend):
     assert (counts.n_samples, counts.n_steps) == (expected.n_samples, expected.n_steps)
 
 
+@pytest.mark.parametrize("n_steps", [1, 3, None])
+def test_fewer_steps_than_the_input_has(n_steps):
+    program, events = case("models", 17)
+    expected, counts = run(program, events, n_steps), count_per_core(program, events, n_steps)
+    assert {name: counts.total(name) for name in SUMMED} == {name: expected.total(name) for name in SUMMED}
+    assert counts.steps_per_sample == (n_steps or events.n_steps)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_backends_count_the_same_at_every_core(kind, seed):
