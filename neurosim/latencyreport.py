@@ -106,13 +106,21 @@ class LatencyReport:
         return None if self.seconds is None else np.asarray(self.seconds.sum(axis=1))
 
     @property
+    def serial_s(self) -> float | None:
+        """Sum over all steps and samples of `serial`."""
+        return None if self.serial is None else math.fsum(self.serial.ravel().tolist())
+
+    @property
     def range_s(self) -> tuple[float, float] | None:
-        """Where the total lies by the table's own uncertainty in percent; None where nobody measured one."""
-        total = self.total_s
-        if total is None or self.uncertainty_percent is None:
+        """Where the total lies: from `seconds` to `serial`, each moved outward by the table's uncertainty in percent.
+
+        None where nobody measured one.
+        """
+        low, high = self.total_s, self.serial_s
+        if low is None or high is None or self.uncertainty_percent is None:
             return None
-        part = total * self.uncertainty_percent / 100
-        return max(0.0, total - part), total + part
+        part = self.uncertainty_percent / 100
+        return low * max(0.0, 1 - part), high * (1 + part)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, without single steps, in types that JSON can hold."""
@@ -124,7 +132,7 @@ class LatencyReport:
             "range_s": None if self.range_s is None else list(self.range_s),
             "mean_step_s": self.mean_s,
             "max_step_s": self.max_s,
-            "serial_s": None if self.serial is None else math.fsum(self.serial.ravel().tolist()),
+            "serial_s": self.serial_s,
             "is_complete": self.is_complete,
             "terms_s": {
                 name: None if part is None else math.fsum(part.ravel().tolist()) for name, part in self.terms.items()

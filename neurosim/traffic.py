@@ -14,7 +14,7 @@ from neurosim.program import Program, kind_of
 
 #: A packet leaves a tile in one of these directions; north is towards larger y.
 DIRECTIONS = ("east", "west", "north", "south")
-_STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
+EAST, NORTH = DIRECTIONS.index("east"), DIRECTIONS.index("north")  # the opposite direction comes next
 
 
 class Listed(NamedTuple):
@@ -139,16 +139,18 @@ def _pairs(sent: list[Sent], core: Int64Array, tile: Int64Array, n_tiles: int) -
 def _ways(pair: Int64Array, n_tiles: int, width: int) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
     """Return the links that a packet of each pair crosses, the links, and how many along x and along y."""
     source, target = pair // n_tiles, pair % n_tiles
-    delta = np.stack([target % width - source % width, target // width - source // width], axis=1)
+    x, y = source % width, source // width
+    delta = np.stack([target % width - x, target // width - y], axis=1)
     way = np.abs(delta)
     start = np.concatenate([[0], np.cumsum(way.sum(axis=1))]).astype(np.int64)
-    codes = np.zeros(int(start[-1]), np.int64)  # (y * width + x) * 4 + direction
-    for i, (dx, dy) in enumerate(delta.tolist()):
-        x, y, place = int(source[i]) % width, int(source[i]) // width, int(start[i])
-        for direction, n in ((0 if dx > 0 else 1, abs(dx)), (2 if dy > 0 else 3, abs(dy))):
-            for _ in range(n):
-                codes[place] = (y * width + x) * len(DIRECTIONS) + direction
-                x, y, place = x + _STEPS[direction][0], y + _STEPS[direction][1], place + 1
+    which = np.repeat(np.arange(len(pair)), way.sum(axis=1))
+    done = np.arange(int(start[-1]), dtype=np.int64) - start[which]  # links crossed before this one
+    along_x = np.minimum(done, way[which, 0])
+    x = x[which] + np.sign(delta[which, 0]) * along_x
+    y = y[which] + np.sign(delta[which, 1]) * (done - along_x)
+    on_x = done < way[which, 0]
+    back = np.where(on_x, delta[which, 0], delta[which, 1]) < 0
+    codes = (y * width + x) * len(DIRECTIONS) + np.where(on_x, EAST, NORTH) + back
     used, crossed = np.unique(codes, return_inverse=True)
     at, headed = used // len(DIRECTIONS), used % len(DIRECTIONS)
     return start, crossed.reshape(-1).astype(np.int64), np.stack([at % width, at // width, headed], axis=1), way
