@@ -200,11 +200,15 @@ def test_capacities_by_core_fit_the_cores(everything, name):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("shared_synapses", "none, shifted, kernel"), ("address_padding", "none, power_of_two")],
+    [
+        ("shared_synapses", "one of none, shifted, kernel"),
+        ("address_padding", "one of none, power_of_two"),
+        ("decay_forms", "from factor, shift, none"),
+    ],
 )
 def test_a_choice_is_one_of_those_known(everything, name, words):
-    everything[name]["value"] = "some"
-    with pytest.raises(ChipError, match=f"{name}: value 'some' is not known; choose one of {words}"):
+    everything[name]["value"] = ["none", "some"] if name == "decay_forms" else "some"
+    with pytest.raises(ChipError, match=f"{name}: value 'some' is not known; choose {words}"):
         Chip.from_dict(everything)
 
 

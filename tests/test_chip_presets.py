@@ -72,7 +72,7 @@ def test_truenorth_is_a_crossbar_of_single_bits():
     assert chip.axon_row_bits == chip.compartments_per_core
     assert chip.synapse_memory_bits_per_core == chip.axons_in_per_core * chip.axon_row_bits == 65536
     assert (chip.weight_bits_max, chip.weight_levels_per_neuron, chip.target_cores_max) == (9, 4, 1)
-    assert (chip.state_bits, chip.state_fraction_bits) == (20, 0)
+    assert (chip.state_bits, chip.state_fraction_bits, chip.decay_forms) == (20, 0, ("none",))
     assert (chip.delay_max, chip.delay_levels_per_neuron, chip.delay_bits) == (14, 1, 0)
     assert chip.n_cores * chip.compartments_per_core == 2**20  # 1 million neurons
     assert chip.n_cores * chip.synapse_memory_bits_per_core == 2**28  # 256 million synapses
@@ -99,7 +99,7 @@ def test_xylo_has_sixteen_inputs_and_weights_for_its_fan_out():
     assert (chip.n_cores, chip.inputs_max, chip.compartments_per_core) == (1, 16, 1000 + 8)
     assert chip.fan_out_max == 64 + 8
     assert chip.synapse_memory_bits_per_core == 8 * (2 * 16 * 1000 + 64 * 1000 + 8 * 1000)
-    assert (chip.weight_bits_max, chip.state_bits, chip.delay_max) == (8, 16, 0)
+    assert (chip.weight_bits_max, chip.state_bits, chip.delay_max, chip.decay_forms) == (8, 16, 0, ("shift",))
 
 
 def test_cores_of_speck_differ():
