@@ -17,7 +17,7 @@ from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.route import distinct
 from neurosim.mapping.shared import distinct_lists
 from neurosim.mapping.storage import axon_memory as axon_memory
-from neurosim.mapping.storage import kernel_memory, kernel_words
+from neurosim.mapping.storage import dense_memory, kernel_memory, kernel_words, power_of_two
 from neurosim.mapping.storage import synapse_bits as synapse_bits
 from neurosim.network import LIF, Connection, Conv, Network
 
@@ -61,7 +61,7 @@ class Demand(NamedTuple):
     """What a block asks of its core."""
 
     compartments: int
-    memory: int  # bits
+    memory: int  # bits of stored synapses; a crossbar stores none (`used_by`)
     axons: Int64Array  # presynaptic neurons in the program's numbering, ascending
     learning: int = 0  # bits that a learning rule keeps, those in the synapse memory included
 
@@ -73,7 +73,7 @@ def demand_of(block: Block, fans: list[Fan], chip: Chip, learning: LearningNeeds
     for fan in fans:
         if fan.start is None or fan.pre is None:
             n_pre = fan.connection.shape[1]
-            memory += n_pre * int(axon_memory(n, fan.bits, chip))
+            memory += dense_memory(n_pre, n, fan.bits, chip)
             axons.append(fan.offset + np.arange(n_pre, dtype=np.int64))
             kept += n_pre * (n * fan.beside + fan.row)
         else:
@@ -81,7 +81,20 @@ def demand_of(block: Block, fans: list[Fan], chip: Chip, learning: LearningNeeds
             memory += bits
             axons.append(fan.offset + pre)
             kept += n_stored * fan.beside + len(pre) * fan.row
-    return Demand(n, memory, distinct(axons), kept if learning is not None else 0)
+    return Demand(_compartments(block, fans, chip), memory, distinct(axons), kept if learning is not None else 0)
+
+
+def _compartments(block: Block, fans: list[Fan], chip: Chip) -> int:
+    """Return the compartments of a block; with `Chip.address_padding`, those of a map fill powers of two of its sides."""
+    n = block.stop - block.start
+    maps = [fan.connection.output_shape for fan in fans if isinstance(fan.connection, Conv)]
+    if chip.address_padding != "power_of_two" or not maps:
+        return n
+    _, height, channels = maps[0]
+    first, last = block.start // channels, (block.stop - 1) // channels  # pixels
+    columns = last // height - first // height + 1
+    rows = height if columns > 1 else last - first + 1
+    return min(n, channels) * power_of_two(columns) * power_of_two(rows)
 
 
 def _listed(block: Block, fan: Fan, chip: Chip) -> tuple[Int64Array, int, int]:
@@ -99,9 +112,10 @@ def _listed(block: Block, fan: Fan, chip: Chip) -> tuple[Int64Array, int, int]:
     return pre, int(axon_memory(count, fan.bits, chip).sum()), int(count.sum())
 
 
-def used_by(demand: Demand) -> dict[str, int]:
-    """Return a demand as counts of resources."""
-    return {"compartments": demand.compartments, "synapse_memory_bits": demand.memory, "axons_in": len(demand.axons)}
+def used_by(demand: Demand, chip: Chip) -> dict[str, int]:
+    """Return a demand as counts of resources; the memory of a crossbar is that of its rows, one for each axon."""
+    memory = demand.memory if chip.axon_row_bits is None else chip.axon_row_bits * len(demand.axons)
+    return {"compartments": demand.compartments, "synapse_memory_bits": memory, "axons_in": len(demand.axons)}
 
 
 def within(used: Mapping[str, int], limits: Mapping[str, int | None]) -> bool:

@@ -23,8 +23,8 @@ from neurosim.mapping.demand import (
 )
 from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.limits import check_neurons, check_spread
-from neurosim.mapping.partition import axons_out_of, core_of_neurons, partition
-from neurosim.mapping.route import Targets, targets_of
+from neurosim.mapping.partition import core_of_neurons, partition
+from neurosim.mapping.route import Targets, axons_out_of, targets_of
 from neurosim.mapping.sites import Rooms, assign, in_rows, rooms_for
 from neurosim.mapping.validate import check_formats
 from neurosim.network import Network
@@ -73,7 +73,7 @@ def _used(
         for block in blocks[1:]:
             demand = joined(demand, demand_of(block, fans[block.group], chip, learning))
         counts = configurations([block.group for block in blocks], sets)
-        used = used_by(demand) | {"axons_out": int(axons_out[i])} | {name: counts[name] for name in limited}
+        used = used_by(demand, chip) | {"axons_out": int(axons_out[i])} | {name: counts[name] for name in limited}
         if learning is not None:
             learns = any(block.group in learning.neuron for block in blocks)
             used["learning_bits"] = demand.learning + (learning.core if learns else 0)

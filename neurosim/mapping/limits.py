@@ -10,7 +10,7 @@ from neurosim.chip import Chip
 from neurosim.errors import CapacityError
 from neurosim.fixedpoint import RANGES, Int32Array, Int64Array
 from neurosim.mapping.demand import Fan
-from neurosim.mapping.route import Targets
+from neurosim.mapping.route import Targets, distinct
 from neurosim.network import Connection, Dense, Input, IntegerConnection, Network
 
 
@@ -23,7 +23,7 @@ def check_neurons(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> N
         )
     for group in network.ordered_groups:
         if chip.fan_in_max is not None and not isinstance(group, Input):
-            received = fan_in_counts(group.n, fans[group.name])
+            received = fan_in_counts(network, group.name, fans[group.name], chip)
             _refuse(
                 group.name,
                 "receives",
@@ -34,12 +34,16 @@ def check_neurons(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> N
                 "use fewer sources or a sparse connection",
             )
         if chip.fan_out_max is not None and not isinstance(group, Input):
-            sent = fan_out_counts(network, group.name)
+            sent = fan_out_counts(network, group.name, chip)
             _refuse(group.name, "sends to", sent, "synapses", chip.fan_out_max, chip, "connect it to fewer neurons")
         if chip.weight_levels_per_neuron is not None and not isinstance(group, Input):
             levels = weight_levels(network, group.name)
             what = "has", levels, "different weights", chip.weight_levels_per_neuron
             _refuse(group.name, *what, chip, "quantize to fewer values")
+        if chip.delay_levels_per_neuron is not None and not isinstance(group, Input):
+            levels = delay_levels(network, group.name)
+            what = "sends with", levels, "different delays", chip.delay_levels_per_neuron
+            _refuse(group.name, *what, chip, "use one delay for the synapses of a neuron")
 
 
 def check_spread(network: Network, chip: Chip, core: Int32Array, targets: Sequence[Targets]) -> None:
@@ -62,22 +66,51 @@ def check_spread(network: Network, chip: Chip, core: Int32Array, targets: Sequen
             _refuse(group.name, "sends to", n.astype(np.int64), "cores", chip.target_cores_max, chip, remedy)
 
 
-def fan_in_counts(n: int, fans: list[Fan]) -> Int64Array:
-    """Return how many synapses each neuron of a group receives: (n,) int64."""
-    received = np.zeros(n, np.int64)
+def fan_in_counts(network: Network, group: str, fans: list[Fan], chip: Chip) -> Int64Array:
+    """Return how many synapses each neuron of a group receives: (n,) int64. In a crossbar, a 0 is no synapse."""
+    received = np.zeros(network.group(group).n, np.int64)
     for fan in fans:
-        received += fan.connection.shape[1] if fan.start is None else np.diff(fan.start)
+        if isinstance(fan.connection, Dense):
+            received += _of_dense(fan.connection, 1, chip)
+        else:
+            received += np.diff(np.asarray(fan.start))
     return received
 
 
-def fan_out_counts(network: Network, group: str) -> Int64Array:
-    """Return how many synapses each neuron of a group has on others: (n,) int64."""
+def fan_out_counts(network: Network, group: str, chip: Chip) -> Int64Array:
+    """Return how many synapses each neuron of a group has on others: (n,) int64. In a crossbar, a 0 is no synapse."""
     sent = np.zeros(network.group(group).n, np.int64)
     for connection in network.connections:
         assert not isinstance(connection, Connection)
         if connection.source == group:
-            sent += connection.shape[0] if isinstance(connection, Dense) else np.diff(connection.as_sparse().start)
+            if isinstance(connection, Dense):
+                sent += _of_dense(connection, 0, chip)
+            else:
+                sent += np.diff(connection.as_sparse().start)
     return sent
+
+
+def _of_dense(connection: Dense, axis: int, chip: Chip) -> Int64Array:
+    """Count the synapses of each neuron along one axis of the weights (n_post, n_pre)."""
+    if chip.axon_row_bits is None:
+        return np.full(connection.shape[1 - axis], connection.shape[axis], np.int64)
+    return np.asarray(np.count_nonzero(np.asarray(connection.weights), axis=axis), dtype=np.int64)
+
+
+def delay_levels(network: Network, group: str) -> Int64Array:
+    """Return how many different delays each neuron of a group sends with: (n,) int64."""
+    n, keys = network.group(group).n, [np.zeros(0, np.int64)]
+    reach = RANGES["delay"].high + 1
+    for connection in network.connections:
+        assert not isinstance(connection, Connection)
+        if connection.source == group:
+            if isinstance(connection, Dense):
+                pre = np.tile(np.arange(n), connection.shape[0])
+            else:
+                pre = np.asarray(connection.as_sparse().col)
+            delays = 0 if connection.delays is None else np.asarray(connection.delays, dtype=np.int64).ravel()
+            keys.append(pre * reach + delays)
+    return np.bincount(distinct(keys) // reach, minlength=n).astype(np.int64)
 
 
 def weight_levels(network: Network, group: str) -> Int64Array:
@@ -90,9 +123,7 @@ def weight_levels(network: Network, group: str) -> Int64Array:
             post, weight = _weights(connection)
             value = weight << (connection.weight_exp - lowest)
             keys.append((post * (2 * reach) + value + reach)[weight != 0])
-    found = np.sort(np.concatenate(keys))
-    found = found[np.flatnonzero(np.diff(found, prepend=-1))]
-    return np.bincount(found // (2 * reach), minlength=n).astype(np.int64)
+    return np.bincount(distinct(keys) // (2 * reach), minlength=n).astype(np.int64)
 
 
 def _weights(connection: IntegerConnection) -> tuple[Int64Array, Int64Array]:

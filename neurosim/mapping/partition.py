@@ -25,7 +25,7 @@ from neurosim.mapping.demand import (
     within,
 )
 from neurosim.mapping.learning import LearningNeeds
-from neurosim.mapping.route import OUTSIDE, Targets, distinct, targets_of
+from neurosim.mapping.route import OUTSIDE, axons_out_of, distinct, targets_of
 from neurosim.mapping.sites import assign, in_rows, rooms_for
 from neurosim.network import Input, Network
 
@@ -107,7 +107,7 @@ def _fill(
 
 def _assignable(cores: list[_Core], chip: Chip) -> bool:
     """Whether all cores find a physical one that is large enough; too many are refused later."""
-    rooms = rooms_for([used_by(core.demand) for core in cores], chip)
+    rooms = rooms_for([used_by(core.demand, chip) for core in cores], chip)
     if rooms is None or len(cores) > chip.n_cores:
         return rooms is None
     return len(assign(len(cores), in_rows(chip), rooms, chip, "", partly=True)) == len(cores)
@@ -123,16 +123,6 @@ def core_of_neurons(network: Network, cores: Sequence[Sequence[Block]]) -> Int32
     return core
 
 
-def axons_out_of(network: Network, targets: Sequence[Targets]) -> Int64Array:
-    """Return to how many cores each neuron sends, its own included: (n_neurons,) int64."""
-    sends = np.zeros(network.n_neurons, np.int64)
-    offsets = network.offsets
-    for sent in targets:
-        first, n = offsets[sent.group], network.group(sent.group).n
-        sends[first : first + n] = len(sent.everyone) + np.bincount(sent.neuron, minlength=n)
-    return sends
-
-
 def _blocks(
     group: str, n: int, fans: list[Fan], chip: Chip, learning: LearningNeeds | None, limits_now: Callable[[], Limits]
 ) -> Iterator[tuple[Block, Demand, bool]]:
@@ -141,13 +131,13 @@ def _blocks(
     while start < n:
         limits = limits_now()
         one = demand_of(Block(group, start, start + 1), fans, chip, learning)
-        for resource, count in used_by(one).items():
+        for resource, count in used_by(one, chip).items():
             check_fits(f"group {group!r}: one neuron needs", {resource: count}, limits, chip)
         longest, too_long, size, best = 1, n - start + 1, guess, one
         while too_long - longest > 1:  # double from the size of the block before, then halve the interval
             size = min(max(size, longest + 1), too_long - 1)
             demand = demand_of(Block(group, start, start + size), fans, chip, learning)
-            if within(used_by(demand), limits):
+            if within(used_by(demand, chip), limits):
                 longest, best = size, demand
             else:
                 too_long = size
@@ -164,12 +154,12 @@ def _joins(core: _Core, block: Block, demand: Demand, configs: Configurations, c
     sizes = Demand(
         core.demand.compartments + demand.compartments, core.demand.memory + demand.memory, core.demand.axons
     )
-    if not within(used_by(sizes), core.limits):
+    if not within(used_by(sizes, chip), core.limits):
         return False
     together = configurations([*(other.group for other in core.blocks), block.group], configs)
     if not within(together, configuration_limits(chip)):
         return False
-    return within(used_by(joined(core.demand, demand)), core.limits)
+    return within(used_by(joined(core.demand, demand), chip), core.limits)
 
 
 def _split_by_axons_out(

@@ -7,7 +7,8 @@ import numpy as np
 from neurosim.chip import Chip
 from neurosim.fixedpoint import Int32Array, Int64Array
 from neurosim.mapping.learning import LearningNeeds
-from neurosim.mapping.storage import axon_memory, sharing_of, synapse_bits
+from neurosim.mapping.route import axons_out_of, targets_of
+from neurosim.mapping.storage import axon_memory, dense_memory, sharing_of, synapse_bits
 from neurosim.network import Connection, Dense, IntegerConnection, Network
 
 
@@ -28,8 +29,10 @@ def synapse_reads(network: Network, core: Int32Array, chip: Chip, learning: Lear
     -----
     A spike reads its whole list of synapses on each core that has one, headers and unused bits of the last word
     included (`demand.axon_memory`). Where a chip lets several neurons share a list, each spike still
-    reads it. Where it stores a kernel, a spike reads one weight for each synapse.
+    reads it. Where it stores a kernel, a spike reads one weight for each synapse; on a crossbar, a row of each core.
     """
+    if chip.axon_row_bits is not None:
+        return chip.axon_row_bits * axons_out_of(network, targets_of(network, core))
     reads = np.zeros(network.n_neurons, np.int64)
     for connection in network.connections:
         assert not isinstance(connection, Connection)
@@ -38,7 +41,7 @@ def synapse_reads(network: Network, core: Int32Array, chip: Chip, learning: Lear
         bits = synapse_bits(connection, chip, learning)
         mine = reads[source : source + connection.shape[1]]
         if isinstance(connection, Dense):
-            mine += int(axon_memory(np.bincount(of_post), bits, chip).sum())
+            mine += sum(dense_memory(1, n, bits, chip) for n in np.bincount(of_post).tolist() if n)
         else:
             _add_listed(connection, of_post, bits, chip, mine)
     return reads
