@@ -68,11 +68,11 @@ def partition(
     cores are split until all fit. More cores than the chip has are refused by `place`, not here.
 
     Where cores differ, blocks are first cut for the largest one. If the blocks then find no cores, they are cut again, the
-    first for the largest core, the next for the next largest, and so on.
+    first for the largest core, the next for the next largest, and so on; not where a group must stay on one core.
     """
     largest = core_limits(chip)
     cores = _fill(network, chip, fans, learning, lambda i: largest)
-    if not _assignable(cores, chip):
+    if chip.cores_per_group != 1 and not _assignable(cores, chip):
         memory, room = (
             np.array(x or (1,) * chip.n_cores) for x in (chip.synapse_memory_bits_by_core, chip.compartments_by_core)
         )

@@ -36,8 +36,12 @@ Case = tuple[Network, Chip, LearningNeeds | None]
 
 def explained(error: CapacityError, network: Network, chip: Chip, learning: LearningNeeds | None) -> CapacityError:
     """Return the error with the remedies behind its text."""
-    texts = [remedy.text for remedy in remedies(network, chip, learning)]
-    return CapacityError(f"{error}; found to fit: {', or '.join(texts)}") if texts else error
+    found = remedies(network, chip, learning)
+    texts = [remedy.text for remedy in found if remedy.kind != "chip"]
+    chips = [remedy.of for remedy in found if remedy.kind == "chip"]
+    if chips:
+        texts.append(f"chip {', '.join(chips)}")
+    return CapacityError(f"{error}. What was found to fit: {'; or '.join(texts)}") if texts else error
 
 
 def remedies(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> tuple[Remedy, ...]:
@@ -53,7 +57,7 @@ def remedies(network: Network, chip: Chip, learning: LearningNeeds | None = None
     if trials.fits((network, chip, learning)):
         return ()
     ways: tuple[Callable[[Case, _Trials], Iterator[Remedy]], ...] = (
-        _other_chips, _more_cores, _fewer_bits, _less_learning, _smaller_group,
+        _fewer_bits, _less_learning, _smaller_group, _more_cores, _other_chips,
     )  # fmt: skip
     return tuple(remedy for way in ways for remedy in way((network, chip, learning), trials))
 
