@@ -127,7 +127,11 @@ def test_groups_per_core_keeps_groups_apart():
     network = Network([LIF("a", 2), LIF("b", 2), LIF("c", 2)])
     assert [use.groups for use in map_network(network, chip_with(groups_per_core=2)).cores] == [("a", "b"), ("c",)]
     uses = map_network(network, chip_with(groups_per_core=1)).cores
-    assert [(use.groups, use.used["groups"], use.limit["groups"]) for use in uses] == [(("a",), 1, 1), (("b",), 1, 1), (("c",), 1, 1)]
+    assert [(use.groups, use.used["groups"], use.limit["groups"]) for use in uses] == [
+        (("a",), 1, 1),
+        (("b",), 1, 1),
+        (("c",), 1, 1),
+    ]
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -165,7 +169,10 @@ def test_a_crossbar_stores_rows_of_axons():
     apart = map_network(network, chip_with(axon_row_bits=256, groups_per_core=1))
     assert [use.used["synapse_memory_bits"] for use in apart.cores] == [256 * 5, 256 * 8]
     assert apart.route[:, 6].tolist() == [512] * 5 + [256] * 3 + [0] * 4
-    with pytest.raises(CapacityError, match="group 'a': one neuron needs 1280 bits of synapse memory, core limit of chip 'loihi1' is 1024"):
+    with pytest.raises(
+        CapacityError,
+        match="group 'a': one neuron needs 1280 bits of synapse memory, core limit of chip 'loihi1' is 1024",
+    ):
         map_network(network, chip_with(axon_row_bits=256, synapse_memory_bits_per_core=1024))
 
 
@@ -186,7 +193,12 @@ def test_padding_fills_powers_of_two():
     assert uses[0].used["synapse_memory_bits"] == 2 * 16 * 8 * 8  # area 9 in 16, 5 channels in 8, words of 8 bits
     assert uses[0].used["compartments"] == 5 * 8 * 8  # 6 x 7 in 8 x 8
     assert uses[1].used["synapse_memory_bits"] == 210 * 16 * 8 and uses[1].used["compartments"] == 10
-    exact = map_network(network, chip_with(shared_synapses="kernel", bits_per_synapse=8, synapse_word_bits=8, synapse_header_bits=0, groups_per_core=1))
+    exact = map_network(
+        network,
+        chip_with(
+            shared_synapses="kernel", bits_per_synapse=8, synapse_word_bits=8, synapse_header_bits=0, groups_per_core=1
+        ),
+    )
     assert exact.cores[0].used["synapse_memory_bits"] == 5 * 9 * 2 * 8 and exact.cores[0].used["compartments"] == 210
 
 
@@ -207,5 +219,7 @@ def test_a_bias_is_held_in_the_fraction_of_the_chip():
 
 def test_delay_bits_are_those_of_the_chip():
     network = Network([LIF("a", 6)], [Dense("a", "a", np.ones((6, 6), int), delays=2)])
-    used = [map_network(network, chip_with(delay_bits=bits)).cores[0].used["synapse_memory_bits"] for bits in (None, 6, 0)]
+    used = [
+        map_network(network, chip_with(delay_bits=bits)).cores[0].used["synapse_memory_bits"] for bits in (None, 6, 0)
+    ]
     assert used == [6 * 128, 6 * 128, 6 * 64]  # 6 x 14 + 10 bits in two words, 6 x 8 + 10 in one

@@ -37,7 +37,9 @@ def by_kind(found):
 @given(seed=st.integers(0, 10_000), n_cores=st.integers(1, 4), memory=st.integers(1, 60))
 def test_every_remedy_fits_when_followed(seed, n_cores, memory):
     network = random_network(seed, largest=12)
-    chip = chip_with(n_cores=n_cores, compartments_per_core=9, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=40)
+    chip = chip_with(
+        n_cores=n_cores, compartments_per_core=9, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=40
+    )
     learning = LearningNeeds(core=64) if seed % 2 else None
     found = remedies(network, chip, learning)
     assert bool(found) <= (not fits(network, chip, learning))
@@ -49,7 +51,9 @@ def test_every_remedy_fits_when_followed(seed, n_cores, memory):
 @given(seed=st.integers(0, 10_000), memory=st.integers(10, 60))
 def test_the_change_before_does_not_fit(seed, memory):
     network = random_network(seed, largest=12)
-    chip = chip_with(n_cores=3, compartments_per_core=9, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=None)
+    chip = chip_with(
+        n_cores=3, compartments_per_core=9, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=None
+    )
     for change in remedies(network, chip):
         more = {"weight_bits": 1, "group_size": 1, "scale": 1, "learning_bits": 1, "n_cores": -1}.get(change.kind)
         if more is not None:
@@ -87,7 +91,9 @@ def test_less_learning_by_hand():
     needs = LearningNeeds({"in->hidden": 16})
     assert fits(network, chip) and not fits(network, chip, needs)
     found = by_kind(remedies(network, chip, needs))["learning_bits"]
-    assert found.value == 10 and found.text == "10 bits of learning beside each weight instead of 16"  # 3 x 18 + 10 = 64
+    assert (
+        found.value == 10 and found.text == "10 bits of learning beside each weight instead of 16"
+    )  # 3 x 18 + 10 = 64
 
 
 def test_convolutions_and_one_to_one_keep_their_size():
@@ -106,7 +112,9 @@ def test_all_groups_shrink_together_where_one_is_not_enough():
 def test_shrinking_keeps_delays_and_registers():
     groups = [LIF("a", 6, vth=np.arange(6)), LIF("b", 6, bias_mant=np.arange(6))]
     sparse = Sparse("a", "b", (6, 6), [0, 1, 5], [0, 5, 5], [1, 2, 3], delays=[1, 2, 3])
-    network = Network(groups, [sparse, Dense("b", "a", np.arange(36).reshape(6, 6), delays=np.arange(36).reshape(6, 6))])
+    network = Network(
+        groups, [sparse, Dense("b", "a", np.arange(36).reshape(6, 6), delays=np.arange(36).reshape(6, 6))]
+    )
     small, _, _ = followed(Remedy("group_size", "a", 4, ""), network, load_chip("loihi1"))
     assert small.group("a").vth.tolist() == [0, 1, 2, 3] and small.group("b").bias_mant.tolist() == list(range(6))
     assert small.connection("a->b").col.tolist() == [0] and small.connection("a->b").delays.tolist() == [1]
@@ -114,7 +122,10 @@ def test_shrinking_keeps_delays_and_registers():
 
 
 def test_the_error_says_what_would_fit():
-    with pytest.raises(CapacityError, match="needs 2 cores, chip 'loihi1' has 1.*found to fit: 1024 neurons in group 'a' instead of 1500; or 2 cores of this kind instead of 1; or chip .*loihi2") as caught:
+    with pytest.raises(
+        CapacityError,
+        match="needs 2 cores, chip 'loihi1' has 1.*found to fit: 1024 neurons in group 'a' instead of 1500; or 2 cores of this kind instead of 1; or chip .*loihi2",
+    ) as caught:
         map_network(Network([LIF("a", 1500)]), chip_with(n_cores=1))
     assert "\n" not in str(caught.value)
 

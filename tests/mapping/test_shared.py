@@ -21,7 +21,10 @@ def random_conv(seed):
     kernel = rng.integers(1, 4, 2)
     size = n_out * int(kernel.prod()) * (n_in // groups)
     weights = (np.arange(size) - size // 2).reshape(n_out, *kernel, n_in // groups)
-    options = {name: tuple(int(x) for x in rng.integers(low, 3, 2)) for name, low in (("stride", 1), ("padding", 0), ("dilation", 1))}
+    options = {
+        name: tuple(int(x) for x in rng.integers(low, 3, 2))
+        for name, low in (("stride", 1), ("padding", 0), ("dilation", 1))
+    }
     shape = (int(rng.integers(5, 9)), int(rng.integers(5, 9)), n_in)
     conv = Conv("in", "a", weights, shape, groups=groups, **options)
     return Network([Input("in", int(np.prod(shape))), LIF("a", conv.shape[0])], [conv])
@@ -114,6 +117,11 @@ def test_sharing_is_for_convolutions_only():
 @pytest.mark.parametrize("shared", ["none", "shifted", "kernel"])
 def test_what_weights_are_does_not_change_the_memory(shared):
     network = random_conv(11)
-    alike = dataclasses.replace(network, connections=(dataclasses.replace(network.connections[0], weights=np.zeros_like(network.connections[0].weights)),))
+    alike = dataclasses.replace(
+        network,
+        connections=(
+            dataclasses.replace(network.connections[0], weights=np.zeros_like(network.connections[0].weights)),
+        ),
+    )
     chip = chip_with(shared_synapses=shared)
     assert map_network(network, chip).cores == map_network(alike, chip).cores

@@ -18,10 +18,15 @@ from neurosim.network import LIF, Dense, Input, Network
 
 def uneven(compartments, memory=None):
     chip = chip_with(
-        n_cores=len(compartments), mesh=(len(compartments), 1), cores_per_tile=1, compartments_per_core=max(compartments)
+        n_cores=len(compartments),
+        mesh=(len(compartments), 1),
+        cores_per_tile=1,
+        compartments_per_core=max(compartments),
     )
     if memory is not None:
-        chip = dataclasses.replace(chip, synapse_memory_bits_per_core=max(memory), synapse_memory_bits_by_core=tuple(memory))
+        chip = dataclasses.replace(
+            chip, synapse_memory_bits_per_core=max(memory), synapse_memory_bits_by_core=tuple(memory)
+        )
     return dataclasses.replace(chip, compartments_by_core=tuple(compartments))
 
 
@@ -68,7 +73,10 @@ def test_groups_are_cut_again_where_blocks_for_the_largest_core_find_no_room():
 
 def test_what_finds_no_core_is_refused():
     chip = dataclasses.replace(uneven([4, 5, 10]), groups_per_core=1, cores_per_group=1)
-    with pytest.raises(CapacityError, match="the cores of chip 'loihi1' differ, and none of the 1 that have room for core 1 of the mapping"):
+    with pytest.raises(
+        CapacityError,
+        match="the cores of chip 'loihi1' differ, and none of the 1 that have room for core 1 of the mapping",
+    ):
         map_network(Network([LIF("a", 9), LIF("b", 8)]), chip)
 
 

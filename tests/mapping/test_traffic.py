@@ -198,4 +198,4 @@ def test_traffic_saves_hops_on_layered_networks(network, at_most):
         way: packets_per_step(network, map_network(network, chip, placement=way))["hops"]
         for way in ("traffic", "rows", "random:1")
     }
-    assert hops["traffic"] < at_most * hops["rows"] and hops["traffic"] < at_most * hops["random:1"]
+    assert hops["traffic"] < at_most * hops["rows"] and hops["traffic"] < hops["random:1"]

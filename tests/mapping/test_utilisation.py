@@ -13,9 +13,7 @@ from neurosim.network import LIF, Conv, Dense, Input, Network
 
 
 def dense(n_pre=3, n_post=2, **options):
-    return Network(
-        [Input("in", n_pre), LIF("a", n_post)], [Dense("in", "a", np.ones((n_post, n_pre), int), **options)]
-    )
+    return Network([Input("in", n_pre), LIF("a", n_post)], [Dense("in", "a", np.ones((n_post, n_pre), int), **options)])
 
 
 def test_bottleneck_by_hand():
