@@ -126,7 +126,8 @@ def _utilisation(program: Program) -> list[dict[str, Any]]:
     """Return one entry per core, with what it uses of each resource."""
     cores: dict[int, dict[str, Any]] = {}
     for row in utilisation_rows(program.mapping):
-        entry = {"core": row["core"], "tile": list(row["tile"]), "groups": list(row["groups"]), "resources": {}}
+        entry = {"core": row["core"], "site": row["site"], "tile": list(row["tile"]), "groups": list(row["groups"])}
+        entry["resources"] = {}
         core = cores.setdefault(row["core"], entry)
         core["resources"][row["resource"]] = {key: row[key] for key in ("used", "limit", "share")}
     return list(cores.values())

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from neurosim.atomic import write_atomically
 from neurosim.plots import draw
-from neurosim.plots_chip import utilisation_figure
+from neurosim.plots_chip import MAX_LABELLED_CORES, utilisation_figure
+from neurosim.plots_mesh import draw_links, draw_mesh, mesh_of, squares
 from neurosim.plotstyle import LIGHT, Theme, make_figure, patch
 from neurosim.report import UNITS, counter_name
-from neurosim.report_energy import bounded
-from neurosim.tables import format_energy
+from neurosim.report_energy import CORE_PARTS, bounded, core_parts
+from neurosim.tables import format_cell, format_energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 Study = Mapping[str, Any]
@@ -139,9 +141,86 @@ def _draw_pairs(chart: Axes, bars: list[_Bar], colors: dict[str, str], theme: Th
     chart.tick_params(length=0)
 
 
+def cores_figure(study: Study, theme: Theme = LIGHT) -> Figure | None:
+    """Energy of each core: bars of its parts, or the mesh where there are many; None where nothing has a price."""
+    energies = [e for e in study["energies"].get("per_inference") or () if e["total_pj"] and e["by_core_pj"]]
+    mesh = mesh_of(study)
+    if not energies or mesh is None:
+        return None
+    energy, cores = energies[0], list(study["utilisation"])
+    parts = [core_parts(energy["by_core_pj"].get(str(core["core"])) or {}) for core in cores]
+    title = f"energy of each core per inference, prices of {energy['table']}"
+    if len(cores) <= MAX_LABELLED_CORES:
+        figure, (chart,) = make_figure(1.0 + 0.3 * len(cores), 1, None)
+        _draw_core_bars(chart, [f"core {core['core']}" for core in cores], parts, theme)
+    else:
+        values = [sum(part.values()) for part in parts]
+        figure, (chart,) = make_figure(1.2 + 7.2 * mesh.height * mesh.rows / (mesh.width * mesh.columns), 1, None)
+        picture = draw_mesh(chart, mesh, squares(cores, mesh), values, theme, max(values) or 1.0)
+        _draw_energy_scale(figure, chart, picture, max(values))
+    chart.set_title(title, loc="left", weight="bold", fontsize=10)
+    return figure
+
+
+def links_figure(study: Study, theme: Theme = LIGHT) -> Figure | None:
+    """Packets over each link of the mesh per inference; None where no packet leaves its tile."""
+    links, mesh = study.get("links") or [], mesh_of(study)
+    if not links or mesh is None:
+        return None
+    values = [link["packets"] for link in links]
+    figure, (chart,) = make_figure(1.2 + 7.2 * mesh.height / mesh.width, 1, None)
+    drawn = draw_links(chart, mesh, links, values, theme, max(values))
+    busiest = links[values.index(max(values))]
+    where = f"({busiest['x']}, {busiest['y']}) {busiest['direction']}"
+    title = f"packets over each link per inference; most: {format_cell(round(max(values)))} at {where}"
+    chart.set_title(title, loc="left", weight="bold", fontsize=10)
+    bar = figure.colorbar(drawn, ax=chart, orientation="horizontal", fraction=0.04, aspect=60, pad=0.03)
+    bar.set_label("packets per inference; squares are tiles, spikes of inputs enter at (0, 0)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _draw_core_bars(chart: Axes, names: list[str], parts: list[dict[str, float]], theme: Theme) -> None:
+    """Draw a bar for each core in its parts."""
+    rows, left = range(len(names)), [0.0] * len(names)
+    for i, part in enumerate(CORE_PARTS):
+        widths = [found[part] for found in parts]
+        chart.barh(rows, widths, left=left, height=0.66, color=theme.cycle[i], label=part)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for row, sum_pj in zip(rows, left, strict=True):
+        chart.annotate(
+            format_energy(sum_pj),
+            (sum_pj, row),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=theme.ink,
+        )
+    chart.set_yticks(rows, names)
+    chart.set_ylim(len(names) - 0.4, -0.6)
+    chart.set_xlim(0, 1.16 * max(left) or 1.0)
+    chart.set_xticks([])
+    chart.grid(visible=False)
+    chart.spines["bottom"].set_visible(False)
+    chart.tick_params(length=0)
+    chart.legend(loc="lower right", frameon=False, ncols=3, bbox_to_anchor=(1, 1), borderaxespad=0)
+
+
+def _draw_energy_scale(figure: Figure, chart: Axes, picture: ScalarMappable, most: float) -> None:
+    """Add a scale of energies below a mesh."""
+    bar = figure.colorbar(picture, ax=chart, orientation="horizontal", fraction=0.04, aspect=60, pad=0.03)
+    ticks = [most * share / 4 for share in range(5)]
+    bar.set_ticks(ticks, labels=[format_energy(pj) for pj in ticks])
+    bar.set_label("priced operations of a core; empty squares are free; numbers count tiles")
+    bar.outline.set_visible(False)
+
+
 STUDY_FIGURES: dict[str, Callable[[Study, Theme], Figure | None]] = {
     "energy-components": components_figure,
     "energy-ann": ann_figure,
+    "energy-cores": cores_figure,
+    "links": links_figure,
     "utilisation": utilisation_figure,
 }
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MAX_LINED_TILES = 40  # a side: beyond, lines between tiles would hide the cores
 MAX_LINED_CORES = 64  # a side
 MAX_TICKS = 8
+WAYS = {"east": (1, 0), "west": (-1, 0), "north": (0, 1), "south": (0, -1)}
+ASIDE = 0.1  # of a tile: how far a link lies from the middle
 NEARLY = 0.9  # of the full colour: above, cores have warm colours
 
 
@@ -25,6 +27,7 @@ class Mesh(NamedTuple):
     height: int
     columns: int  # squares of a tile
     rows: int
+    per_tile: int  # cores
 
 
 def mesh_of(metrics: Mapping[str, Any]) -> Mesh | None:
@@ -40,17 +43,19 @@ def mesh_of(metrics: Mapping[str, Any]) -> Mesh | None:
         tiles = [tuple(core["tile"]) for core in cores]
         per_tile = max(tiles.count(tile) for tile in set(tiles))
     columns = isqrt(per_tile - 1) + 1
-    return Mesh(width, height, columns, ceil(per_tile / columns))
+    return Mesh(width, height, columns, ceil(per_tile / columns), per_tile)
 
 
 def squares(cores: Sequence[Mapping[str, Any]], mesh: Mesh) -> list[tuple[int, int]]:
-    """Return column and row of the square of each core; those of a tile fill it in their order."""
+    """Return column and row of the square of each core: its site in its tile, or the next free one where that is not known."""
     placed: dict[tuple[int, int], int] = {}
     found = []
     for core in cores:
         x, y = core["tile"]
         i = placed.get((x, y), 0)
         placed[x, y] = i + 1
+        if core.get("site") is not None:
+            i = core["site"] % mesh.per_tile
         found.append((x * mesh.columns + i % mesh.columns, y * mesh.rows + i // mesh.columns))
     return found
 
@@ -100,6 +105,43 @@ def draw_mesh(
         if mesh.width * mesh.columns <= MAX_LINED_CORES:
             _draw_lines(chart, mesh, theme, 1, 1, 0.6)
     return picture
+
+
+def draw_links(
+    chart: Axes, mesh: Mesh, links: Sequence[Mapping[str, Any]], values: Sequence[float], theme: Theme, limit: float
+) -> ScalarMappable:
+    """Draw a number for each link between tiles, in its colour and width; the two directions lie beside each other."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    lines, widths = [], []
+    for link, value in zip(links, values, strict=True):
+        dx, dy = WAYS[link["direction"]]
+        x, y = link["x"] - dy * ASIDE, link["y"] + dx * ASIDE
+        lines.append([(x + 0.16 * dx, y + 0.16 * dy), (x + 0.84 * dx, y + 0.84 * dy)])
+        widths.append(0.8 + 3.2 * value / limit)
+    colors = LinearSegmentedColormap.from_list("load", [(0.0, theme.pale), (NEARLY, theme.strong), (1.0, theme.warm)])
+    drawn = LineCollection(lines, linewidths=widths, cmap=colors, norm=Normalize(0, limit))
+    drawn.set_array(list(values))
+    chart.add_collection(drawn)
+    for x in range(mesh.width):
+        chart.plot(
+            [x] * mesh.height,
+            range(mesh.height),
+            "s",
+            color=theme.track,
+            markersize=3 if mesh.width > 16 else 7,
+            zorder=0,
+        )
+    chart.set_xlim(-0.6, mesh.width - 0.4)
+    chart.set_ylim(-0.6, mesh.height - 0.4)
+    chart.set_aspect("equal")
+    chart.grid(visible=False)
+    chart.spines[:].set_visible(False)
+    chart.tick_params(length=0, labelsize=7)
+    chart.set_xticks(range(0, mesh.width, max(1, ceil(mesh.width / MAX_TICKS))))
+    chart.set_yticks(range(0, mesh.height, max(1, ceil(mesh.height / MAX_TICKS))))
+    return drawn
 
 
 def _draw_lines(chart: Axes, mesh: Mesh, theme: Theme, columns: int, rows: int, width: float) -> None:

@@ -18,6 +18,8 @@ Metrics = Mapping[str, Any]
 #: What counts and energies are given for: key in the metrics -> words.
 UNITS = {"per_inference": "inference", "per_learning_step": "training sample"}
 
+SHOWN_RESOURCES = 4  # of a core, on a terminal
+
 #: Who keeps state of learning -> words.
 OWNERS = {"neuron": "neuron", "synapse": "synapse", "row": "presynaptic neuron"}
 
@@ -203,13 +205,9 @@ def unpriced_table(metrics: Metrics, per: str = "per_inference") -> Table:
     return Table(f"Not in the energy per {UNITS[per]}", ("operation", f"per {UNITS[per]}", "why"), tuple(rows))
 
 
-def utilisation_table(metrics: Metrics, most: int | None = None) -> Table:
-    """What each core holds: used and limit of each resource; of more than `most` cores, the fullest."""
+def utilisation_table(metrics: Metrics) -> Table:
+    """What each core holds: used and limit of each resource."""
     cores = metrics.get("utilisation") or ()
-    title = "Cores"
-    if most is not None and len(cores) > most:
-        title = f"Cores: the {most} fullest of {len(cores):,}"
-        cores = sorted(cores, key=lambda core: (-_fullest_share(core), core["core"]))[:most]
     resources = list(dict.fromkeys(name for core in cores for name in core["resources"]))
     columns = [text for name in resources for text in (name.replace("_", " "), "limit")]
     rows = [
@@ -217,7 +215,31 @@ def utilisation_table(metrics: Metrics, most: int | None = None) -> Table:
          *(core["resources"].get(name, {}).get(key) for name in resources for key in ("used", "limit")))
         for core in cores
     ]  # fmt: skip
-    return Table(title, ("core", "tile", "groups", *columns), tuple(rows))
+    return Table("Cores", ("core", "tile", "groups", *columns), tuple(rows))
+
+
+def fill_table(metrics: Metrics, most: int | None = None) -> Table:
+    """How full each core is, for people: what is used of the fullest resources with its share, the limits below.
+
+    Of more than `most` cores the fullest are listed, each by the resource that comes closest to its limit.
+    """
+    cores = list(metrics.get("utilisation") or ())
+    title = "Cores"
+    shares = {name: max((use.get("share") or 0.0 for core in cores if (use := core["resources"].get(name))), default=0.0)
+              for name in dict.fromkeys(name for core in cores for name in core["resources"])}  # fmt: skip
+    fullest = sorted(shares, key=lambda name: -shares[name])[:SHOWN_RESOURCES]
+    names = [name for name in shares if name in fullest]
+    limits = [_limits(cores, name) for name in names]
+    if most is not None and len(cores) > most:
+        title = f"Cores: the {most} fullest of {len(cores):,}"
+        cores = sorted(cores, key=lambda core: (-_fullest_share(core), core["core"]))[:most]
+    rows = [
+        (str(core["core"]), ", ".join(map(str, core["tile"])), ", ".join(core["groups"]),
+         *(_used(core["resources"].get(name)) for name in names))
+        for core in cores
+    ]  # fmt: skip
+    rows += [("limit", "", "", *limits)] if rows else []
+    return Table(title, ("core", "tile", "groups", *(name.replace("_", " ") for name in names)), tuple(rows))
 
 
 def chip_cost_lines(metrics: Metrics) -> list[str]:
@@ -351,6 +373,23 @@ def bottleneck(metrics: Metrics) -> dict[str, Any] | None:
         return None
     share, core, name, used, limit = max(shares)
     return {"resource": name, "core": core, "used": used, "limit": limit, "share": share}
+
+
+def _used(use: Metrics | None) -> str | None:
+    """Return what is used of a resource, with its share."""
+    if use is None:
+        return None
+    return f"{use['used']:,}" + ("" if use.get("share") is None else f" ({format_share(use['share'])})")
+
+
+def _limits(cores: Iterable[Metrics], name: str) -> str:
+    """Return the limit of a resource, or the smallest and the largest where cores differ."""
+    found = sorted(
+        {use["limit"] for core in cores if (use := core["resources"].get(name)) and use["limit"] is not None}
+    )
+    if not found:
+        return "none known"
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
 
 
 def bottleneck_lines(metrics: Metrics) -> list[str]:

@@ -108,6 +108,11 @@ def groups_table(energy: Study) -> Table:
     return Table("By group", ("group", "neurons and packets", "synapses into it", "sum", "share"), tuple(rows))
 
 
+def core_parts(parts: Mapping[str, float | None]) -> dict[str, float]:
+    """Return what a core spends on synapses, neurons and packets, as far as it has prices."""
+    return {part: sum(parts.get(name) or 0.0 for name in names) for part, names in CORE_PARTS.items()}
+
+
 def cores_table(energy: Study, most: int | None = None) -> Table:
     """Energy by core in parts, the largest first where only `most` are listed; packets count where they are sent."""
     total, rows = energy["total_pj"], []
@@ -115,8 +120,7 @@ def cores_table(energy: Study, most: int | None = None) -> Table:
         priced = {name: pj for name, pj in parts.items() if pj is not None}
         spent = sum(priced.values())
         if parts and (spent or owner not in ("outside", "chip")):
-            split = [sum(priced.get(name, 0.0) for name in names) for names in CORE_PARTS.values()]
-            rows.append((spent, owner, split, not priced))
+            rows.append((spent, owner, list(core_parts(parts).values()), not priced))
     n_cores, title = len(rows), "By core"
     if most is not None and n_cores > most:
         rows = sorted(rows, key=lambda row: -row[0])[:most]

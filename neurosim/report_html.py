@@ -66,7 +66,7 @@ def make_report(metrics: Metrics) -> str:
         connections=report.connections_table(metrics),
         quantization=report.quantization_table(metrics),
         chip=metrics.get("chip") or "the chip",
-        utilisation=report.utilisation_table(metrics),
+        utilisation=report.fill_table(metrics),
         chip_cost=metrics.get("chip_cost"),
         chip_cost_tables=report.chip_cost_tables(metrics),
         counts=report.counts_table(metrics),

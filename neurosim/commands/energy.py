@@ -141,7 +141,7 @@ def _show(console: Console, found: dict[str, Any], written: list[Path], per_core
 
     show_heading(console, f"What {found['network']['name']} spends")
     show_lines(console, report_energy.ran_lines(found))
-    show_table(console, report.utilisation_table(found, MAX_CORES))
+    show_table(console, report.fill_table(found, MAX_CORES), right=True)
     if found["counts"]["per_inference"] is None:
         show_lines(
             console, [f"backend {found['backend']} counts no operations, hence no energy; use --backend simulator"]

@@ -146,9 +146,9 @@ def inspect(model: ModelPath, chip: ChipName = None, as_json: Json = False) -> N
     described_facts = facts | {key: value for key, value in loaded.metadata.items() if not isinstance(value, dict)}
     show_lines(console, [f"{name:<14} {value}" for name, value in described_facts.items()])
     show_lines(console, report.bottleneck_lines(described))
-    for table in (report.network_table(described), report.connections_table(described),
-                  report.utilisation_table(described, MAX_CORES)):  # fmt: skip
+    for table in (report.network_table(described), report.connections_table(described)):
         show_table(console, table)
+    show_table(console, report.fill_table(described, MAX_CORES), right=True)
 
 
 def report(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neurosim.runfolder import RunFolder
 
 RUNS = Path("runs")
+MAX_CORES = 16  # shown on a terminal; the report has all
 INTERRUPTED = 130
 #: Written out, as the table of tasks would load numpy; a test compares.
 TASK_HELP = (
@@ -260,7 +261,9 @@ def _show_network(console: Console, config: TrainConfig, program: Program, learn
     show_table(console, report.network_table(described)._replace(title="Network"))
     show_table(console, report.connections_table(described), title=False)
     show_heading(console, f"Chip {described['chip']}")
-    show_table(console, report.utilisation_table(described), title=False)
+    show_table(
+        console, report.fill_table(described, MAX_CORES), title=len(described["utilisation"]) > MAX_CORES, right=True
+    )
     show_heading(console, "Learning")
     show_lines(console, learning)
     if config.backend == "simulator" and not _kernels_are_compiled():
