@@ -49,10 +49,11 @@ def accuracy_figure(results: Results, theme: Theme = LIGHT) -> Figure | None:
         )
     _energy_axis(chart, "x")
     chart.set_ylabel("accuracy (%), 95 % interval")
-    chart.set_title(
-        "accuracy against energy per inference (priced operations only: lower bounds)", loc="left", weight="bold"
-    )
-    figure.legend(loc="outside right upper", frameon=False)
+    chart.set_title("accuracy against energy", loc="left", weight="bold", fontsize=10)
+    figure.legend(loc="outside right center", frameon=False)
+    unpriced = dict.fromkeys(row["chip"] for row in _once(results["rows"]) if own_energy(row) is None)
+    note = "energies are of priced operations only: lower bounds; static energy is not in them"
+    _note(figure, note + "".join(f"; no prices are published for {chip}" for chip in unpriced), theme)
     return figure
 
 

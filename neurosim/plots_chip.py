@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 MAX_LABELLED_CORES = 24
+MAX_PANELS = 5  # resources shown on the mesh, those closest to their limits
 
 
 def utilisation_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
@@ -61,9 +62,11 @@ def _mesh_figure(metrics: Metrics, known: list[str], theme: Theme) -> Figure:
     mesh = mesh_of(metrics)
     assert mesh is not None
     at = squares(cores, mesh)
-    shares = {name: [_share(core, name) for core in cores] for name in known}
+    every = {name: [_share(core, name) for core in cores] for name in known}
+    largest = sorted(known, key=lambda name: -max(share for share in every[name] if share is not None))[:MAX_PANELS]
+    shares = {name: every[name] for name in known if name in largest}
     fullest = [
-        max((share for share in row if share is not None), default=None) for row in zip(*shares.values(), strict=True)
+        max((share for share in row if share is not None), default=None) for row in zip(*every.values(), strict=True)
     ]
     panels = {"fullest resource of each core": fullest} | {name.replace("_", " "): row for name, row in shares.items()}
     rows = ceil(len(panels) / 2)
@@ -71,7 +74,7 @@ def _mesh_figure(metrics: Metrics, known: list[str], theme: Theme) -> Figure:
     height = 0.9 + rows * (0.45 + min(6.0, 3.7 * aspect))
     figure, axes = make_figure(height, rows, None, columns=2)
     for chart, (title, values) in zip(axes, panels.items(), strict=False):
-        picture = draw_mesh(chart, mesh, at, values, theme, 1.0)
+        picture = draw_mesh(chart, mesh, at, values, theme, 1.0, warn=True)
         worst, core = max(
             (value, -core["core"]) for value, core in zip(values, cores, strict=True) if value is not None
         )

@@ -158,7 +158,7 @@ def cores_figure(study: Study, theme: Theme = LIGHT) -> Figure | None:
         figure, (chart,) = make_figure(1.2 + 7.2 * mesh.height * mesh.rows / (mesh.width * mesh.columns), 1, None)
         picture = draw_mesh(chart, mesh, squares(cores, mesh), values, theme, max(values) or 1.0)
         _draw_energy_scale(figure, chart, picture, max(values))
-    chart.set_title(title, loc="left", weight="bold", fontsize=10)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
     return figure
 
 
@@ -167,14 +167,17 @@ def links_figure(study: Study, theme: Theme = LIGHT) -> Figure | None:
     links, mesh = study.get("links") or [], mesh_of(study)
     if not links or mesh is None:
         return None
+    from matplotlib.ticker import FuncFormatter
+
     values = [link["packets"] for link in links]
     figure, (chart,) = make_figure(1.2 + 7.2 * mesh.height / mesh.width, 1, None)
     drawn = draw_links(chart, mesh, links, values, theme, max(values))
     busiest = links[values.index(max(values))]
     where = f"({busiest['x']}, {busiest['y']}) {busiest['direction']}"
     title = f"packets over each link per inference; most: {format_cell(round(max(values)))} at {where}"
-    chart.set_title(title, loc="left", weight="bold", fontsize=10)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=10)
     bar = figure.colorbar(drawn, ax=chart, orientation="horizontal", fraction=0.04, aspect=60, pad=0.03)
+    bar.formatter = FuncFormatter(lambda packets, _: format_cell(packets))
     bar.set_label("packets per inference; squares are tiles, spikes of inputs enter at (0, 0)")
     bar.outline.set_visible(False)
     return figure

@@ -67,6 +67,7 @@ def draw_mesh(
     values: Sequence[float | None],
     theme: Theme,
     limit: float,
+    warn: bool = False,
 ) -> ScalarMappable:
     """Draw a number for each core, those that are not in use or not known in the colour of an empty track.
 
@@ -81,11 +82,15 @@ def draw_mesh(
     theme : Theme
     limit : float
         Full colour.
+    warn : bool
+        Use warm colours near the limit.
     """
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
-    steps = [(0.0, theme.pale), (NEARLY, theme.strong), (NEARLY, theme.cycle[3]), (1.0, theme.warm)]
+    steps = [(0.0, theme.pale), (1.0, theme.strong)]
+    if warn:
+        steps = [(0.0, theme.pale), (NEARLY, theme.strong), (NEARLY, theme.cycle[3]), (1.0, theme.warm)]
     colors = LinearSegmentedColormap.from_list("use", steps, N=512).with_extremes(bad=theme.track)
     pixels = np.full((mesh.height * mesh.rows, mesh.width * mesh.columns), np.nan)
     for (column, row), value in zip(at, values, strict=True):
@@ -120,7 +125,7 @@ def draw_links(
         x, y = link["x"] - dy * ASIDE, link["y"] + dx * ASIDE
         lines.append([(x + 0.16 * dx, y + 0.16 * dy), (x + 0.84 * dx, y + 0.84 * dy)])
         widths.append(0.8 + 3.2 * value / limit)
-    colors = LinearSegmentedColormap.from_list("load", [(0.0, theme.pale), (NEARLY, theme.strong), (1.0, theme.warm)])
+    colors = LinearSegmentedColormap.from_list("load", [(0.0, theme.pale), (1.0, theme.strong)])
     drawn = LineCollection(lines, linewidths=widths, cmap=colors, norm=Normalize(0, limit))
     drawn.set_array(list(values))
     chart.add_collection(drawn)
