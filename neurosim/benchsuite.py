@@ -82,6 +82,8 @@ class BenchFolder:
             for folder in (self.models, self.plots):
                 folder.mkdir(exist_ok=True)
         except OSError as error:
+            if isinstance(error, RunFolderError):
+                raise
             raise RunFolderError(
                 f"folder {str(self.path)!r}: cannot be made: {error.strerror}; choose another"
             ) from error

@@ -279,6 +279,7 @@ def _energy_rows(per: str, energy: Study, samples: int) -> list[tuple[Cell, ...]
     table, rows = energy["table"], list[tuple[Cell, ...]]()
     made = f"counts x prices of {table}"
     kinds = kinds_of(energy)
+    reasons = {item["counter"]: {"kind": "no price", "source": item["why"]} for item in energy["unpriced"]}
     rows.append((per, "energy_total", table, "", "dynamic", energy["total_pj"], "pJ", kinds, made))
     for end, value in zip(("low", "high"), energy.get("range_pj") or (), strict=False):
         rows.append((per, "energy_range", table, "", end, value, "pJ", kinds, energy["uncertainty"]))
@@ -288,15 +289,15 @@ def _energy_rows(per: str, energy: Study, samples: int) -> list[tuple[Cell, ...]
             (per, "energy_static", table, "", "static", energy["static_pj"], "pJ", power["kind"], power["source"])
         )
     for name, pj in energy["components_pj"].items():
-        price = energy["constants"].get(name, {"kind": "no price", "source": ""})
+        price = energy["constants"].get(name) or reasons[name]
         rows.append((per, "energy_by_component", table, "", name, pj, "pJ", price["kind"], price["source"]))
     for row, parts in energy["by_row_pj"].items():
         for name, pj in parts.items():
-            price = energy["constants"].get(name, {"kind": "no price", "source": ""})
+            price = energy["constants"].get(name) or reasons[name]
             rows.append((per, "energy_by_row", table, row, name, pj, "pJ", price["kind"], price["source"]))
     for owner, parts in (energy.get("by_core_pj") or {}).items():
         for name, pj in parts.items():
-            price = energy["constants"].get(name, {"kind": "no price", "source": ""})
+            price = energy["constants"].get(name) or reasons[name]
             core = f"core {owner}" if owner.isdecimal() else owner
             rows.append((per, "energy_by_core", table, core, name, pj, "pJ", price["kind"], price["source"]))
     for group, parts in energy["by_group_pj"].items():

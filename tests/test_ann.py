@@ -24,7 +24,9 @@ def small() -> Network:
     )
 
 
-def counted(network: Network, n_samples: int, steps: int, kinds: tuple[str, ...] | None = None, **totals: int) -> OpCounts:
+def counted(
+    network: Network, n_samples: int, steps: int, kinds: tuple[str, ...] | None = None, **totals: int
+) -> OpCounts:
     """Return counts with everything in the last row."""
     rows = (*(group.name for group in network.groups), *(c.name for c in network.connections))
     matrix = np.zeros((len(rows), N_COUNTERS), np.int64)
@@ -63,7 +65,9 @@ def test_each_form_of_connection_counts_what_it_stores():
 
 
 def test_a_recurrent_network_passes_once_a_step():
-    looped = Network([Input("in", 2), LIF("a", 2)], [Dense("in", "a", np.ones((2, 2), int)), Dense("a", "a", np.eye(2, dtype=int))])
+    looped = Network(
+        [Input("in", 2), LIF("a", 2)], [Dense("in", "a", np.ones((2, 2), int)), Dense("a", "a", np.eye(2, dtype=int))]
+    )
     assert ann_work(looped, 7).macs == 7 * 8
     assert ann_work(small(), 7).passes == 1
 
@@ -104,14 +108,17 @@ def test_messages_with_values_are_multiplied():
 
 
 @pytest.mark.parametrize(
-    ("spikes", "words"), [(1, "so it should win on all"), (4, "depends on the hardware"), (50, "so it should win on none")]
+    ("spikes", "words"),
+    [(1, "so it should win on all"), (4, "depends on the hardware"), (50, "so it should win on none")],
 )
 def test_the_reading_follows_the_published_bounds(spikes, words):
     found = against_ann(small(), counted(small(), 1, 1, synaptic_operations=spikes), CPU)
     assert words in found["reading"][0]
 
 
-@pytest.mark.parametrize(("bits", "memory"), [(4096, "sram_64bit_8kb"), (8193, "sram_64bit_32kb"), (1 << 22, "dram_64bit_low")])
+@pytest.mark.parametrize(
+    ("bits", "memory"), [(4096, "sram_64bit_8kb"), (8193, "sram_64bit_32kb"), (1 << 22, "dram_64bit_low")]
+)
 def test_memory_is_the_smallest_that_holds_all_weights(bits, memory):
     """So many weights of 8 bits."""
     network = Network([Input("in", bits), LIF("a", 1)], [Dense("in", "a", np.ones((1, bits), int))])

@@ -33,7 +33,10 @@ def two_core_model(chip: str = "loihi1") -> Model:
     rng = np.random.default_rng(4)
     network = Network(
         [Input("in", 8), LIF("hidden", 1200, 800, 300, vth=40), LIF("out", 4, 4095, 0, vth=90)],
-        [Dense("in", "hidden", rng.integers(-60, 90, (1200, 8))), Dense("hidden", "out", rng.integers(-40, 60, (4, 1200)))],
+        [
+            Dense("in", "hidden", rng.integers(-60, 90, (1200, 8))),
+            Dense("hidden", "out", rng.integers(-40, 60, (4, 1200))),
+        ],
     )
     return Model(network, load_chip(chip), metadata={"config": {"energy_table": "loihi1-davies2018", "chip": chip}})
 
@@ -99,14 +102,18 @@ def test_few_samples_are_timed_where_there_is_no_room_for_all(counted, monkeypat
     cores = cores_of(counted, LOIHI, None, 1)
     assert (cores.detailed.n_samples, cores.whole.n_samples, cores.scale) == (1, 3, 3.0)
     less = study(counted, LOIHI, None, cores)
-    whole = sum(pj for parts in less["energies"]["per_inference"][0]["by_core_pj"].values() for pj in parts.values() if pj)
+    whole = sum(
+        pj for parts in less["energies"]["per_inference"][0]["by_core_pj"].values() for pj in parts.values() if pj
+    )
     assert whole == pytest.approx(less["energies"]["per_inference"][0]["total_pj"])
     assert less["times"][0]["samples"] == 1
 
 
 def test_a_chip_without_published_energies_has_counts_and_none():
     counted = run(two_core_model("loihi2"), 1)
-    found = study(counted, tables_of(counted.program.chip), None, cores_of(counted, tables_of(counted.program.chip), None, 1))
+    found = study(
+        counted, tables_of(counted.program.chip), None, cores_of(counted, tables_of(counted.program.chip), None, 1)
+    )
     energy = found["energies"]["per_inference"][0]
     assert energy["table"] == "loihi2" and energy["total_pj"] is None and energy["unpriced"]
     assert set(group["total_pj"] for group in energy["by_group_pj"].values()) == {None}
@@ -119,7 +126,9 @@ def test_tables_go_with_chips():
     assert tables_of(load_chip("unlimited")) == (ARITHMETIC_TABLE,)
     old = Model(two_core_model().network, load_chip("loihi1")).chip.to_dict()
     old.pop("energy_tables")
-    assert tables_of(type(load_chip("loihi1")).from_dict(old)) == LOIHI, "a chip of an older file is priced as its preset"
+    assert tables_of(type(load_chip("loihi1")).from_dict(old)) == LOIHI, (
+        "a chip of an older file is priced as its preset"
+    )
     assert time_tables_of("loihi1", LOIHI) == LOIHI[:2]
     assert time_tables_of("unlimited", [ARITHMETIC_TABLE]) == ()
 

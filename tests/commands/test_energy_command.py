@@ -1,0 +1,185 @@
+"""``neurosim energy`` and ``--chip``: what they show, write and refuse."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from neurosim.chip import load_chip
+from neurosim.cli import app
+from neurosim.modelfile import Model, save_model
+from neurosim.network import LIF, Dense, Input, Network
+
+PRESET = Path(__file__).parents[2] / "neurosim" / "data" / "chips" / "loihi1.toml"
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def output(*arguments: object) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    return str(result.stdout)
+
+
+def error(*arguments: object) -> str:
+    result = call(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == "" and result.stderr.count("\n") == 1
+    return str(result.stderr)
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of two groups, three samples of input, and a chip of the user's."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.chdir(tmp_path)
+    network = Network(
+        [Input("in", 3), LIF("hidden", 5, 1000, 100, vth=60), LIF("out", 2, vth=60)],
+        [Dense("in", "hidden", np.arange(15).reshape(5, 3) * 8), Dense("hidden", "out", np.ones((2, 5), int) * 40)],
+    )
+    save_model("model.npz", Model(network, load_chip("loihi1")))
+    np.savez("events.npz", spikes=np.random.default_rng(1).random((3, 12, 3)) < 0.4)
+    Path("my.toml").write_text(
+        PRESET.read_text(encoding="utf-8").replace('name = "loihi1"', 'name = "mine"'), encoding="utf-8"
+    )
+
+
+ENERGY = ("energy", "model.npz", "--input", "events.npz", "--threads", 1)
+
+
+def test_every_section_is_shown() -> None:
+    shown = output(*ENERGY, "--per-step")
+    for words in (
+        "3 samples of events.npz, on backend simulator", "1 of 128; bottleneck: ", "Operations", "Time", "critical-path",
+        "Steps: means over samples", "Energy per inference by loihi1-davies2018: at least", "By core", "synapses into it",
+        "Not in the energy per inference by loihi1-davies2018", "How far to trust it", "source of synaptic operations: Davies 2018",
+        "as an artificial one", "MAC / AC", "spikes per synapse and inference", "In NeuroBench's terms", "ParameterCount",
+    ):  # fmt: skip
+        assert words in shown, words
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_terminal_need_not_be_wide(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    tables = [line for line in output(*ENERGY).splitlines() if line.startswith(" ") and not line.startswith("  ")]
+    assert tables and max(map(len, tables)) <= columns
+
+
+def test_json_has_every_number_with_its_table_and_sources() -> None:
+    found = json.loads(output(*ENERGY, "--json"))
+    energies = found["energies"]["per_inference"]
+    assert [energy["table"] for energy in energies] == ["loihi1-davies2018", "loihi1-sanafe2026", "cpu-45nm"]
+    for energy in energies:
+        for name, pj in energy["components_pj"].items():
+            constant = energy["constants"].get(name)
+            assert pj is None or (constant["unit"] == "pJ" and constant["source"] and constant["kind"])
+    assert found["samples"] == 3 and found["model"] == "model.npz" and found["source"] == "events.npz"
+    assert found["neurobench"]["neurobench"]["ParameterCount"] == 25
+    assert len(found["per_step"]) == 12 and found["files"] == []
+
+
+def test_the_number_of_samples_is_the_user_s() -> None:
+    found = json.loads(output(*ENERGY, "--limit", 2, "--steps", 7, "--json"))
+    assert found["samples"] == 2 and found["network"]["n_steps"] == 7
+
+
+def test_tables_are_those_named() -> None:
+    found = json.loads(output(*ENERGY, "--table", "spinnaker1", "--time", "loihi1-davies2018", "--json"))
+    assert [energy["table"] for energy in found["energies"]["per_inference"]] == ["spinnaker1"]
+    assert {time["table"] for time in found["times"]} == {"loihi1-davies2018"}
+
+
+def test_csv_has_unit_kind_and_source_in_each_row() -> None:
+    shown = output(*ENERGY, "--csv", "all.csv")
+    assert "all.csv" in shown
+    rows = list(csv.DictReader(Path("all.csv").read_text(encoding="utf-8").splitlines()))
+    assert all(row["unit"] and row["kind"] and row["source"] for row in rows)
+    total = [row for row in rows if row["what"] == "energy_total" and row["table"] == "loihi1-davies2018"]
+    parts = [row for row in rows if row["what"] == "energy_by_component" and row["table"] == "loihi1-davies2018"]
+    assert len(total) == 1 and sum(float(row["value"] or 0) for row in parts) == pytest.approx(float(total[0]["value"]))
+    assert {
+        "energy_by_core",
+        "energy_by_group",
+        "energy_by_row",
+        "unpriced",
+        "utilisation",
+        "time",
+        "ann",
+        "count",
+        "price",
+    } <= {row["what"] for row in rows}
+
+
+def test_pictures_are_written_and_named() -> None:
+    shown = output(*ENERGY, "--plot", "pictures")
+    names = sorted(path.name for path in Path("pictures").iterdir())
+    assert names == ["energy-ann.png", "energy-components.png", "energy-cores.png", "utilisation.png"], (
+        "one core, so no links"
+    )
+    assert all(f"pictures/{name}" in shown for name in names)
+
+
+def test_another_chip_is_priced_by_its_own_tables() -> None:
+    shown = output(*ENERGY, "--chip", "loihi2")
+    assert "loihi2: Intel Loihi 2" in shown
+    assert "Energy per inference by loihi2: not known" in shown
+    assert "no energy per event of Loihi 2 is published" in shown
+
+
+def test_a_chip_of_the_user_s_is_mapped_and_priced() -> None:
+    found = json.loads(output(*ENERGY, "--chip", "my.toml", "--json"))
+    assert found["chip"] == "mine"
+    assert found["energies"]["per_inference"][0]["table"] == "loihi1-davies2018", "the file names it"
+    assert "mine" in output("inspect", "model.npz", "--chip", "my.toml")
+
+
+@pytest.mark.parametrize("command", [ENERGY, ("inspect", "model.npz"), ("evaluate", "model.npz"), ("train", "digits")])
+def test_wrong_chip_files_are_refused_by_name(command: tuple[object, ...]) -> None:
+    text = Path("my.toml").read_text(encoding="utf-8")
+    Path("less.toml").write_text(text.replace("[n_cores]", "[n_coers]"), encoding="utf-8")
+    assert "chip file 'less.toml': unknown key 'n_coers'; did you mean 'n_cores'?" in error(
+        *command, "--chip", "less.toml"
+    )
+    Path("below.toml").write_text(text.replace("value = 128\n", "value = -128\n", 1), encoding="utf-8")
+    assert "value -128 is below 1" in error(*command, "--chip", "below.toml")
+    assert "did you mean 'loihi1'?" in error(*command, "--chip", "loihi11")
+    assert "cannot be read" in error(*command, "--chip", "absent.toml")
+
+
+def test_what_does_not_fit_says_why() -> None:
+    text = Path("my.toml").read_text(encoding="utf-8")
+    Path("tiny.toml").write_text(
+        text.replace("value = 1024\n", "value = 2\n").replace("value = 128\n", "value = 1\n", 1), encoding="utf-8"
+    )
+    assert "chip 'mine'" in error(*ENERGY, "--chip", "tiny.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--task", "digits"), "--input and --task"),
+        (("--table", "loihi"), "unknown energy table 'loihi'"),
+        (("--time", "loihi"), "unknown time table 'loihi'"),
+        (("--backend", "simulatr"), "did you mean 'simulator'?"),
+    ],
+)
+def test_wrong_names_are_one_line(arguments: tuple[object, ...], words: str) -> None:
+    assert words in error(*ENERGY, *arguments)
+
+
+def test_a_model_without_a_task_asks_for_input() -> None:
+    assert "--task: the model does not say which task it was trained for" in error("energy", "model.npz")
+
+
+def test_the_reference_counts_the_same_by_core_and_in_all() -> None:
+    found = [json.loads(output(*ENERGY, "--backend", name, "--json")) for name in ("simulator", "reference")]
+    assert found[0]["counts"] == found[1]["counts"]
+    assert [e["by_core_pj"] for e in found[0]["energies"]["per_inference"]] == [
+        e["by_core_pj"] for e in found[1]["energies"]["per_inference"]
+    ]
