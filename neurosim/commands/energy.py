@@ -45,6 +45,8 @@ def energy(
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE.csv", help="Write every number with unit, kind and source, "
                    "one a row.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="Write the pictures as PNG files.")] = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the result in the run folder, and write its report again with "
+                    "it.")] = False,
     backend: BackendName = "simulator",
     steps: Steps = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -56,10 +58,13 @@ def energy(
     from neurosim.commands.show import make_console, write_json
     from neurosim.energy import load_energy_table
     from neurosim.energystudy import cores_of, neurobench_of, study, tables_of
+    from neurosim.errors import ConfigError
     from neurosim.latency import load_time_table
 
     check_one_source(source, task)
     get_backend(backend)
+    if save and not (model.is_dir() and chip is None):
+        raise ConfigError("--save: keeps the result with a run on its own chip; give the run folder, and no --chip")
     for name in tables or ():
         load_energy_table(name)
     ready = load_on(model, chip)
@@ -73,6 +78,7 @@ def energy(
     found = study(counted, chosen, learning, cores) | {"model": str(model), "source": where}
     found["neurobench"] = neurobench_of(counted, n_threads)
     written = _write_files(found, csv, plot)
+    written += _save(model, found) if save else []
     if as_json:
         write_json(found | {"files": [str(path) for path in written]})
         return
@@ -132,6 +138,24 @@ def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> 
         plot.mkdir(parents=True, exist_ok=True)
         written += save_study_plots(found, plot)
     return written
+
+
+def _save(folder: Path, found: dict[str, Any]) -> list[Path]:
+    """Keep a study in a run folder and write the report with it."""
+    import json
+
+    from neurosim.atomic import write_atomically
+    from neurosim.commands.models import STUDY
+    from neurosim.report_html import write_report
+    from neurosim.runfolder import RunFolder
+
+    run = RunFolder.open(folder)
+    metrics = run.read_metrics()
+    write_atomically(
+        folder / STUDY, (json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+    )
+    write_report(metrics | {"study": found}, run.report_path)
+    return [folder / STUDY, run.report_path]
 
 
 def _show(console: Console, found: dict[str, Any], written: list[Path], per_core: bool, per_step: bool) -> None:

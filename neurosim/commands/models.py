@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from neurosim.backend import RunResult
     from neurosim.modelfile import Model
     from neurosim.network import Network
+    from neurosim.runfolder import RunFolder
     from neurosim.tables import Table
 
+STUDY = "energy.json"  # in a run folder
 MAX_CORES = 32  # shown on a terminal; JSON has all
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")]
 
@@ -162,7 +164,7 @@ def report(
     from neurosim.runfolder import RunFolder
 
     run_folder = RunFolder.open(folder)
-    metrics = run_folder.read_metrics()
+    metrics = with_study(run_folder, run_folder.read_metrics())
     run_folder.plots.mkdir(exist_ok=True)
     paths = [*save_plots(metrics, run_folder.plots), run_folder.report_path]
     write_report(metrics, run_folder.report_path)
@@ -171,6 +173,23 @@ def report(
         return
     for path in paths:
         print(path)
+
+
+def with_study(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics with the study of energy that ``neurosim energy --save`` left in the folder, if there is one."""
+    import json
+
+    from neurosim.errors import RunFolderError
+
+    path = folder.path / STUDY
+    if not path.exists():
+        return metrics
+    try:
+        return metrics | {"study": json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"file {str(path)!r}: cannot be read ({error}); write it again: neurosim energy {folder.path} --save"
+        ) from error
 
 
 def _readout(model: Model) -> str:
