@@ -37,7 +37,6 @@ COUNTER_WORDS: dict[str, tuple[str, str]] = {
     "messages": ("messages between cores", "one packet per target core; from outside for inputs"),
     "messages_local": ("messages within a core", "packets to the sender's own core"),
     "input_messages": ("input messages", "packets from outside the chip"),
-    "messages_in": ("messages received", "from cores, the own one too, and from outside"),
     "hops_east": ("hops east", "links crossed"),
     "hops_west": ("hops west", "links crossed"),
     "hops_north": ("hops north", "links crossed"),

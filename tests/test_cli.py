@@ -21,7 +21,21 @@ from neurosim.config import TrainConfig, example_toml
 from neurosim.modelfile import load_model
 
 SMALL = ("--set", "epochs=1", "--set", "network.hidden=[8]", "--set", "evaluate_every=10", "--threads", "1")
-COMMANDS = ("demo", "train", "run", "evaluate", "compare", "export", "inspect", "report", "backends", "chips", "doctor")
+COMMANDS = (
+    "demo",
+    "train",
+    "run",
+    "evaluate",
+    "energy",
+    "bench",
+    "compare",
+    "export",
+    "inspect",
+    "report",
+    "backends",
+    "chips",
+    "doctor",
+)
 
 
 def call(*arguments: object) -> Any:
