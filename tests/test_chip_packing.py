@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from neurosim.chip import load_chip
+from neurosim.backend import get_backend
+from neurosim.chip import chip_names, load_chip
+from neurosim.compile_network import compile
 from neurosim.errors import CapacityError
+from neurosim.events import events_from_dense
 from neurosim.mapping.reads import synapse_reads
 from neurosim.mapping.recipe import map_network
-from neurosim.network import LIF, Conv, Dense, Input, Network, Sparse
+from neurosim.network import LIF, Conv, Dense, Input, Network, Probe, Sparse
 
 
 def memory(network, chip):
@@ -109,3 +112,23 @@ def test_a_layer_of_speck_that_no_core_holds_is_refused():
 def test_the_processor_stores_a_word_for_each_synapse():
     assert memory(dense(5, 7), "cpu-45nm") == [5 * 7 * 32]
     assert memory(sparse(), "cpu-45nm") == [3 * 32]
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_spikes_do_not_depend_on_the_chip(name):
+    leak = 2048 if load_chip(name).decay_forms == ("shift",) else 0
+    rng = np.random.default_rng(3)
+    groups = [Input("in", 6)] + [LIF(which, 5, du=4095, dv=leak, vth=6) for which in "ab"]
+    connections = [
+        Dense("in", "a", rng.choice([-4, 2, 6, 8], (5, 6))), Dense("a", "b", rng.choice([-2, 4, 10], (5, 5))),
+    ]  # fmt: skip
+    network = Network(groups, connections, [Probe("a"), Probe("b")])
+    lines = events_from_dense(rng.integers(0, 2, (1, 20, 6)))
+
+    def spikes(chip):
+        with get_backend("reference").open(compile(network, chip)) as runner:
+            result = runner.run(lines)
+        return [list(zip(*(column.tolist() for column in result.spikes[which][:3]), strict=True)) for which in "ab"]
+
+    found = spikes(name)
+    assert found == spikes("unlimited") and all(map(len, found))
