@@ -8,6 +8,7 @@ from neurosim.backend import check_features, check_steps, get_backend
 from neurosim.corecounts import COLUMN_OF, COUNTED, OUTSIDE, SYNAPTIC
 from neurosim.corecounts import CoreCounts as CoreCounts
 from neurosim.counters import COLUMN, OpCounts
+from neurosim.deliveries import Deliveries, deliveries_of, spread
 from neurosim.energy import EnergyTable, operations_of, price_of
 from neurosim.energytable import OPERATIONS
 from neurosim.errors import BackendError
@@ -16,7 +17,6 @@ from neurosim.fixedpoint import Int64Array
 from neurosim.listening import Heard, listen, with_ears
 from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.program import Program
-from neurosim.traffic import Traffic, spread, traffic_of
 
 CHIP = "chip"  # beside cores and the world outside: what belongs to none of them
 #: What a backend must have: totals to hold the counts against, states to tell active updates, and a start from any state.
@@ -60,24 +60,24 @@ def count_per_core(
     Notes
     -----
     Spikes and states come from the backend, and which update was active from the specification
-    (`neurosim.listening`); all else follows exactly from who fired (`neurosim.traffic`). Every sum is then held against the
+    (`neurosim.listening`); all else follows exactly from who fired (`neurosim.deliveries`). Every sum is then held against the
     backend's own counters.
     """
     chosen = get_backend(backend)
     check_features(backend, frozenset(chosen.features), NEEDED)
     events = check_events(events, program.network.n_inputs)
     steps = check_steps(events.n_steps if n_steps is None else n_steps)
-    traffic = traffic_of(program)
-    kinds = tuple(dict.fromkeys(reach.kind for reach in traffic.reaches))
+    deliveries = deliveries_of(program)
+    kinds = tuple(dict.fromkeys(reach.kind for reach in deliveries.reaches))
     counts = _empty(
-        program, traffic, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version)
+        program, deliveries, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version)
     )
-    width = max(len(traffic.crossed), (traffic.n_cores + 1) * (len(COUNTED) + len(kinds)))
+    width = max(len(deliveries.crossed), (deliveries.n_cores + 1) * (len(COUNTED) + len(kinds)))
     heard_program, ears = with_ears(program)
     theirs: OpCounts | None = None
     with chosen.open(heard_program, threads=threads) as runner:
         for heard in listen(program, ears, runner, events, steps, width):
-            _count(program, traffic, heard, counts)
+            _count(program, deliveries, heard, counts)
             theirs = heard.counts if theirs is None else theirs + heard.counts
     if theirs is not None:
         _check_totals(program, counts, theirs)
@@ -86,7 +86,7 @@ def count_per_core(
 
 def _empty(
     program: Program,
-    traffic: Traffic,
+    deliveries: Deliveries,
     kinds: tuple[str, ...],
     size: tuple[int, int],
     apart: tuple[bool, bool],
@@ -94,7 +94,7 @@ def _empty(
 ) -> CoreCounts:
     """Return counts of nothing, with room for all."""
     shape = (size[0] if apart[0] else 1, size[1] if apart[1] else 1)
-    n_cores = traffic.n_cores
+    n_cores = deliveries.n_cores
     return CoreCounts(
         cores=tuple(use.core for use in program.mapping.cores),
         tiles=tuple(use.tile for use in program.mapping.cores),
@@ -102,8 +102,8 @@ def _empty(
         operations=np.zeros((*shape, n_cores + 1, len(COUNTED)), np.int64),
         synaptic=np.zeros((*shape, n_cores, len(kinds)), np.int64),
         pending=np.zeros((shape[0], n_cores, len(kinds)), np.int64),
-        links=traffic.link,
-        loads=np.zeros((*shape, len(traffic.link)), np.int64),
+        links=deliveries.link,
+        loads=np.zeros((*shape, len(deliveries.link)), np.int64),
         farthest=np.zeros((*shape, 2), np.int64),
         n_samples=size[0],
         steps_per_sample=size[1],
@@ -114,23 +114,23 @@ def _empty(
     )
 
 
-def _count(program: Program, traffic: Traffic, heard: Heard, counts: CoreCounts) -> None:
+def _count(program: Program, deliveries: Deliveries, heard: Heard, counts: CoreCounts) -> None:
     """Add what happened in a piece of a run to `counts`, in place."""
     n_samples, n_steps = (part.stop - part.start for part in (heard.samples, heard.steps))
-    n_rows, n_cores = n_samples * n_steps, traffic.n_cores
+    n_rows, n_cores = n_samples * n_steps, deliveries.n_cores
     operations = np.zeros((n_rows, n_cores + 1, len(COUNTED)), np.int64)
-    first = np.flatnonzero(np.diff(traffic.core, prepend=-1))  # runs of neurons on one core
+    first = np.flatnonzero(np.diff(deliveries.core, prepend=-1))  # runs of neurons on one core
     active = np.add.reduceat(heard.active, first, axis=1, dtype=np.int64)
-    held = np.bincount(traffic.core, minlength=n_cores + 1).astype(np.int64)
-    np.add.at(operations[..., COLUMN_OF["neuron_updates_active"]].T, traffic.core[first], active.T)
+    held = np.bincount(deliveries.core, minlength=n_cores + 1).astype(np.int64)
+    np.add.at(operations[..., COLUMN_OF["neuron_updates_active"]].T, deliveries.core[first], active.T)
     operations[..., COLUMN_OF["neuron_updates_idle"]] = held - operations[..., COLUMN_OF["neuron_updates_active"]]
     operations[:, n_cores, COLUMN_OF["neuron_updates_idle"]] = 0  # input lines are not updated
-    at = heard.place, traffic.core[heard.neuron]
+    at = heard.place, deliveries.core[heard.neuron]
     np.add.at(operations[..., COLUMN_OF["spikes"]], at, 1)
     for column in range(_SENT.start, _SENT.stop):
         sent = program.mapping.route[:, column - _SENT.start].astype(np.int64)
         np.add.at(operations[..., column], at, sent[heard.neuron])
-    found = spread(traffic, counts.kinds, heard.place, heard.neuron, n_rows)
+    found = spread(deliveries, counts.kinds, heard.place, heard.neuron, n_rows)
     operations[:, :n_cores, COLUMN_OF["messages_in"]] = found.arrived
     operations[:, :n_cores, COLUMN_OF["synapse_bits_read"]] = found.bits
     size = (n_samples, n_steps)

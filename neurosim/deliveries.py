@@ -44,7 +44,7 @@ class Sent(NamedTuple):
     listed: Listed  # further cores; parts: none
 
 
-class Traffic(NamedTuple):
+class Deliveries(NamedTuple):
     """What spikes of a program do, as tables; cores are those of its mapping, and the last row is the world outside.
 
     Attributes
@@ -82,7 +82,7 @@ class Traffic(NamedTuple):
         return len(self.tile) - 1
 
 
-def traffic_of(program: Program) -> Traffic:
+def deliveries_of(program: Program) -> Deliveries:
     """Return the tables of a program's spikes."""
     network, mapping, chip = program.network, program.mapping, program.chip
     width, n_cores = chip.mesh[0], len(mapping.cores)
@@ -111,7 +111,7 @@ def traffic_of(program: Program) -> Traffic:
     n_tiles = width * chip.mesh[1]
     pair = _pairs(sent, core, tile, n_tiles)
     start, crossed, link, way = _ways(pair, n_tiles, width)
-    return Traffic(core, tile, n_tiles, tuple(reaches), tuple(sent), pair, start, crossed, link, way)
+    return Deliveries(core, tile, n_tiles, tuple(reaches), tuple(sent), pair, start, crossed, link, way)
 
 
 def _listed(neuron: Int64Array, core: Int64Array, n: int, n_cores: int) -> Listed:
@@ -180,23 +180,25 @@ class Spread(NamedTuple):
     farthest: Int64Array
 
 
-def spread(traffic: Traffic, kinds: tuple[str, ...], place: Int64Array, neuron: Int64Array, n_rows: int) -> Spread:
+def spread(
+    deliveries: Deliveries, kinds: tuple[str, ...], place: Int64Array, neuron: Int64Array, n_rows: int
+) -> Spread:
     """Return what spikes do at the cores that they reach and on the links between.
 
     Parameters
     ----------
-    traffic : Traffic
+    deliveries : Deliveries
     kinds : tuple of str
         Kinds of connections, in the order of the result.
     place, neuron : (n_spikes,) int64
         Row, and neuron in the program's numbering, of each spike.
     n_rows : int
     """
-    n_cores = traffic.n_cores
+    n_cores = deliveries.n_cores
     synapses = np.zeros((n_rows, n_cores, len(kinds)), np.int64)
     bits, arrived = np.zeros((n_rows, n_cores), np.int64), np.zeros((n_rows, n_cores), np.int64)
-    packets = np.zeros((n_rows, len(traffic.pair)), np.int64)
-    for reach in traffic.reaches:
+    packets = np.zeros((n_rows, len(deliveries.pair)), np.int64)
+    for reach in deliveries.reaches:
         where, which = _of_group(place, neuron, reach.first, reach.n)
         mine = synapses[:, :, kinds.index(reach.kind)]
         if reach.everyone is not None:
@@ -208,24 +210,24 @@ def spread(traffic: Traffic, kinds: tuple[str, ...], place: Int64Array, neuron: 
             at = row, reach.listed.core[entry]
             np.add.at(mine, at, reach.listed.parts[0][entry])
             np.add.at(bits, at, reach.listed.parts[1][entry])
-    for group in traffic.sent:
+    for group in deliveries.sent:
         where, which = _of_group(place, neuron, group.first, group.n)
-        home = traffic.tile[traffic.core[group.first : group.first + group.n]]
+        home = deliveries.tile[deliveries.core[group.first : group.first + group.n]]
         arrived[:, group.everyone] += np.bincount(where, minlength=n_rows).astype(np.int64)[:, None]
-        tiles, times = np.unique(traffic.tile[group.everyone], return_counts=True)
+        tiles, times = np.unique(deliveries.tile[group.everyone], return_counts=True)
         for source in np.unique(home).tolist() if len(tiles) else []:
             fired = np.bincount(where[home[which] == source], minlength=n_rows).astype(np.int64)
             others = tiles != source
-            columns = np.searchsorted(traffic.pair, source * traffic.n_tiles + tiles[others])
+            columns = np.searchsorted(deliveries.pair, source * deliveries.n_tiles + tiles[others])
             packets[:, columns] += fired[:, None] * times[others]
         row, entry = _entries(group.listed, where, which)
         np.add.at(arrived, (row, group.listed.core[entry]), 1)
         leaves = np.repeat(home[which], np.diff(group.listed.start)[which])
-        target = traffic.tile[group.listed.core[entry]]
+        target = deliveries.tile[group.listed.core[entry]]
         away = leaves != target
-        columns = np.searchsorted(traffic.pair, leaves[away] * traffic.n_tiles + target[away])
+        columns = np.searchsorted(deliveries.pair, leaves[away] * deliveries.n_tiles + target[away])
         np.add.at(packets, (row[away], columns), 1)
-    return Spread(synapses, bits, arrived, *_crossings(traffic, packets))
+    return Spread(synapses, bits, arrived, *_crossings(deliveries, packets))
 
 
 def _of_group(place: Int64Array, neuron: Int64Array, first: int, n: int) -> tuple[Int64Array, Int64Array]:
@@ -241,15 +243,15 @@ def _entries(listed: Listed, row: Int64Array, neuron: Int64Array) -> tuple[Int64
     return np.repeat(row, times), np.arange(int(times.sum()), dtype=np.int64) + shift
 
 
-def _crossings(traffic: Traffic, packets: Int64Array) -> tuple[Int64Array, Int64Array]:
+def _crossings(deliveries: Deliveries, packets: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Return packets over each link, and the most links along x and along y; `packets` by pair of tiles."""
     n_rows = len(packets)
-    if not len(traffic.pair):
+    if not len(deliveries.pair):
         return np.zeros((n_rows, 0), np.int64), np.zeros((n_rows, 2), np.int64)
-    by_link = np.argsort(traffic.crossed, kind="stable")
-    pair = np.repeat(np.arange(len(traffic.pair)), np.diff(traffic.crossed_start))[by_link]
-    first = np.flatnonzero(np.diff(traffic.crossed[by_link], prepend=-1))
+    by_link = np.argsort(deliveries.crossed, kind="stable")
+    pair = np.repeat(np.arange(len(deliveries.pair)), np.diff(deliveries.crossed_start))[by_link]
+    first = np.flatnonzero(np.diff(deliveries.crossed[by_link], prepend=-1))
     loads = np.add.reduceat(packets[:, pair], first, axis=1)
     went = packets > 0
-    farthest = np.stack([(went * traffic.way[:, axis]).max(axis=1) for axis in (0, 1)], axis=1)
+    farthest = np.stack([(went * deliveries.way[:, axis]).max(axis=1) for axis in (0, 1)], axis=1)
     return loads, farthest.astype(np.int64)
