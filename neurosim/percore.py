@@ -41,6 +41,7 @@ def count_per_core(
     Parameters
     ----------
     program : Program
+        With the weights to be counted: `neurosim.network.Network.with_weights` gives a network others.
     events, n_steps
         As in `neurosim.backend.Runner.run`.
     backend : str
@@ -134,9 +135,9 @@ def _count(program: Program, deliveries: Deliveries, heard: Heard, counts: CoreC
     operations[:, :n_cores, COLUMN_OF["messages_in"]] = found.arrived
     operations[:, :n_cores, COLUMN_OF["synapse_bits_read"]] = found.bits
     size = (n_samples, n_steps)
-    _add(counts, counts.operations, heard, operations.reshape(*size, n_cores + 1, -1))
-    _add(counts, counts.loads, heard, found.loads.reshape(*size, -1))
-    synapses = found.synapses.reshape(*size, n_cores, -1)
+    _add(counts, counts.operations, heard, operations.reshape(*size, *operations.shape[1:]))
+    _add(counts, counts.loads, heard, found.loads.reshape(*size, *found.loads.shape[1:]))
+    synapses = found.synapses.reshape(*size, *found.synapses.shape[1:])
     due = heard.steps.stop == counts.steps_per_sample  # the last step's spikes would arrive after the run
     if due:
         last = synapses[:, -1]

@@ -266,3 +266,16 @@ def test_one_core_sends_nothing_over_links():
     counts = count_per_core(program, events)
     assert counts.cores == (0,) and counts.by_link() == {} and counts.loads.shape == (3, 5, 0)
     assert counts.of(0, "messages_in") == counts.of(0, "messages_local") + counts.of(OUTSIDE, "messages")
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [[Input("in", 3)], [LIF("a", 3, bias_mant=100, vth=3)], [Input("in", 3), LIF("a", 3)]],
+    ids=["no neurons", "no inputs", "no connections"],
+)
+def test_networks_without_some_part(groups):
+    network = Network(groups)
+    program, events = compile(network), events_from_dense(np.ones((2, 4, network.n_inputs), np.int64))
+    counts, expected = count_per_core(program, events), run(program, events, 4)
+    assert {name: counts.total(name) for name in SUMMED} == {name: expected.total(name) for name in SUMMED}
+    assert counts.of(OUTSIDE, "spikes") == 2 * 4 * network.n_inputs and not counts.by_link()
