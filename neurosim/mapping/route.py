@@ -62,6 +62,16 @@ def targets_of(network: Network, core: Int32Array) -> list[Targets]:
     return found
 
 
+def axons_out_of(network: Network, targets: Sequence[Targets]) -> Int64Array:
+    """Return to how many cores each neuron sends, its own included: (n_neurons,) int64."""
+    sends = np.zeros(network.n_neurons, np.int64)
+    offsets = network.offsets
+    for sent in targets:
+        first, n = offsets[sent.group], network.group(sent.group).n
+        sends[first : first + n] = len(sent.everyone) + np.bincount(sent.neuron, minlength=n)
+    return sends
+
+
 def distinct(parts: Sequence[Int64Array]) -> Int64Array:
     """Return the values of several arrays, ascending, each once (sorting beats the hash table of `np.unique`)."""
     values = np.sort(np.concatenate(parts)) if len(parts) else np.zeros(0, np.int64)
