@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neurosim.chip import Constant, check_entry, check_format, check_keys, find_preset, read_toml
 from neurosim.energytable import ENERGY_KINDS, SYNAPTIC_KINDS
 from neurosim.errors import ChipError
+from neurosim.sourced import Constant, check_entry, check_format, check_keys, find_preset, read_toml
 
 FORMAT = 1  # of time tables; a reader refuses any other number
 
