@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from neurosim.backend import check_features, check_steps, get_backend
-from neurosim.corecounts import COLUMN_OF, COUNTED, OUTSIDE, SYNAPTIC
+from neurosim.corecounts import COUNTED, OUTSIDE, SYNAPTIC
 from neurosim.corecounts import CoreCounts as CoreCounts
 from neurosim.counters import COLUMN, OpCounts
-from neurosim.deliveries import Deliveries, deliveries_of, spread
+from neurosim.deliveries import Deliveries, Spread, deliveries_of, spread
 from neurosim.energy import EnergyTable, operations_of, price_of
 from neurosim.energytable import OPERATIONS
 from neurosim.errors import BackendError
@@ -23,8 +23,8 @@ CHIP = "chip"  # beside cores and the world outside: what belongs to none of the
 #: What a backend must have: totals to hold the counts against, states to tell active updates, and a start from any state.
 NEEDED = frozenset({"counts", "probe_state", "resume", "sigma"})
 
-_SENT = slice(COUNTED.index("messages"), COUNTED.index("hops_south") + 1)
-assert list(COUNTED[_SENT]) == list(ROUTE_COLUMNS[: ROUTE_COLUMNS.index("synapse_bits_read")])
+#: Counters of what a spike sends, by column of a mapping's route.
+SENT = ROUTE_COLUMNS[: ROUTE_COLUMNS.index("synapse_bits_read")]
 
 
 def count_per_core(
@@ -43,6 +43,7 @@ def count_per_core(
     Parameters
     ----------
     program : Program
+        With the weights to be counted: `neurosim.network.Network.with_weights` gives a network others.
     events, n_steps
         As in `neurosim.backend.Runner.run`.
     backend : str
@@ -121,48 +122,58 @@ def _empty(
 def _count(program: Program, deliveries: Deliveries, heard: Heard, counts: CoreCounts) -> None:
     """Add what happened in a piece of a run to `counts`, in place."""
     n_samples, n_steps = (part.stop - part.start for part in (heard.samples, heard.steps))
-    n_rows, n_cores = n_samples * n_steps, deliveries.n_cores
-    operations = np.zeros((n_rows, n_cores + 1, len(COUNTED)), np.int64)
+    found = spread(deliveries, counts.kinds, heard.place, heard.neuron, n_samples * n_steps)
+
+    def apart(rows: Int64Array) -> Int64Array:
+        return rows.reshape(n_samples, n_steps, *rows.shape[1:])
+
+    _add(counts, counts.operations, heard, apart(_operations(program, deliveries, heard, found)))
+    _add(counts, counts.loads, heard, apart(found.loads))
+    farthest, place = apart(found.farthest), _place(counts, heard)
+    axes = _summed(counts)
+    farthest = farthest.max(axis=axes, keepdims=True) if axes else farthest
+    counts.farthest[place] = np.maximum(counts.farthest[place], farthest)
+    synapses = apart(found.synapses)  # they count in the step after the spike
+    later = slice(heard.steps.start + 1, min(heard.steps.stop + 1, counts.steps_per_sample))
+    _add(counts, counts.synaptic, heard._replace(steps=later), synapses[:, : later.stop - later.start])
+    if heard.steps.stop == counts.steps_per_sample:  # what the last step sends would arrive after the run
+        last = synapses[:, -1]
+        counts.pending[place[0]] += last if counts.per_sample else last.sum(axis=0, keepdims=True)
+
+
+def _operations(program: Program, deliveries: Deliveries, heard: Heard, found: Spread) -> Int64Array:
+    """Return `COUNTED` of a piece of a run: (samples and steps, n_cores + 1, 11)."""
+    n_cores = deliveries.n_cores
+    operations = np.zeros((len(heard.active), n_cores + 1, len(COUNTED)), np.int64)
+    column = {name: operations[..., i] for i, name in enumerate(COUNTED)}
     first = np.flatnonzero(np.diff(deliveries.core, prepend=-1))  # runs of neurons on one core
     active = np.add.reduceat(heard.active, first, axis=1, dtype=np.int64)
+    np.add.at(column["neuron_updates_active"].T, deliveries.core[first], active.T)
     held = np.bincount(deliveries.core, minlength=n_cores + 1).astype(np.int64)
-    np.add.at(operations[..., COLUMN_OF["neuron_updates_active"]].T, deliveries.core[first], active.T)
-    operations[..., COLUMN_OF["neuron_updates_idle"]] = held - operations[..., COLUMN_OF["neuron_updates_active"]]
-    operations[:, n_cores, COLUMN_OF["neuron_updates_idle"]] = 0  # input lines are not updated
+    held[n_cores] = 0  # input lines are not updated
+    column["neuron_updates_idle"][:] = held - column["neuron_updates_active"]
     at = heard.place, deliveries.core[heard.neuron]
-    np.add.at(operations[..., COLUMN_OF["spikes"]], at, 1)
-    for column in range(_SENT.start, _SENT.stop):
-        sent = program.mapping.route[:, column - _SENT.start].astype(np.int64)
-        np.add.at(operations[..., column], at, sent[heard.neuron])
-    found = spread(deliveries, counts.kinds, heard.place, heard.neuron, n_rows)
-    operations[:, :n_cores, COLUMN_OF["messages_in"]] = found.arrived
-    operations[:, :n_cores, COLUMN_OF["synapse_bits_read"]] = found.bits
-    size = (n_samples, n_steps)
-    _add(counts, counts.operations, heard, operations.reshape(*size, n_cores + 1, -1))
-    _add(counts, counts.loads, heard, found.loads.reshape(*size, -1))
-    synapses = found.synapses.reshape(*size, n_cores, -1)
-    due = heard.steps.stop == counts.steps_per_sample  # the last step's spikes would arrive after the run
-    if due:
-        last = synapses[:, -1]
-        counts.pending[heard.samples if counts.per_sample else slice(0, 1)] += (
-            last if counts.per_sample else last.sum(axis=0)
-        )
-        synapses = synapses[:, :-1]
-    later = slice(heard.steps.start + 1, heard.steps.stop + (0 if due else 1))
-    _add(counts, counts.synaptic, heard._replace(steps=later), synapses)
-    farthest = found.farthest.reshape(*size, 2)
-    whole = counts.farthest[_place(counts, heard)]
-    axes = tuple(axis for axis, apart in enumerate((counts.per_sample, counts.per_step)) if not apart)
-    np.maximum(whole, farthest.max(axis=axes, keepdims=True) if axes else farthest, out=whole)
+    np.add.at(column["spikes"], at, 1)
+    for i, name in enumerate(SENT):
+        np.add.at(column[name], at, program.mapping.route[heard.neuron, i].astype(np.int64))
+    column["messages_in"][:, :n_cores] = found.arrived
+    column["synapse_bits_read"][:, :n_cores] = found.bits
+    return operations
+
+
+def _summed(counts: CoreCounts) -> tuple[int, ...]:
+    """Return the axes, of samples and steps, over which counts are summed up."""
+    return tuple(axis for axis, apart in enumerate((counts.per_sample, counts.per_step)) if not apart)
 
 
 def _place(counts: CoreCounts, heard: Heard) -> tuple[slice, slice]:
+    """Return where the samples and steps of a piece are kept."""
     return heard.samples if counts.per_sample else slice(0, 1), heard.steps if counts.per_step else slice(0, 1)
 
 
 def _add(counts: CoreCounts, whole: Int64Array, heard: Heard, part: Int64Array) -> None:
     """Add what a piece counted, (samples, steps, ...), to the sums that are kept, in place."""
-    axes = tuple(axis for axis, apart in enumerate((counts.per_sample, counts.per_step)) if not apart)
+    axes = _summed(counts)
     whole[_place(counts, heard)] += part.sum(axis=axes, keepdims=True) if axes else part
 
 

@@ -301,3 +301,15 @@ def test_reads_include_what_learning_keeps_beside_a_weight():
     )
     with pytest.raises(BackendError, match="synapse_bits_read are"):
         count_per_core(program, events)
+
+
+"groups",
+    [[Input("in", 3)], [LIF("a", 3, bias_mant=100, vth=3)], [Input("in", 3), LIF("a", 3)]],
+    ids=["no neurons", "no inputs", "no connections"],
+)
+def test_networks_without_some_part(groups):
+    network = Network(groups)
+    program, events = compile(network), events_from_dense(np.ones((2, 4, network.n_inputs), np.int64))
+    counts, expected = count_per_core(program, events), run(program, events, 4)
+    assert {name: counts.total(name) for name in SUMMED} == {name: expected.total(name) for name in SUMMED}
+    assert counts.of(OUTSIDE, "spikes") == 2 * 4 * network.n_inputs and not counts.by_link()
