@@ -303,7 +303,8 @@ def test_reads_include_what_learning_keeps_beside_a_weight():
         count_per_core(program, events)
 
 
-"groups",
+@pytest.mark.parametrize(
+    "groups",
     [[Input("in", 3)], [LIF("a", 3, bias_mant=100, vth=3)], [Input("in", 3), LIF("a", 3)]],
     ids=["no neurons", "no inputs", "no connections"],
 )
