@@ -23,6 +23,8 @@ NO_VALUE = ("unknown", "unlimited")  # kinds whose value is None
 
 #: How a chip lets neurons of a convolution share stored synapses; `Chip.shared_synapses`.
 SHARING = ("none", "shifted", "kernel")
+#: How potentials and currents decay; `Chip.decay_forms`.
+DECAYS = ("factor", "shift", "none")
 #: How sizes of a kernel and of its neurons are rounded up in memory; `Chip.address_padding`.
 PADDING = ("none", "power_of_two")
 
@@ -30,7 +32,7 @@ PADDING = ("none", "power_of_two")
 class Field(NamedTuple):
     """What a chip file may say about one quantity."""
 
-    form: str = "count"  # "pair", "widths" (ascending), "names", "cores" (a count for each core), or a choice
+    form: str = "count"  # "pair", "widths" (ascending), "cores" (a count for each), "names", "choice" or "choices"
     minimum: int = 1
     required: bool = False  # must be a number: unknown and unlimited are refused
     later: bool = False  # files of earlier versions do not have it, and it may be left out: unknown
@@ -61,6 +63,7 @@ FIELDS = {
     "weight_levels_per_neuron": Field(later=True),
     "state_bits": Field(),
     "state_fraction_bits": Field(minimum=0, later=True),
+    "decay_forms": Field("choices", later=True, choices=DECAYS),
     "delay_max": Field(minimum=0),
     "delay_levels_per_neuron": Field(later=True),
     "tag_bits": Field(minimum=0),
@@ -128,9 +131,12 @@ def _read_value(where: str, value: Any, rule: Field) -> int | str | tuple[int, .
         if value not in rule.choices:
             raise ChipError(f"{where}: value {value!r} is not known; choose one of {', '.join(rule.choices)}")
         return str(value)
-    if rule.form == "names":
+    if rule.form in ("names", "choices"):
         if not isinstance(value, (list, tuple)) or not value or not all(isinstance(name, str) for name in value):
             raise ChipError(f"{where}: value {value!r} is not a list of names; write it as a list of texts")
+        for name in value:
+            if rule.choices and name not in rule.choices:
+                raise ChipError(f"{where}: value {name!r} is not known; choose from {', '.join(rule.choices)}")
         return tuple(value)
     if not isinstance(value, (list, tuple)) or not value or (rule.form == "pair" and len(value) != 2):
         raise ChipError(f"{where}: value {value!r} is not {_LISTS[rule.form]}; write it as a list of integers")
