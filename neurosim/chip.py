@@ -62,7 +62,8 @@ class Chip:
     state_fraction_bits : int or None
         Those of them below one unit of weight. None: 6.
     decay_forms : tuple of {"factor", "shift", "none"} or None
-        How u and v decay: by any factor; by ``2**-k``, or all at once; not at all, and u lasts one step (du 4095, dv 0).
+        How u and v decay: by any factor; by ``2**-k`` in a step (du + 1 and dv are powers of two; the chip adds 1 to du), or all
+        of v at once (dv 4095); not at all, and u lasts one step (du 4095, dv 0).
     delay_max : int or None
         In steps, beyond the one step that every spike takes; 0: synapses have no delays.
     tag_bits : int or None

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.deliveries import DIRECTIONS
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import Int64Array
-from neurosim.traffic import DIRECTIONS
 
 OUTSIDE = "outside"  # beside cores: where input lines are
 SYNAPTIC = "synaptic_operations"
@@ -53,7 +53,7 @@ class CoreCounts:
     pending : (S, n_cores, n_kinds) int64
         Those of the spikes of the last step, which the run did not deliver and no total contains.
     links : (n_links, 3) int64
-        x and y of the tile that a link leaves, and its direction (`neurosim.traffic.DIRECTIONS`).
+        x and y of the tile that a link leaves, and its direction (`neurosim.deliveries.DIRECTIONS`).
     loads : (S, T, n_links) int64
         Packets over each link.
     farthest : (S, T, 2) int64

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neurosim.corecounts import COUNTED, CoreCounts
+from neurosim.deliveries import DIRECTIONS
 from neurosim.errors import ConfigError
 from neurosim.fixedpoint import Int64Array
 from neurosim.latencyreport import Bound as Bound
@@ -18,7 +19,6 @@ from neurosim.latencyreport import Seconds
 from neurosim.timetable import TimeTable as TimeTable
 from neurosim.timetable import load_time_table as load_time_table
 from neurosim.timetable import time_table_names as time_table_names
-from neurosim.traffic import DIRECTIONS
 
 NS = 1e-9
 _LOWER = "a lower bound, which nobody compared with a chip for these constants"

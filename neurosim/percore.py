@@ -5,25 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from neurosim.backend import check_features, check_steps, get_backend
-from neurosim.corecounts import COLUMN_OF, COUNTED, OUTSIDE, SYNAPTIC
+from neurosim.corecounts import COUNTED, OUTSIDE, SYNAPTIC
 from neurosim.corecounts import CoreCounts as CoreCounts
 from neurosim.counters import COLUMN, OpCounts
+from neurosim.deliveries import Deliveries, Spread, deliveries_of, spread
 from neurosim.energy import EnergyTable, operations_of, price_of
 from neurosim.energytable import OPERATIONS
 from neurosim.errors import BackendError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import Int64Array
 from neurosim.listening import Heard, listen, with_ears
+from neurosim.mapping import LearningNeeds
 from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.program import Program
-from neurosim.traffic import Traffic, spread, traffic_of
 
 CHIP = "chip"  # beside cores and the world outside: what belongs to none of them
 #: What a backend must have: totals to hold the counts against, states to tell active updates, and a start from any state.
 NEEDED = frozenset({"counts", "probe_state", "resume", "sigma"})
 
-_SENT = slice(COUNTED.index("messages"), COUNTED.index("hops_south") + 1)
-assert list(COUNTED[_SENT]) == list(ROUTE_COLUMNS[: ROUTE_COLUMNS.index("synapse_bits_read")])
+#: Counters of what a spike sends, by column of a mapping's route.
+SENT = ROUTE_COLUMNS[: ROUTE_COLUMNS.index("synapse_bits_read")]
 
 
 def count_per_core(
@@ -35,12 +36,14 @@ def count_per_core(
     threads: int = 1,
     per_sample: bool = True,
     per_step: bool = True,
+    learning: LearningNeeds | None = None,
 ) -> CoreCounts:
     """Run all samples from rest and count what each core does.
 
     Parameters
     ----------
     program : Program
+        With the weights to be counted: `neurosim.network.Network.with_weights` gives a network others.
     events, n_steps
         As in `neurosim.backend.Runner.run`.
     backend : str
@@ -49,6 +52,8 @@ def count_per_core(
     per_sample, per_step : bool
         Keep samples, and steps, apart. A sample and step take about 100 bytes for each core in use; times
         (`neurosim.latency`) need both.
+    learning : LearningNeeds, optional
+        What the program was mapped with, if anything: stored synapses are wider by it, and more bits are read.
 
     Raises
     ------
@@ -60,24 +65,24 @@ def count_per_core(
     Notes
     -----
     Spikes and states come from the backend, and which update was active from the specification
-    (`neurosim.listening`); all else follows exactly from who fired (`neurosim.traffic`). Every sum is then held against the
+    (`neurosim.listening`); all else follows exactly from who fired (`neurosim.deliveries`). Every sum is then held against the
     backend's own counters.
     """
     chosen = get_backend(backend)
     check_features(backend, frozenset(chosen.features), NEEDED)
     events = check_events(events, program.network.n_inputs)
     steps = check_steps(events.n_steps if n_steps is None else n_steps)
-    traffic = traffic_of(program)
-    kinds = tuple(dict.fromkeys(reach.kind for reach in traffic.reaches))
+    deliveries = deliveries_of(program, learning)
+    kinds = tuple(dict.fromkeys(reach.kind for reach in deliveries.reaches))
     counts = _empty(
-        program, traffic, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version)
+        program, deliveries, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version)
     )
-    width = max(len(traffic.crossed), (traffic.n_cores + 1) * (len(COUNTED) + len(kinds)))
+    width = max(len(deliveries.crossed), (deliveries.n_cores + 1) * (len(COUNTED) + len(kinds)))
     heard_program, ears = with_ears(program)
     theirs: OpCounts | None = None
     with chosen.open(heard_program, threads=threads) as runner:
         for heard in listen(program, ears, runner, events, steps, width):
-            _count(program, traffic, heard, counts)
+            _count(program, deliveries, heard, counts)
             theirs = heard.counts if theirs is None else theirs + heard.counts
     if theirs is not None:
         _check_totals(program, counts, theirs)
@@ -86,7 +91,7 @@ def count_per_core(
 
 def _empty(
     program: Program,
-    traffic: Traffic,
+    deliveries: Deliveries,
     kinds: tuple[str, ...],
     size: tuple[int, int],
     apart: tuple[bool, bool],
@@ -94,7 +99,7 @@ def _empty(
 ) -> CoreCounts:
     """Return counts of nothing, with room for all."""
     shape = (size[0] if apart[0] else 1, size[1] if apart[1] else 1)
-    n_cores = traffic.n_cores
+    n_cores = deliveries.n_cores
     return CoreCounts(
         cores=tuple(use.core for use in program.mapping.cores),
         tiles=tuple(use.tile for use in program.mapping.cores),
@@ -102,8 +107,8 @@ def _empty(
         operations=np.zeros((*shape, n_cores + 1, len(COUNTED)), np.int64),
         synaptic=np.zeros((*shape, n_cores, len(kinds)), np.int64),
         pending=np.zeros((shape[0], n_cores, len(kinds)), np.int64),
-        links=traffic.link,
-        loads=np.zeros((*shape, len(traffic.link)), np.int64),
+        links=deliveries.link,
+        loads=np.zeros((*shape, len(deliveries.link)), np.int64),
         farthest=np.zeros((*shape, 2), np.int64),
         n_samples=size[0],
         steps_per_sample=size[1],
@@ -114,51 +119,61 @@ def _empty(
     )
 
 
-def _count(program: Program, traffic: Traffic, heard: Heard, counts: CoreCounts) -> None:
+def _count(program: Program, deliveries: Deliveries, heard: Heard, counts: CoreCounts) -> None:
     """Add what happened in a piece of a run to `counts`, in place."""
     n_samples, n_steps = (part.stop - part.start for part in (heard.samples, heard.steps))
-    n_rows, n_cores = n_samples * n_steps, traffic.n_cores
-    operations = np.zeros((n_rows, n_cores + 1, len(COUNTED)), np.int64)
-    first = np.flatnonzero(np.diff(traffic.core, prepend=-1))  # runs of neurons on one core
-    active = np.add.reduceat(heard.active, first, axis=1, dtype=np.int64)
-    held = np.bincount(traffic.core, minlength=n_cores + 1).astype(np.int64)
-    np.add.at(operations[..., COLUMN_OF["neuron_updates_active"]].T, traffic.core[first], active.T)
-    operations[..., COLUMN_OF["neuron_updates_idle"]] = held - operations[..., COLUMN_OF["neuron_updates_active"]]
-    operations[:, n_cores, COLUMN_OF["neuron_updates_idle"]] = 0  # input lines are not updated
-    at = heard.place, traffic.core[heard.neuron]
-    np.add.at(operations[..., COLUMN_OF["spikes"]], at, 1)
-    for column in range(_SENT.start, _SENT.stop):
-        sent = program.mapping.route[:, column - _SENT.start].astype(np.int64)
-        np.add.at(operations[..., column], at, sent[heard.neuron])
-    found = spread(traffic, counts.kinds, heard.place, heard.neuron, n_rows)
-    operations[:, :n_cores, COLUMN_OF["messages_in"]] = found.arrived
-    operations[:, :n_cores, COLUMN_OF["synapse_bits_read"]] = found.bits
-    size = (n_samples, n_steps)
-    _add(counts, counts.operations, heard, operations.reshape(*size, n_cores + 1, -1))
-    _add(counts, counts.loads, heard, found.loads.reshape(*size, -1))
-    synapses = found.synapses.reshape(*size, n_cores, -1)
-    due = heard.steps.stop == counts.steps_per_sample  # the last step's spikes would arrive after the run
-    if due:
+    found = spread(deliveries, counts.kinds, heard.place, heard.neuron, n_samples * n_steps)
+
+    def apart(rows: Int64Array) -> Int64Array:
+        return rows.reshape(n_samples, n_steps, *rows.shape[1:])
+
+    _add(counts, counts.operations, heard, apart(_operations(program, deliveries, heard, found)))
+    _add(counts, counts.loads, heard, apart(found.loads))
+    farthest, place = apart(found.farthest), _place(counts, heard)
+    axes = _summed(counts)
+    farthest = farthest.max(axis=axes, keepdims=True) if axes else farthest
+    counts.farthest[place] = np.maximum(counts.farthest[place], farthest)
+    synapses = apart(found.synapses)  # they count in the step after the spike
+    later = slice(heard.steps.start + 1, min(heard.steps.stop + 1, counts.steps_per_sample))
+    _add(counts, counts.synaptic, heard._replace(steps=later), synapses[:, : later.stop - later.start])
+    if heard.steps.stop == counts.steps_per_sample:  # what the last step sends would arrive after the run
         last = synapses[:, -1]
-        counts.pending[heard.samples if counts.per_sample else slice(0, 1)] += (
-            last if counts.per_sample else last.sum(axis=0)
-        )
-        synapses = synapses[:, :-1]
-    later = slice(heard.steps.start + 1, heard.steps.stop + (0 if due else 1))
-    _add(counts, counts.synaptic, heard._replace(steps=later), synapses)
-    farthest = found.farthest.reshape(*size, 2)
-    whole = counts.farthest[_place(counts, heard)]
-    axes = tuple(axis for axis, apart in enumerate((counts.per_sample, counts.per_step)) if not apart)
-    np.maximum(whole, farthest.max(axis=axes, keepdims=True) if axes else farthest, out=whole)
+        counts.pending[place[0]] += last if counts.per_sample else last.sum(axis=0, keepdims=True)
+
+
+def _operations(program: Program, deliveries: Deliveries, heard: Heard, found: Spread) -> Int64Array:
+    """Return `COUNTED` of a piece of a run: (samples and steps, n_cores + 1, 11)."""
+    n_cores = deliveries.n_cores
+    operations = np.zeros((len(heard.active), n_cores + 1, len(COUNTED)), np.int64)
+    column = {name: operations[..., i] for i, name in enumerate(COUNTED)}
+    first = np.flatnonzero(np.diff(deliveries.core, prepend=-1))  # runs of neurons on one core
+    active = np.add.reduceat(heard.active, first, axis=1, dtype=np.int64)
+    np.add.at(column["neuron_updates_active"].T, deliveries.core[first], active.T)
+    held = np.bincount(deliveries.core, minlength=n_cores + 1).astype(np.int64)
+    held[n_cores] = 0  # input lines are not updated
+    column["neuron_updates_idle"][:] = held - column["neuron_updates_active"]
+    at = heard.place, deliveries.core[heard.neuron]
+    np.add.at(column["spikes"], at, 1)
+    for i, name in enumerate(SENT):
+        np.add.at(column[name], at, program.mapping.route[heard.neuron, i].astype(np.int64))
+    column["messages_in"][:, :n_cores] = found.arrived
+    column["synapse_bits_read"][:, :n_cores] = found.bits
+    return operations
+
+
+def _summed(counts: CoreCounts) -> tuple[int, ...]:
+    """Return the axes, of samples and steps, over which counts are summed up."""
+    return tuple(axis for axis, apart in enumerate((counts.per_sample, counts.per_step)) if not apart)
 
 
 def _place(counts: CoreCounts, heard: Heard) -> tuple[slice, slice]:
+    """Return where the samples and steps of a piece are kept."""
     return heard.samples if counts.per_sample else slice(0, 1), heard.steps if counts.per_step else slice(0, 1)
 
 
 def _add(counts: CoreCounts, whole: Int64Array, heard: Heard, part: Int64Array) -> None:
     """Add what a piece counted, (samples, steps, ...), to the sums that are kept, in place."""
-    axes = tuple(axis for axis, apart in enumerate((counts.per_sample, counts.per_step)) if not apart)
+    axes = _summed(counts)
     whole[_place(counts, heard)] += part.sum(axis=axes, keepdims=True) if axes else part
 
 

@@ -16,7 +16,7 @@ from neurosim.sourced import Constant, check_entry, check_format, check_keys, fi
 FORMAT = 1  # of time tables; a reader refuses any other number
 
 #: Tables that ship with neurosim, in `data/time`.
-PRESETS = ("loihi1-davies2018", "loihi1-sanafe2026", "loihi2-derived", "truenorth-realtime")
+PRESETS = ("loihi1-davies2018", "loihi1-sanafe2026", "loihi2-derived", "spinnaker1-realtime", "truenorth-realtime")
 
 TIME_KINDS = ENERGY_KINDS | {
     "derived": "computed from other figures by published factors; the source says which",

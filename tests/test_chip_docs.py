@@ -51,7 +51,13 @@ def test_the_example_is_shown_by_the_command_line(path):
 def test_the_page_lists_every_preset_with_its_tables():
     for name in chip_names():
         (row, *_) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
-        assert all(f"`{table}`" in row for table in load_chip(name).energy_tables)
+        chip, columns = load_chip(name), row.split("|")
+        assert all(f"`{table}`" in row for table in chip.energy_tables)
+        assert f"{chip.n_cores:,}" in columns[2]
+        expected = {"xylo-audio-2": "1,000 hidden + 8 output", "speck": "16, 32 or 64 Ki"}
+        known = "unknown" if chip.provenance["compartments_per_core"].kind == "unknown" else "no limit"
+        per_core = known if chip.compartments_per_core is None else f"{chip.compartments_per_core:,}"
+        assert expected.get(name, per_core) in columns[3]
 
 
 def test_the_page_explains_every_key_where_it_belongs():

@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 
-from neurosim.chip import load_chip
+from neurosim.backend import get_backend
+from neurosim.chip import chip_names, load_chip
+from neurosim.compile_network import compile
 from neurosim.errors import CapacityError
+from neurosim.events import events_from_dense
 from neurosim.mapping.reads import synapse_reads
 from neurosim.mapping.recipe import map_network
-from neurosim.network import LIF, Conv, Dense, Input, Network, Sparse
+from neurosim.network import LIF, Conv, Dense, Input, Network, Probe, Sparse
+
+
+def lif(name, n, chip="truenorth"):
+    """Return neurons whose decays a chip has: by a shift on Xylo, none elsewhere, which suits every other chip."""
+    return LIF(name, n, du=4095, dv=2048 if load_chip(chip).decay_forms == ("shift",) else 0, vth=10)
 
 
 def memory(network, chip):
@@ -15,22 +23,22 @@ def memory(network, chip):
     return [core.used["synapse_memory_bits"] for core in map_network(network, load_chip(chip)).cores]
 
 
-def dense(n_pre, n_post, **settings):
+def dense(n_pre, n_post, chip="truenorth", **settings):
     """Return input lines connected with all neurons of a group."""
     weights = np.full((n_post, n_pre), 2)
-    return Network([Input("in", n_pre), LIF("a", n_post, vth=10)], [Dense("in", "a", weights, **settings)])
+    return Network([Input("in", n_pre), lif("a", n_post, chip)], [Dense("in", "a", weights, **settings)])
 
 
-def sparse(**settings):
+def sparse(chip="truenorth"):
     """Return three synapses: two from the first input line, one from the second."""
-    connection = Sparse("in", "a", (7, 3), [0, 6, 1], [0, 0, 1], [2, 2, 2], **settings)
-    return Network([Input("in", 3), LIF("a", 7, vth=10)], [connection])
+    connection = Sparse("in", "a", (7, 3), [0, 6, 1], [0, 0, 1], [2, 2, 2])
+    return Network([Input("in", 3), lif("a", 7, chip)], [connection])
 
 
 def conv(channels, width, kernel, filters):
     """Return a convolution of an image of spikes, without padding."""
     weights, n_out = np.full((filters, kernel, kernel, channels), 2), (width - kernel + 1) ** 2 * filters
-    groups = [Input("in", width * width * channels), LIF("a", n_out, vth=10)]
+    groups = [Input("in", width * width * channels), lif("a", n_out)]
     return Network(groups, [Conv("in", "a", weights, (width, width, channels))])
 
 
@@ -55,7 +63,7 @@ def test_truenorth_takes_a_row_of_256_bits_for_each_axon():
 def test_an_axon_of_truenorth_is_shared_by_the_groups_of_a_core():
     weights = np.full((4, 5), 2)
     network = Network(
-        [Input("in", 5), LIF("a", 4), LIF("b", 4)], [Dense("in", "a", weights), Dense("in", "b", weights)]
+        [Input("in", 5), lif("a", 4), lif("b", 4)], [Dense("in", "a", weights), Dense("in", "b", weights)]
     )
     assert memory(network, "truenorth") == [5 * 256]
 
@@ -85,8 +93,8 @@ def test_spinnaker2_is_counted_at_its_exact_width_in_bytes():
 
 
 def test_xylo_stores_weights_alone():
-    assert memory(dense(16, 10), "xylo-audio-2") == [16 * 10 * 8]
-    assert memory(sparse(), "xylo-audio-2") == [3 * 8]
+    assert memory(dense(16, 10, "xylo-audio-2"), "xylo-audio-2") == [16 * 10 * 8]
+    assert memory(sparse("xylo-audio-2"), "xylo-audio-2") == [3 * 8]
 
 
 def test_speck_stores_a_kernel_with_its_area_and_channels_rounded_up():
@@ -109,3 +117,22 @@ def test_a_layer_of_speck_that_no_core_holds_is_refused():
 def test_the_processor_stores_a_word_for_each_synapse():
     assert memory(dense(5, 7), "cpu-45nm") == [5 * 7 * 32]
     assert memory(sparse(), "cpu-45nm") == [3 * 32]
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_spikes_do_not_depend_on_the_chip(name):
+    rng = np.random.default_rng(3)
+    groups = [Input("in", 6)] + [lif(which, 5, name) for which in "ab"]
+    connections = [
+        Dense("in", "a", rng.choice([-4, 2, 6, 8], (5, 6))), Dense("a", "b", rng.choice([-2, 4, 10], (5, 5))),
+    ]  # fmt: skip
+    network = Network(groups, connections, [Probe("a"), Probe("b")])
+    lines = events_from_dense(rng.integers(0, 2, (1, 20, 6)))
+
+    def spikes(chip):
+        with get_backend("reference").open(compile(network, chip)) as runner:
+            result = runner.run(lines)
+        return [list(zip(*(column.tolist() for column in result.spikes[which][:3]), strict=True)) for which in "ab"]
+
+    found = spikes(name)
+    assert found == spikes("unlimited") and all(map(len, found))

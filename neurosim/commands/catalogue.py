@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neurosim.commands.options import Json
+
+if TYPE_CHECKING:
+    from neurosim.chip import Chip
+    from neurosim.energytable import EnergyTable
 
 backends_app = typer.Typer(help="List the backends, or install what one of them drives.")
 
@@ -66,7 +70,6 @@ def chips(
     """List the chips, or show the capacities of one with the source of each, and check the file of your own."""
     from neurosim.chip import chip_names, load_chip
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
-    from neurosim.energytable import load_energy_table
     from neurosim.tables import Table
 
     console = make_console()
@@ -83,7 +86,7 @@ def chips(
         show_table(console, Table("Chips", columns, tuple(rows)))
         return
     chip = load_chip(name)
-    tables = [load_energy_table(table) for table in chip.energy_tables]
+    tables = _energy_tables(chip)
     if as_json:
         write_json(chip.to_dict())
         return
@@ -101,6 +104,17 @@ def chips(
         for key, (value, unit, source, kind) in chip.provenance.items()
     ]
     show_table(console, Table("", ("quantity", "value", "unit", "kind", "source"), tuple(constants)), title=False)
+
+
+def _energy_tables(chip: Chip) -> list[EnergyTable]:
+    """Return the price tables that a chip names, or say which of them cannot be had."""
+    from neurosim.energytable import load_energy_table
+    from neurosim.errors import ChipError
+
+    try:
+        return [load_energy_table(table) for table in chip.energy_tables]
+    except ChipError as error:
+        raise ChipError(f"chip {chip.name!r}: energy_tables: {error}") from error
 
 
 def doctor(as_json: Json = False) -> None:

@@ -21,6 +21,7 @@ from neurosim.mapping.demand import (
     joined,
     used_by,
 )
+from neurosim.mapping.layout import Mapping
 from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.limits import check_neurons, check_spread
 from neurosim.mapping.partition import core_of_neurons, partition
@@ -57,6 +58,20 @@ def fit(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> 
     rooms = rooms_for(used, chip)
     assign(len(blocks), in_rows(chip), rooms, chip, f"network {network.name!r}")
     return Fitted(blocks, core, targets, used, rooms)
+
+
+def used_with(network: Network, chip: Chip, mapping: Mapping, learning: LearningNeeds) -> list[dict[str, int]]:
+    """Return what each core of a mapping would use if learning kept other bits; limits are not checked."""
+    blocks: list[list[Block]] = [[] for _ in mapping.cores]
+    for group in network.ordered_groups:
+        of_group = mapping.core[network.offsets[group.name] :][: group.n]
+        starts = np.flatnonzero(np.diff(of_group, prepend=-2)).tolist()
+        for start, stop in zip(starts, [*starts[1:], group.n], strict=True):
+            if of_group[start] >= 0:
+                blocks[int(of_group[start])].append(Block(group.name, start, stop))
+    sends = axons_out_of(network, targets_of(network, mapping.core))
+    fans = fan_in(network, chip, learning)
+    return _used(network, tuple(map(tuple, blocks)), fans, sends, mapping.core, chip, learning)
 
 
 def _used(

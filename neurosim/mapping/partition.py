@@ -134,14 +134,19 @@ def _blocks(
         for resource, count in used_by(one, chip).items():
             check_fits(f"group {group!r}: one neuron needs", {resource: count}, limits, chip)
         longest, too_long, size, best = 1, n - start + 1, guess, one
-        while too_long - longest > 1:  # double from the size of the block before, then halve the interval
+        stride, found = max(1, guess // 32), 0  # 1: a block that fits has been met, 2: one that does not, 3: both
+        while too_long - longest > 1:  # growing strides from the size of the block before, then halve the interval
             size = min(max(size, longest + 1), too_long - 1)
             demand = demand_of(Block(group, start, start + size), fans, chip, learning)
             if within(used_by(demand, chip), limits):
-                longest, best = size, demand
+                longest, best, found = size, demand, found | 1
+                size = longest + stride
             else:
-                too_long = size
-            size = 2 * longest if too_long > n - start else (longest + too_long) // 2
+                too_long, found = size, found | 2
+                size = too_long - stride
+            stride *= 2
+            if found == 3:
+                size = (longest + too_long) // 2
         guess = longest
         yield Block(group, start, start + longest), best, start + longest == n
         start += longest

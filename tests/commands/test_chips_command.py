@@ -96,7 +96,11 @@ def test_a_file_of_ones_own_is_shown_like_a_preset() -> None:
         ),
         ("format = 1", "format = 7", "format 7 cannot be read, this version reads 1; update the file or neurosim"),
         (entry("state_bits"), "state_bits = 24\n", "missing state_bits"),  # TOML reads it as part of the table before
-        ('"loihi1-sanafe2026"', '"loihi1-sanafe"', "unknown energy table 'loihi1-sanafe'; known: "),
+        (
+            '"loihi1-sanafe2026"',
+            '"loihi1-sanafe"',
+            "chip 'loihi1': energy_tables: unknown energy table 'loihi1-sanafe'; known",
+        ),
     ],
 )
 def test_a_wrong_file_gets_one_line_that_says_what_and_how(old: str, new: str, words: str) -> None:

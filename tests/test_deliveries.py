@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from percore_cases import KINDS, case
 
+from neurosim.deliveries import DIRECTIONS, deliveries_of, spread
 from neurosim.fixedpoint import ARITHMETICS
 from neurosim.mapping.route import ENTRY_TILE
 from neurosim.program import kind_of
 from neurosim.reference.deliver import connection_matrices
-from neurosim.traffic import DIRECTIONS, spread, traffic_of
 
 TOWARDS = {"east": (1, 0), "west": (-1, 0), "north": (0, 1), "south": (0, -1)}
 
 
-def kinds_of(traffic):
-    return tuple(dict.fromkeys(reach.kind for reach in traffic.reaches))
+def kinds_of(deliveries):
+    return tuple(dict.fromkeys(reach.kind for reach in deliveries.reaches))
 
 
 def slow_synapses(program, fired, kinds):
@@ -61,15 +61,15 @@ def test_spread_is_that_of_single_packets_and_synapses(kind, seed):
     rng = np.random.default_rng(seed)
     fired = (rng.random((4, program.network.n_neurons)) < 0.3).astype(np.int64)
     fired[3] = 0
-    traffic = traffic_of(program)
-    kinds = kinds_of(traffic)
+    deliveries = deliveries_of(program)
+    kinds = kinds_of(deliveries)
     place, neuron = np.nonzero(fired)
-    found = spread(traffic, kinds, place, neuron, 4)
+    found = spread(deliveries, kinds, place, neuron, 4)
     np.testing.assert_array_equal(found.synapses, slow_synapses(program, fired, kinds))
     arrived, loads, far = slow_packets(program, fired)
     np.testing.assert_array_equal(found.arrived, arrived)
     np.testing.assert_array_equal(found.farthest, far)
-    links = [(x, y, DIRECTIONS[way]) for x, y, way in traffic.link.tolist()]
+    links = [(x, y, DIRECTIONS[way]) for x, y, way in deliveries.link.tolist()]
     assert len(set(links)) == len(links) and set(loads) == set(links)
     for i, link in enumerate(links):
         np.testing.assert_array_equal(found.loads[:, i], loads[link])
@@ -79,10 +79,10 @@ def test_spread_is_that_of_single_packets_and_synapses(kind, seed):
 
 def test_all_of_a_spike_is_counted_as_often_as_it_occurs():
     program, _ = case("random", 1)
-    traffic = traffic_of(program)
+    deliveries = deliveries_of(program)
     neuron = np.arange(program.network.n_neurons)
-    once = spread(traffic, kinds_of(traffic), np.zeros_like(neuron), neuron, 1)
-    twice = spread(traffic, kinds_of(traffic), np.zeros(2 * len(neuron), np.int64), np.tile(neuron, 2), 1)
+    once = spread(deliveries, kinds_of(deliveries), np.zeros_like(neuron), neuron, 1)
+    twice = spread(deliveries, kinds_of(deliveries), np.zeros(2 * len(neuron), np.int64), np.tile(neuron, 2), 1)
     for part in ("synapses", "bits", "arrived", "loads"):
         np.testing.assert_array_equal(getattr(twice, part), 2 * getattr(once, part))
     np.testing.assert_array_equal(twice.farthest, once.farthest)

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neurosim.chip import Chip
 from neurosim.fixedpoint import Int64Array
-from neurosim.mapping.demand import axon_memory, synapse_bits
+from neurosim.mapping.learning import LearningNeeds
+from neurosim.mapping.reads import reads_of
 from neurosim.mapping.route import ENTRY_TILE, targets_of
-from neurosim.network import Connection, Dense
+from neurosim.network import Connection, Dense, IntegerConnection
 from neurosim.program import Program, kind_of
 
 #: A packet leaves a tile in one of these directions; north is towards larger y.
@@ -44,7 +46,7 @@ class Sent(NamedTuple):
     listed: Listed  # further cores; parts: none
 
 
-class Traffic(NamedTuple):
+class Deliveries(NamedTuple):
     """What spikes of a program do, as tables; cores are those of its mapping, and the last row is the world outside.
 
     Attributes
@@ -57,6 +59,8 @@ class Traffic(NamedTuple):
         One for each connection.
     sent : tuple of Sent
         One for each group that sends.
+    row_bits : int
+        Bits that a packet reads on a crossbar, whatever its connections; 0 elsewhere.
     pair : (n_pairs,) int64
         Pairs of different tiles between which packets may go: ``source * n_tiles + target``, ascending.
     crossed_start, crossed : (n_pairs + 1,), (n_crossed,) int64
@@ -70,6 +74,7 @@ class Traffic(NamedTuple):
     n_tiles: int
     reaches: tuple[Reach, ...]
     sent: tuple[Sent, ...]
+    row_bits: int
     pair: Int64Array
     crossed_start: Int64Array
     crossed: Int64Array
@@ -82,8 +87,8 @@ class Traffic(NamedTuple):
         return len(self.tile) - 1
 
 
-def traffic_of(program: Program) -> Traffic:
-    """Return the tables of a program's spikes."""
+def deliveries_of(program: Program, learning: LearningNeeds | None = None) -> Deliveries:
+    """Return the tables of a program's spikes; `learning` as the program was mapped with."""
     network, mapping, chip = program.network, program.mapping, program.chip
     width, n_cores = chip.mesh[0], len(mapping.cores)
     places = [use.tile for use in mapping.cores] + [ENTRY_TILE]
@@ -93,15 +98,15 @@ def traffic_of(program: Program) -> Traffic:
     for c in network.connections:
         assert not isinstance(c, Connection)
         first, target = network.offsets[c.source], network.offsets[c.target]
-        at, bits = core[target : target + c.shape[0]], synapse_bits(c, chip)
+        at = core[target : target + c.shape[0]]
         everyone = listed = None
         if isinstance(c, Dense):
             n_synapses = np.bincount(at, minlength=n_cores).astype(np.int64)
-            everyone = n_synapses, axon_memory(n_synapses, bits, chip)
+            everyone = n_synapses, _bits(c, n_synapses, chip, learning)
         else:
             sparse = c.as_sparse()
             listed = _listed(np.asarray(sparse.col, dtype=np.int64), at[np.asarray(sparse.row)], c.shape[1], n_cores)
-            listed = listed._replace(parts=(*listed.parts, axon_memory(listed.parts[0], bits, chip)))
+            listed = listed._replace(parts=(*listed.parts, _bits(c, listed.parts[0], chip, learning)))
         reaches.append(Reach(first, c.shape[1], kind_of(c), everyone, listed))
     sent = []
     for targets in targets_of(network, mapping.core):
@@ -111,7 +116,13 @@ def traffic_of(program: Program) -> Traffic:
     n_tiles = width * chip.mesh[1]
     pair = _pairs(sent, core, tile, n_tiles)
     start, crossed, link, way = _ways(pair, n_tiles, width)
-    return Traffic(core, tile, n_tiles, tuple(reaches), tuple(sent), pair, start, crossed, link, way)
+    row_bits = chip.axon_row_bits or 0
+    return Deliveries(core, tile, n_tiles, tuple(reaches), tuple(sent), row_bits, pair, start, crossed, link, way)
+
+
+def _bits(c: IntegerConnection, n_synapses: Int64Array, chip: Chip, learning: LearningNeeds | None) -> Int64Array:
+    """Return the bits that a spike reads where it has so many synapses; none by connection on a crossbar."""
+    return np.zeros_like(n_synapses) if chip.axon_row_bits is not None else reads_of(c, n_synapses, chip, learning)
 
 
 def _listed(neuron: Int64Array, core: Int64Array, n: int, n_cores: int) -> Listed:
@@ -180,23 +191,25 @@ class Spread(NamedTuple):
     farthest: Int64Array
 
 
-def spread(traffic: Traffic, kinds: tuple[str, ...], place: Int64Array, neuron: Int64Array, n_rows: int) -> Spread:
+def spread(
+    deliveries: Deliveries, kinds: tuple[str, ...], place: Int64Array, neuron: Int64Array, n_rows: int
+) -> Spread:
     """Return what spikes do at the cores that they reach and on the links between.
 
     Parameters
     ----------
-    traffic : Traffic
+    deliveries : Deliveries
     kinds : tuple of str
         Kinds of connections, in the order of the result.
     place, neuron : (n_spikes,) int64
         Row, and neuron in the program's numbering, of each spike.
     n_rows : int
     """
-    n_cores = traffic.n_cores
+    n_cores = deliveries.n_cores
     synapses = np.zeros((n_rows, n_cores, len(kinds)), np.int64)
     bits, arrived = np.zeros((n_rows, n_cores), np.int64), np.zeros((n_rows, n_cores), np.int64)
-    packets = np.zeros((n_rows, len(traffic.pair)), np.int64)
-    for reach in traffic.reaches:
+    packets = np.zeros((n_rows, len(deliveries.pair)), np.int64)
+    for reach in deliveries.reaches:
         where, which = _of_group(place, neuron, reach.first, reach.n)
         mine = synapses[:, :, kinds.index(reach.kind)]
         if reach.everyone is not None:
@@ -208,24 +221,25 @@ def spread(traffic: Traffic, kinds: tuple[str, ...], place: Int64Array, neuron: 
             at = row, reach.listed.core[entry]
             np.add.at(mine, at, reach.listed.parts[0][entry])
             np.add.at(bits, at, reach.listed.parts[1][entry])
-    for group in traffic.sent:
+    for group in deliveries.sent:
         where, which = _of_group(place, neuron, group.first, group.n)
-        home = traffic.tile[traffic.core[group.first : group.first + group.n]]
+        home = deliveries.tile[deliveries.core[group.first : group.first + group.n]]
         arrived[:, group.everyone] += np.bincount(where, minlength=n_rows).astype(np.int64)[:, None]
-        tiles, times = np.unique(traffic.tile[group.everyone], return_counts=True)
+        tiles, times = np.unique(deliveries.tile[group.everyone], return_counts=True)
         for source in np.unique(home).tolist() if len(tiles) else []:
             fired = np.bincount(where[home[which] == source], minlength=n_rows).astype(np.int64)
             others = tiles != source
-            columns = np.searchsorted(traffic.pair, source * traffic.n_tiles + tiles[others])
+            columns = np.searchsorted(deliveries.pair, source * deliveries.n_tiles + tiles[others])
             packets[:, columns] += fired[:, None] * times[others]
         row, entry = _entries(group.listed, where, which)
         np.add.at(arrived, (row, group.listed.core[entry]), 1)
         leaves = np.repeat(home[which], np.diff(group.listed.start)[which])
-        target = traffic.tile[group.listed.core[entry]]
+        target = deliveries.tile[group.listed.core[entry]]
         away = leaves != target
-        columns = np.searchsorted(traffic.pair, leaves[away] * traffic.n_tiles + target[away])
+        columns = np.searchsorted(deliveries.pair, leaves[away] * deliveries.n_tiles + target[away])
         np.add.at(packets, (row[away], columns), 1)
-    return Spread(synapses, bits, arrived, *_crossings(traffic, packets))
+    bits += deliveries.row_bits * arrived
+    return Spread(synapses, bits, arrived, *_crossings(deliveries, packets))
 
 
 def _of_group(place: Int64Array, neuron: Int64Array, first: int, n: int) -> tuple[Int64Array, Int64Array]:
@@ -241,15 +255,15 @@ def _entries(listed: Listed, row: Int64Array, neuron: Int64Array) -> tuple[Int64
     return np.repeat(row, times), np.arange(int(times.sum()), dtype=np.int64) + shift
 
 
-def _crossings(traffic: Traffic, packets: Int64Array) -> tuple[Int64Array, Int64Array]:
+def _crossings(deliveries: Deliveries, packets: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Return packets over each link, and the most links along x and along y; `packets` by pair of tiles."""
     n_rows = len(packets)
-    if not len(traffic.pair):
+    if not len(deliveries.pair):
         return np.zeros((n_rows, 0), np.int64), np.zeros((n_rows, 2), np.int64)
-    by_link = np.argsort(traffic.crossed, kind="stable")
-    pair = np.repeat(np.arange(len(traffic.pair)), np.diff(traffic.crossed_start))[by_link]
-    first = np.flatnonzero(np.diff(traffic.crossed[by_link], prepend=-1))
+    by_link = np.argsort(deliveries.crossed, kind="stable")
+    pair = np.repeat(np.arange(len(deliveries.pair)), np.diff(deliveries.crossed_start))[by_link]
+    first = np.flatnonzero(np.diff(deliveries.crossed[by_link], prepend=-1))
     loads = np.add.reduceat(packets[:, pair], first, axis=1)
     went = packets > 0
-    farthest = np.stack([(went * traffic.way[:, axis]).max(axis=1) for axis in (0, 1)], axis=1)
+    farthest = np.stack([(went * deliveries.way[:, axis]).max(axis=1) for axis in (0, 1)], axis=1)
     return loads, farthest.astype(np.int64)
