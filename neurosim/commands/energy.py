@@ -22,6 +22,7 @@ from neurosim.commands.options import BackendName, ChipName, Json, ModelPath, Th
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neurosim.counters import OpCounts
     from neurosim.energystudy import Counted
     from neurosim.modelfile import Model
 
@@ -72,10 +73,11 @@ def energy(
         load_time_table(name)
     n_threads = usable_threads(threads)
     counted, where = _count(ready, source, task, limit, steps, backend, n_threads)
-    learning = None if chip is not None else _learning(model, counted)
+    learning, no_learning = (None, "of another chip") if chip is not None else _learning(model, counted)
     chosen = tables or list(tables_of(ready.chip))
     cores = cores_of(counted, chosen, times, n_threads)
     found = study(counted, chosen, learning, cores) | {"model": str(model), "source": where}
+    found["no_learning"] = no_learning
     found["neurobench"] = neurobench_of(counted, n_threads)
     written = _write_files(found, csv, plot)
     written += _save(model, found) if save else []
@@ -110,16 +112,22 @@ def _count(
     return counted, f"task {loaded.name}, from the test set"
 
 
-def _learning(path: Path, counted: Counted) -> Any:
-    """Return what training counted, where the model lies in the folder of a run."""
+def _learning(path: Path, counted: Counted) -> tuple[OpCounts | None, str]:
+    """Return what training counted, where the model lies in the folder of a run; or why that cannot be priced."""
     from neurosim.energystudy import counts_from_metrics
+    from neurosim.errors import ModelFileError
     from neurosim.runfolder import RunFolder
 
     folder = RunFolder(path if path.is_dir() else path.parent)
     if not folder.metrics_path.exists() or (path.is_file() and path.resolve() != folder.model_path.resolve()):
-        return None
+        return None, "a model file knows nothing of its training; give a run folder"
     found = (folder.read_metrics().get("counts") or {}).get("per_learning_step")
-    return None if found is None else counts_from_metrics(found, counted.program, str(folder.metrics_path))
+    if found is None:
+        return None, "its backend counted nothing"
+    try:
+        return counts_from_metrics(found, counted.program, str(folder.metrics_path)), ""
+    except ModelFileError as error:  # an inference can be priced all the same
+        return None, str(error)
 
 
 def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> list[Path]:
@@ -182,6 +190,8 @@ def _show(console: Console, found: dict[str, Any], written: list[Path], per_core
         for energy in found["energies"].get(per) or ():
             show_priced(console, energy, per, before.get(energy["table"]), None if per_core else MAX_CORES)
             before[energy["table"]] = energy
+    if found["no_learning"]:
+        show_lines(console, [f"energy of learning: not known, {found['no_learning']}"])
     show_heading(console, "How far to trust it")
     about = {energy["table"]: energy for energies in found["energies"].values() for energy in energies}
     show_lines(console, [f"{name}: {energy['uncertainty']}" for name, energy in about.items()])

@@ -183,3 +183,102 @@ def test_the_reference_counts_the_same_by_core_and_in_all() -> None:
     assert [e["by_core_pj"] for e in found[0]["energies"]["per_inference"]] == [
         e["by_core_pj"] for e in found[1]["energies"]["per_inference"]
     ]
+
+
+def test_a_controller_is_counted_by_decision() -> None:
+    from dataclasses import replace
+
+    from neurosim.config import TrainConfig, override
+    from neurosim.episoderun import prepare_controller
+    from neurosim.tasks import task_settings
+
+    config = override(replace(TrainConfig(), task="cartpole"), (*task_settings("cartpole"), "network.hidden=[4]"))
+    program, _ = prepare_controller(config)
+    metadata = {"task": "cartpole", "config": config.to_dict(), "n_steps_input": config.network.n_steps}
+    save_model("pole.npz", Model(program.network, program.chip, metadata=metadata))
+    found = json.loads(output("energy", "pole.npz", "--limit", 2, "--threads", 1, "--json"))
+    assert found["samples"] >= 2 and found["energies"]["per_inference"][0]["total_pj"] > 0
+    assert found["times"] == [] and "a controller's inputs depend on what it does" in found["no_cores"]
+    assert "why_not" in found["neurobench"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the digits with a tiny network."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    settings = ("--set", "epochs=1", "--set", "network.hidden=[4]", "--chip", "spinnaker2", "--threads", 1)
+    output("train", "digits", *settings, "--out", folder)
+    return folder
+
+
+def test_the_short_form_sets_chip_and_its_table(run: Path) -> None:
+    config = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["config"]
+    assert (config["chip"], config["energy_table"]) == ("spinnaker2", "spinnaker2")
+    assert "leave out --set, --seed, --backend, --chip" in error("train", "--resume", run, "--chip", "loihi1")
+
+
+def test_a_table_that_is_set_stays() -> None:
+    given = (
+        "--chip",
+        "spinnaker2",
+        "--set",
+        "energy_table=cpu-45nm",
+        "--set",
+        "network.hidden=[4]",
+        "--dry-run",
+        "--json",
+    )
+    found = json.loads(output("train", "digits", *given))
+    assert (found["config"]["chip"], found["config"]["energy_table"]) == ("spinnaker2", "cpu-45nm")
+
+
+def test_learning_is_priced_by_every_table(run: Path) -> None:
+    found = json.loads(output("energy", run, "--limit", 3, "--table", "cpu-45nm", "--table", "spinnaker2", "--json"))
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    learning = {energy["table"]: energy for energy in found["energies"]["per_learning_step"]}
+    assert learning["spinnaker2"]["total_pj"] == pytest.approx(metrics["energy"]["per_learning_step"]["total_pj"])
+    assert learning["cpu-45nm"]["total_pj"] > 0 and found["no_learning"] == ""
+    assert found["test"]["n"] == 3
+
+
+def test_a_model_alone_says_that_it_knows_nothing_of_learning(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "alone.npz").write_bytes((run / "model.npz").read_bytes())
+    assert "a model file knows nothing of its training" in output("energy", "alone.npz", "--limit", 2)
+
+
+def test_counts_of_an_older_version_leave_the_inference(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "model.npz").write_bytes((run / "model.npz").read_bytes())
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    metrics["counts"]["per_learning_step"]["by_row"]["hidden"]["hops_x"] = 3
+    (tmp_path / "old" / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    shown = output("energy", "old", "--limit", 2)
+    assert "energy of learning: not known, old/metrics.json: counter 'hops_x' is of another version" in shown
+
+
+def test_a_study_stays_in_the_run_and_in_its_report(run: Path) -> None:
+    from neurosim.runfolder import RunFolder
+
+    report = RunFolder(run).report_path
+    before = report.read_text(encoding="utf-8")
+    assert "Time, cores and other prices" not in before
+    shown = output("energy", run, "--limit", 2, "--save")
+    assert str(run / "energy.json") in shown
+    with_study = report.read_text(encoding="utf-8")
+    assert "Time, cores and other prices" in with_study
+    output("report", run)
+    assert report.read_text(encoding="utf-8") == with_study
+    (run / "energy.json").write_text("{", encoding="utf-8")
+    assert "write it again: neurosim energy" in error("report", run)
+    (run / "energy.json").unlink()
+    assert "--save: keeps the result with a run on its own chip" in error("energy", run, "--save", "--chip", "loihi1")
+
+
+def test_inspect_and_evaluate_take_another_chip(run: Path) -> None:
+    found = json.loads(output("inspect", run, "--chip", "loihi1", "--json"))
+    assert found["chip"] == "loihi1" and found["mesh"]["cores"] == 128
+    here, there = (
+        json.loads(output("evaluate", run, "--limit", 4, "--json", *chip)) for chip in ((), ("--chip", "loihi1"))
+    )
+    assert here["predictions"] == there["predictions"], "answers do not depend on the chip"
+    assert (here["energy"]["table"], there["energy"]["table"]) == ("spinnaker2", "loihi1-davies2018")
