@@ -33,6 +33,7 @@ BENCHMARKS = (
     "track_faults",
     "track_transfer",
     "track_lava_learning",
+    "track_sanafe",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.
