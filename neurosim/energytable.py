@@ -184,7 +184,7 @@ def load_energy_table(name_or_path: str | Path) -> EnergyTable:
 
     Examples
     --------
-    >>> load_energy_table("loihi1-davies2018").prices["hops_x"].value
+    >>> load_energy_table("loihi1-davies2018").prices["hops_east"].value
     3.0
     """
     path = find_preset("energy table", name_or_path, PRESETS, "energy")

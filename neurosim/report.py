@@ -24,6 +24,10 @@ OWNERS = {"neuron": "neuron", "synapse": "synapse", "row": "presynaptic neuron"}
 #: Name and meaning of each counter, for people.
 COUNTER_WORDS: dict[str, tuple[str, str]] = {
     "synaptic_operations": ("synaptic operations", "one per spike and stored synapse"),
+    "synaptic_operations_sparse": ("synaptic operations, sparse", "of connections that store single synapses"),
+    "synaptic_operations_one_to_one": ("synaptic operations, one to one", "of one-to-one connections"),
+    "synaptic_operations_conv": ("synaptic operations, convolution", "of convolutions"),
+    "synaptic_operations_graded": ("synaptic operations, graded", "of messages with values"),
     "neuron_updates_active": ("neuron updates, active", "current, voltage or input was not zero"),
     "neuron_updates_idle": ("neuron updates, idle", "everything was zero"),
     "spikes": ("spikes", "input lines included"),

@@ -16,6 +16,7 @@ from neurosim.compile_network import compile
 from neurosim.counters import COLUMN, OVERFLOWS
 from neurosim.errors import ConfigError, NetworkError, OverflowDetected
 from neurosim.events import Events, events_from_dense
+from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.network import LIF, Conv, Dense, Input, Network, Probe, Sparse
 from neurosim.program import Program, State, rest_state
 from neurosim.simulator import FIRST_CAPACITY, ReferenceBackend, SimulatorBackend
@@ -288,7 +289,7 @@ def test_counts_obey_conservation_laws(seed: int) -> None:
         train = result.spikes[group.name]
         assert counts.of(group.name, "spikes") == len(train.step)
         route = program.mapping.route[network.offsets[group.name] + train.neuron]
-        for column, name in enumerate(("messages", "messages_local", "hops_x", "hops_y")):
+        for column, name in enumerate(ROUTE_COLUMNS):
             assert counts.of(group.name, name) == route[:, column].sum()
         updates = counts.of(group.name, "neuron_updates_active") + counts.of(group.name, "neuron_updates_idle")
         assert updates == (group.n * 3 * 12 if isinstance(group, LIF) else 0)

@@ -187,6 +187,7 @@ class Trainer:
         self.learner = open_learner(
             backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
         )
+        self.events, self.labels, self.targets, self.fitness = events, np.asarray(labels), targets, fitness
         self.copies, self._shown, self.stuck = copies, 0, stuck
         self.generation = 0
         self.full = initial_weights(program, self.plan)
@@ -245,10 +246,10 @@ class Trainer:
         found = self.learner.learn(
             self.full,
             Memory(self.accumulated, self.response, self.rule.memory),
-            np.stack([self._samples(i * self.batch, self.batch) for i in numbers]),
+            np.stack([self.samples_of(i) for i in numbers]),
             self.scales,
-            [stream_key(self.seed, STREAM_PAIRS, i) for i in numbers],
-            [self._step(i) for i in numbers],
+            [self.key_of(i) for i in numbers],
+            [self.step_of(i) for i in numbers],
         )
         if self.stuck is not None:
             self.full[self.stuck.where] = self.stuck.full
@@ -267,7 +268,19 @@ class Trainer:
             self.recent[:] = 0
         return shown
 
-    def _step(self, g: int) -> Step:
+    def samples_of(self, g: int) -> npt.NDArray[np.int64]:
+        """Return the samples of a generation: (batch,) int64."""
+        return self._samples(g * self.batch, self.batch)
+
+    def events_of(self, g: int) -> Events:
+        """Return all training samples as a generation sees them."""
+        return self.events if self.copies is None else self.copies(g * self.batch // self.n_samples)
+
+    def key_of(self, g: int) -> int:
+        """Return what seeds the noise of a generation."""
+        return stream_key(self.seed, STREAM_PAIRS, g)
+
+    def step_of(self, g: int) -> Step:
         """Return how votes become weights in a generation."""
         size = step_size(self.rule.schedule, g, self.n_generations, self.rule.halvings)
         if self.plan.moves_by_sign:

@@ -92,6 +92,12 @@ class Learner:
 
     A backend that makes the runs or sums the votes itself overrides ``_run_base`` and ``_run_member``, or ``_reward``
     and ``_vote``; the rule stays this one.
+
+    Attributes
+    ----------
+    spent : (N_COUNTERS, N) int64
+        Where the operations of learning happened: at the neuron whose state or synapses they read or write; draws of
+        pre factors at the source. A scalar sent to a group counts once, at its first neuron.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class Learner:
         self.voting: set[int] = set()  # groups whose local votes are counted next
         n, n_rows = program.network.n_neurons, max(len(self.groups), N_TOTALS)
         self.n_neurons = n
+        self.spent = np.zeros((counters.N_COUNTERS, n), np.int64)
         self.sums = np.zeros((plan.rank, n), np.int64)
         self.votes = np.zeros(plan.n_learned, np.int64)
         self.squares = Squares(
@@ -272,8 +279,17 @@ class Learner:
     def _window(self, t: int) -> int:
         return t * self.plan.rank // self.plan.n_steps
 
-    def _count(self, name: str, counter: int, amount: int) -> None:
-        self.chip.counts[self.row[name], counter] += amount
+    def _count(self, row: str, counter: int, group: str, amounts: Int64Array | int) -> None:
+        """Count operations of a group or connection where they happen: so many at each neuron of a group."""
+        where = self.slices[group]
+        at = np.broadcast_to(np.asarray(amounts, dtype=np.int64), (where.stop - where.start,))
+        self.chip.counts[self.row[row], counter] += int(at.sum())
+        self.spent[counter, where] += at
+
+    def _count_once(self, group: str, counter: int, n: int) -> None:
+        """Count what happens once for a whole group."""
+        self.chip.counts[self.row[group], counter] += n
+        self.spent[counter, self.slices[group].start] += n
 
     def _inputs_at(self, inputs: Values, t: int) -> Values:
         return inputs[t] if t < len(inputs) else np.zeros(inputs.shape[1], np.bool_)
@@ -299,10 +315,11 @@ class Learner:
 
     def _count_traces(self, trace: Int64Array, near: BoolArray) -> None:
         for i, group in enumerate(self.groups):
-            spikes, close = int(trace[:, self.slices[group.name]].sum()), int(near[:, self.slices[group.name]].sum())
-            self.statistics[0, i] += spikes
-            self.statistics[3, i] += close
-            self._count(group.name, counters.TRACE_UPDATES, spikes + close)
+            where = self.slices[group.name]
+            spikes, close = trace[:, where].sum(axis=0), near[:, where].sum(axis=0)
+            self.statistics[0, i] += int(spikes.sum())
+            self.statistics[3, i] += int(close.sum())
+            self._count(group.name, counters.TRACE_UPDATES, group.name, spikes + close)
 
     def _run_member(self, inputs: Values, pre: list[Int64Array], post: Int64Array, sign: int) -> Int64Array:
         """Run with the perturbation +/- post x (pre of the sources that fired); return the readout by window."""
@@ -374,10 +391,11 @@ class Learner:
             if self.plan.factor >= FACTOR_FULL:  # a row of draws for each source
                 drawn = np.stack([self._draw(fold(stream, j), n_post) for j in range(len(fired))])
                 pre.append(drawn * fired[:, None])
+                self._count(c.name, counters.NOISE_DRAWS, c.target, len(fired))
             else:
                 drawn = np.stack([self._draw(fold(stream, r), len(fired)) for r in range(self.plan.rank)])
                 pre.append(drawn * fired)
-            self._count(c.name, counters.NOISE_DRAWS, drawn.size)
+                self._count(c.name, counters.NOISE_DRAWS, c.source, self.plan.rank)
         return pre
 
     def _always_counts(self) -> Int64Array:
@@ -394,7 +412,10 @@ class Learner:
             n = group.n if self.plan.factor >= FACTOR_FULL else 1
             for r in range(self.plan.rank):
                 always[r, self.slices[group.name]] = self._draw(fold(stream, r), n)
-            self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * n)
+            if self.plan.factor >= FACTOR_FULL:
+                self._count(group.name, counters.NOISE_DRAWS, group.name, self.plan.rank)
+            else:
+                self._count_once(group.name, counters.NOISE_DRAWS, self.plan.rank)
         return always
 
     def _draw(self, key: int, n: int) -> Int64Array:
@@ -411,7 +432,7 @@ class Learner:
             else:
                 for r in range(self.plan.rank):
                     post[r, self.slices[group.name]] = self._draw(fold(fold(pair_key, int(i)), r), group.n)
-                self._count(group.name, counters.NOISE_DRAWS, self.plan.rank * group.n)
+                self._count(group.name, counters.NOISE_DRAWS, group.name, self.plan.rank)
         return post
 
     def _measure(self, difference: Int64Array, post: Int64Array) -> None:
@@ -428,8 +449,8 @@ class Learner:
                 self.measured[row] += difference[window][:, None] * post[rank]
         for i in self.active:
             group, n_effects = self.groups[i], sum(len(self._effects(rank)) for rank in range(self.plan.rank))
-            self._count(group.name, counters.RESPONSE_UPDATES, n_effects * self.plan.n_classes * group.n)
-            self._count(group.name, counters.REWARD_BROADCASTS, difference.size)
+            self._count(group.name, counters.RESPONSE_UPDATES, group.name, n_effects * self.plan.n_classes)
+            self._count_once(group.name, counters.REWARD_BROADCASTS, difference.size)
 
     def _effects(self, rank: int) -> list[tuple[int, int]]:
         """Return the windows in which a rank's effects are looked for, and which row of the response tells of them."""
@@ -443,7 +464,7 @@ class Learner:
         for i, group in enumerate(self.groups):
             if not self.plan.group[i, LEARNS]:
                 continue
-            self._count(group.name, counters.REWARD_BROADCASTS, errors.size)
+            self._count_once(group.name, counters.REWARD_BROADCASTS, errors.size)
             where = self.slices[group.name]
             if i == self.plan.readout:
                 credit[:, where] = -self._readout_errors(errors)
@@ -474,7 +495,7 @@ class Learner:
         fitness = min(max(fitness, -FITNESS_LIMIT), FITNESS_LIMIT)
         self.statistics[4, TIES] += fitness == 0
         for i in self.active:
-            self._count(self.groups[i].name, counters.REWARD_BROADCASTS, 1)
+            self._count_once(self.groups[i].name, counters.REWARD_BROADCASTS, 1)
         return fitness
 
     def _reward(self, fitness: int, pre: list[Int64Array], post: Int64Array, credit: Int64Array) -> None:
@@ -496,13 +517,15 @@ class Learner:
             if self.plan.factor >= FACTOR_FULL:
                 rows, n_sources = pre[c] * local, int(np.count_nonzero(pre[c].any(axis=1)))
                 self.votes[self.plan.votes_of(c)] += rows.ravel()
-                self._count(connection.name, counters.VOTES, n_sources * local.shape[1])
+                self._count(connection.name, counters.VOTES, connection.target, n_sources)
                 continue
             stored, where = self.links[c]
             rows = np.einsum("rj,rk->jk", pre[c], local)
             np.add.at(self.votes[self.plan.votes_of(c)], where, rows[stored])
-            n_links = np.count_nonzero(pre[c], axis=0) @ np.bincount(stored[0], minlength=pre[c].shape[1])
-            self._count(connection.name, counters.VOTES, int(n_links))
+            n_ranks = np.count_nonzero(pre[c], axis=0)[stored[0]]  # that each link multiplies in
+            at = np.zeros(local.shape[1], np.int64)
+            np.add.at(at, stored[1], n_ranks)
+            self._count(connection.name, counters.VOTES, connection.target, at)
             first = int(self.plan.plastic[c, FIRST_FACTOR])
             self.squares.rows[first : first + pre[c].shape[1]] += np.square(pre[c]).sum(axis=0)
         if self.plan.factor < FACTOR_FULL:
@@ -528,4 +551,4 @@ class Learner:
             self.squares.neurons[here.start - self.plan.n_weights : here.stop - self.plan.n_weights] += np.square(
                 votes
             ).sum(axis=0)
-            self._count(group.name, counters.VOTES, self.plan.rank * group.n)
+            self._count(group.name, counters.VOTES, group.name, self.plan.rank)

@@ -9,6 +9,7 @@ from neurosim.compile_network import compile
 from neurosim.counters import COLUMN, N_COUNTERS
 from neurosim.kernels.run import load_state, store_state
 from neurosim.kernels.step import count_spikes, deliver_all, load_inputs, update_all
+from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.program import Program, State
 from neurosim.reference.run import Chip
 from neurosim.scratch import make_scratch
@@ -111,5 +112,19 @@ def test_noted_spikes_are_counted_once_and_those_of_inputs_for_every_run_that_sh
         runs = 5 if i == 0 else 1
         assert counts[i, COLUMN["spikes"]] == runs * noted[start:stop].sum()
         sent = (noted[start:stop, None] * p.route[start:stop]).sum(axis=0)
-        np.testing.assert_array_equal(counts[i, COLUMN["messages"] : COLUMN["messages"] + 4], runs * sent)
+        np.testing.assert_array_equal(
+            counts[i, COLUMN["messages"] : COLUMN["messages"] + len(ROUTE_COLUMNS)], runs * sent
+        )
     assert not s.sent.any()
+
+
+def test_counts_are_safe_at_a_million_million_operations() -> None:
+    program = compile(random_network(7, 1, 2), "loihi1")
+    p = program.arrays
+    s, counts = make_scratch(p), np.zeros((len(program.rows), N_COUNTERS), np.int64)
+    s.sent[:] = 10**12
+    count_spikes(p, s, 1, counts)
+    for i, (start, stop) in enumerate(p.group[:, :2].tolist()):
+        bits = sum(int(each) for each in p.route[start:stop, ROUTE_COLUMNS.index("synapse_bits_read")])
+        assert counts[i, COLUMN["spikes"]] == 10**12 * (stop - start)
+        assert counts[i, COLUMN["synapse_bits_read"]] == 10**12 * bits

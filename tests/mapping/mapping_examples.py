@@ -53,13 +53,54 @@ def synapses(network):
             yield connection, offsets[connection.source] + pre, offsets[connection.target] + post
 
 
+def slow_lists(network, mapping):
+    """Count the synapses of each list on a core, one by one: (core, connection, presynaptic neuron) to a number."""
+    entries = {}
+    for connection, pre, post in synapses(network):
+        key = (int(mapping.core[post]), connection.name, pre)
+        entries[key] = entries.get(key, 0) + 1
+    return entries
+
+
+#: Bits of a stored target index on Loihi 1 with so many compartments: 0 or 6..12.
+INDEX_BITS = {1024: 10, 7: 6}
+
+
+def slow_bits(network, chip, name, count):
+    """Return the bits of a list of so many synapses on Loihi 1: chunks of 64 in words of 64 bits."""
+    connection, total = network.connection(name), 0
+    bits = {4: 4, 8: 8}[connection.num_weight_bits] + 8 * connection.plastic
+    if isinstance(connection, Sparse):
+        bits += INDEX_BITS[chip.compartments_per_core]
+    while count > 0:
+        chunk = min(count, 64) * bits + 10
+        total += (chunk + 63) // 64 * 64
+        count -= 64
+    return total
+
+
+def slow_reads(network, chip, mapping):
+    """Return the bits of synapse memory that a spike of each neuron reads: its list on every core that has one."""
+    reads = [0] * network.n_neurons
+    for (_, name, pre), count in slow_lists(network, mapping).items():
+        reads[pre] += slow_bits(network, chip, name, count)
+    return reads
+
+
+def slow_links(source, target):
+    """Walk from tile to tile, along x, then along y; count the steps to the east, west, north and south."""
+    (x, y), links = source, [0, 0, 0, 0]
+    while (x, y) != tuple(target):
+        direction = (0 if target[0] > x else 1) if x != target[0] else (2 if target[1] > y else 3)
+        x, y = x + (1, -1, 0, 0)[direction], y + (0, 0, 1, -1)[direction]
+        links[direction] += 1
+    return links
+
+
 def slow_use(network, chip, mapping):
     """Count what every core uses, synapse by synapse, in the units of `CoreUse`."""
-    entries, listeners, targets = {}, {}, {}
-    for connection, pre, post in synapses(network):
-        core = int(mapping.core[post])
-        key = (core, connection.name, pre)
-        entries[key] = entries.get(key, 0) + 1
+    entries, listeners, targets = slow_lists(network, mapping), {}, {}
+    for core, _, pre in entries:
         listeners.setdefault(core, set()).add(pre)
         targets.setdefault(pre, set()).add(core)
     used = [
@@ -67,12 +108,7 @@ def slow_use(network, chip, mapping):
         for i in range(len(mapping.cores))
     ]
     for (core, name, _), count in entries.items():
-        connection = network.connection(name)
-        bits = {4: 4, 8: 8}[connection.num_weight_bits] + 10 * isinstance(connection, Sparse) + 8 * connection.plastic
-        while count > 0:
-            chunk = min(count, 64) * bits + 10
-            used[core]["synapse_memory_bits"] += (chunk + 63) // 64 * 64
-            count -= 64
+        used[core]["synapse_memory_bits"] += slow_bits(network, chip, name, count)
     for neuron, core in enumerate(mapping.core.tolist()):
         if core >= 0:
             used[core]["compartments"] += 1

@@ -142,7 +142,7 @@ def test_arrays_are_contiguous_and_integer_also_when_empty() -> None:
         assert [array.dtype.name for array in p] == [
             "int64", "int64", "int64", "int32", "int32", "int8", "int16", "int64", "int32",
         ]  # fmt: skip
-        assert (p.group.shape[1], p.conn.shape[1], p.ops.shape[1], p.route.shape[1]) == (8, 7, 2, 4)
+        assert (p.group.shape[1], p.conn.shape[1], p.ops.shape[1], p.route.shape[1]) == (8, 7, 2, 7)
 
 
 def sparse_of(n_post: int, n_pre: int, n_synapses: int, **how: object) -> Sparse:

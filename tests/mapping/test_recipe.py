@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mapping_examples import chip_with, random_network, roomy, slow_use
+from mapping_examples import chip_with, random_network, roomy, slow_links, slow_reads, slow_use
 
 from neurosim.chip import load_chip
 from neurosim.errors import CapacityError
 from neurosim.mapping import map_network, utilisation_rows
+from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.network import LIF, Dense, Input, Network
 
 SMALL = {"compartments_per_core": 7, "synapse_memory_bits_per_core": 6400, "axons_in_per_core": 90}
@@ -61,8 +62,21 @@ def test_route_equals_the_slow_one(seed):
     tile = {use.core: use.tile for use in mapping.cores} | {-1: (0, 0)}
     for neuron, own in enumerate(mapping.core.tolist()):
         others = [core for core in targets.get(neuron, ()) if core != own]
-        hops = [sum(abs(tile[core][axis] - tile[own][axis]) for core in others) for axis in (0, 1)]
-        assert mapping.route[neuron].tolist() == [len(others), int(own in targets.get(neuron, ())), *hops]
+        links = np.sum([slow_links(tile[own], tile[core]) for core in others], axis=0, dtype=int, initial=0).tolist()
+        expected = [len(others), int(own in targets.get(neuron, ())), *(links if others else [0] * 4)]
+        assert mapping.route[neuron, :6].tolist() == expected
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000))
+def test_memory_read_equals_the_slow_one(seed):
+    network, chip, mapping = mapped(seed)
+    assert mapping.route[:, 6].tolist() == slow_reads(network, chip, mapping)
+
+
+def test_a_spike_of_every_neuron_reads_the_whole_memory_once():
+    network, _, mapping = mapped(3)
+    assert mapping.route[:, 6].sum() == sum(use.used["synapse_memory_bits"] for use in mapping.cores) > 0
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -84,8 +98,10 @@ def test_hops_there_and_back_are_equal():
     weights = np.full((40, 40), 2)
     network = Network([LIF("a", 40), LIF("b", 40)], [Dense("a", "b", weights), Dense("b", "a", weights)])
     mapping = map_network(network, roomy(compartments_per_core=5, mesh=(3, 512)))
-    for column in (2, 3):
-        assert mapping.route[:40, column].sum() == mapping.route[40:, column].sum() > 0
+    there, back = mapping.route[:40].sum(axis=0), mapping.route[40:].sum(axis=0)
+    east, west, north, south = (ROUTE_COLUMNS.index(f"hops_{way}") for way in ("east", "west", "north", "south"))
+    assert there[east] == back[west] and there[west] == back[east] and there[[east, west]].sum() > 0
+    assert there[north] == back[south] and there[south] == back[north] and there[[north, south]].sum() > 0
 
 
 def test_small_network_shares_one_core():
@@ -97,7 +113,7 @@ def test_small_network_shares_one_core():
     assert mapping.core.tolist() == [-1] * 3 + [0] * 6
     assert mapping.cores[0].groups == ("a", "b")
     # an input sends one packet to the core, `a` sends to its own core, `b` to nobody
-    assert mapping.route[[0, 3, 7]].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert mapping.route[[0, 3, 7]].tolist() == [[1, 0, 0, 0, 0, 0, 64], [0, 1, 0, 0, 0, 0, 64], [0] * 7]
     # axons: 3 inputs with 4 synapses, 4 neurons with 2: each 8 bits a weight and 10 of header in one word
     assert mapping.cores[0].used == {"compartments": 6, "synapse_memory_bits": 7 * 64, "axons_in": 7, "axons_out": 4}
 
@@ -105,7 +121,7 @@ def test_small_network_shares_one_core():
 def test_unlimited_takes_everything_on_one_core():
     network = Network([Input("in", 5000), LIF("a", 3000)], [Dense("in", "a", np.zeros((3000, 5000), np.int64))])
     mapping = map_network(network, load_chip("unlimited"))
-    assert len(mapping.cores) == 1 and not mapping.route[:, 2:].any()
+    assert len(mapping.cores) == 1 and not mapping.route[:, 2:6].any()
 
 
 def test_network_without_neurons_needs_no_core():
