@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import sys
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -39,8 +38,7 @@ def build(described: Any, header: dict[str, Any], architecture: Any) -> Any:
     groups = {}
     for group in header["groups"]:
         name, n = group["name"], group["n"]
-        made = network.create_neuron_group(name, n, log_spikes=True, soma_hw_name=INPUT + "[0]" if group["input"] else SOMA)
-        groups[name] = made
+        made = groups[name] = network.create_neuron_group(name, n, log_spikes=True, soma_hw_name=SOMA)
         values = [described[f"{key} {name}"] for key in ("threshold", "bias", "leak_decay")]
         for i, (tile, core) in enumerate(described[f"place {name}"].tolist()):
             if (tile, core) not in cores:
@@ -80,16 +78,13 @@ class Run:
         self.rows: dict[str, list[float]] = {key: [] for key in (*PER_STEP, "simple", "detailed")}
         self.packets: list[int] = []
         self.trains: list[np.ndarray] = []
-        self.seconds = 0.0
 
     def add(self, chip: Any, n_steps: int, timing: str, is_first: bool) -> None:
         """Simulate one sample; its counts and spikes are taken once, its time with each model."""
-        start = perf_counter()
         found = chip.sim(n_steps, timing_model=timing, processing_threads=1, spike_trace=is_first, perf_trace=True)
         self.rows[timing] += found["perf_trace"]["sim_time"]
         if not is_first:
             return
-        self.seconds += perf_counter() - start
         for key in PER_STEP:
             self.rows[key] += found["perf_trace"][key]
         index = {name: i for i, name in enumerate(self.names)}
@@ -105,7 +100,7 @@ class Run:
         """Write everything into one file."""
         arrays = {key: np.array(values, np.float64) for key, values in self.rows.items()}
         trains = np.concatenate(self.trains) if self.trains else np.zeros((0, 4), np.int64)
-        np.savez(path, **arrays, packets=np.array(self.packets), trains=trains, seconds=self.seconds, names=self.names)
+        np.savez(path, **arrays, packets=np.array(self.packets), trains=trains, names=self.names)
 
 
 def run_described(path: str, architecture_path: str, result: str) -> None:
@@ -124,7 +119,7 @@ def run_described(path: str, architecture_path: str, result: str) -> None:
                 chip.reset()
             for name in inputs:
                 trains = described[f"spikes {name}"][sample].T.tolist()
-                for neuron, train in zip(chip.mapped_neuron_groups[name], trains):
+                for neuron, train in zip(chip.mapped_neuron_groups[name], trains, strict=True):
                     neuron.set_attributes(model_attributes={"spikes": [int(fired) for fired in train]})
             run.add(chip, header["n_steps"], timing, timing == "simple")
         del chip

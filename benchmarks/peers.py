@@ -60,15 +60,12 @@ class SanafeRun(NamedTuple):
         Sent in all samples.
     steps : dict of str to (n_samples * n_steps,) float64
         "fired", "updated", "spikes" (synapses read), "hops", "synapse_energy" and others in J, "simple" and "detailed" in seconds.
-    seconds : float
-        Wall-clock time of its simulation.
     """
 
     trains: npt.NDArray[np.int64]
     names: list[str]
     packets: int
     steps: dict[str, npt.NDArray[np.float64]]
-    seconds: float
 
 
 def interpreter(peer: str) -> str | None:
@@ -135,7 +132,14 @@ def read_sanafe_yaml(python: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def run_sanafe(python: str, described: Described, spikes: Mapping[str, Any], shape: tuple[int, int], architecture: Path, folder: Path) -> SanafeRun:
+def run_sanafe(
+    python: str,
+    described: Described,
+    spikes: Mapping[str, Any],
+    shape: tuple[int, int],
+    architecture: Path,
+    folder: Path,
+) -> SanafeRun:
     """Run a network on SANA-FE; spikes of its inputs are (n_samples, n_steps, n), shape is (n_samples, n_steps)."""
     path = folder / "described.npz"
     arrays: dict[str, npt.NDArray[Any]] = {f"spikes {name}": train for name, train in spikes.items()}
@@ -165,8 +169,8 @@ def _sanafe(python: str, arguments: Sequence[str], folder: Path) -> SanafeRun:
     _call([python, str(SCRIPTS / "peer_sanafe.py"), *arguments, str(result)])
     with np.load(result) as found:
         parts = {name: found[name] for name in found.files}
-    names, seconds = [str(name) for name in parts.pop("names")], float(parts.pop("seconds"))
-    return SanafeRun(parts.pop("trains"), names, int(parts.pop("packets").sum()), parts, seconds)
+    names = [str(name) for name in parts.pop("names")]
+    return SanafeRun(parts.pop("trains"), names, int(parts.pop("packets").sum()), parts)
 
 
 def _call(command: Sequence[str], folder: Path | None = None, threads: int = 1) -> str:

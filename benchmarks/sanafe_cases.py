@@ -129,15 +129,10 @@ def _driven(case: Case, seed: int) -> Case:
 def _with_events(case: Case, seed: int) -> Case:
     """Replace the biases of the first group by spikes of a camera's kind: a blob that goes round, and noise."""
     first = case.described.groups[0]
-    index = np.arange(first.n)
-    place = np.column_stack([np.zeros(first.n, np.int64), index * 4 // first.n])  # tile 0, where our input enters
-    inputs = Group(first.name, True, 0 * first.threshold, 0 * first.bias, np.ones(first.n), place)
+    inputs = Group(first.name, True, 0 * first.threshold, 0 * first.bias, np.ones(first.n), first.place)
     described = case.described._replace(groups=(inputs, *case.described.groups[1:]))
     spikes = {first.name: blob(case.n_steps, GESTURE_SIDE, seed)[None]}
-    note = (
-        "the first group is an input: a blob on a circle and 1 % noise, drawn; SANA-FE's input neurons lie on the four cores of tile 0, where our "
-        "input enters"
-    )
+    note = "the first group is an input on the file's core: a blob on a circle and 1 % noise, drawn"
     return case._replace(name=f"{case.name}, events", described=described, spikes=spikes, file=None, note=note)
 
 
@@ -175,14 +170,14 @@ def mnist(n_digits: int) -> Case:
         tile = np.repeat([next(tiles) for _ in range(-(-n // CORE_NEURONS))], CORE_NEURONS)[:n]
         groups.append(Group(name, False, *_same(n, threshold, 0, leak), np.column_stack([tile, 0 * tile])))
     none = np.zeros((0, 2), np.int64)
-    links = [Link(*names[i : i + 2], "dense", part, none) for i, part in enumerate(weights)]
+    links = [Link(names[i], names[i + 1], "dense", part, none) for i, part in enumerate(weights)]
     spikes = rate_coded(images.images[:n_digits].reshape(n_digits, -1), MNIST_STEPS)
-    note = (
-        f"{n_digits} test digits, {MNIST_STEPS} steps each; the current's memory is left out (SANA-FE keeps it in doubles), leak and threshold are the file's"
-    )
+    note = f"{n_digits} test digits, {MNIST_STEPS} steps each; the current's memory is left out (SANA-FE keeps it in doubles), leak and threshold are the file's"
     described = Described("mnist", tuple(groups), tuple(links), {})
     labels = images.labels[:n_digits].astype(np.int64)
-    return Case("lava-dl MNIST 784-128-64-10", described, {"in": spikes}, n_digits, MNIST_STEPS, note=note, labels=labels)
+    return Case(
+        "lava-dl MNIST 784-128-64-10", described, {"in": spikes}, n_digits, MNIST_STEPS, note=note, labels=labels
+    )
 
 
 def _same(n: int, *values: float) -> tuple[Floats, Floats, Floats]:

@@ -54,10 +54,12 @@ class Converted(NamedTuple):
             for group in self.program.network.groups
             if isinstance(group, Input)
         ]
-        return events_from_dense(np.concatenate(parts, axis=2) if parts else np.zeros((n_samples, n_steps, 0), np.bool_))
+        return events_from_dense(
+            np.concatenate(parts, axis=2) if parts else np.zeros((n_samples, n_steps, 0), np.bool_)
+        )
 
 
-def convert(described: Described, chip: Chip, probe_states: bool = True) -> Converted:
+def convert(described: Described, chip: Chip) -> Converted:
     """Change what has no integer, and load the network on a chip with SANA-FE's cores.
 
     Raises
@@ -67,9 +69,11 @@ def convert(described: Described, chip: Chip, probe_states: bool = True) -> Conv
     """
     changed, changes = with_integers(described)
     order = orders(changed)
-    network = network_of(changed, order, probe_states)
+    network = network_of(changed, order)
     mapping = mapping_of(changed, network, order, chip)
-    program = Program(network, chip, mapping, pack(network, mapping), {}, "lava-0.10", pack_models(network, "lava-0.10"))
+    program = Program(
+        network, chip, mapping, pack(network, mapping), {}, "lava-0.10", pack_models(network, "lava-0.10")
+    )
     return Converted(changed, program, order, tuple(changes))
 
 
@@ -80,19 +84,22 @@ def with_integers(described: Described) -> tuple[Described, list[str]]:
         changes.append("thresholds, biases and weights doubled, because mixed 8-bit weights are even")
         described = _doubled(described)
     groups = []
+    rounded: dict[str, None] = {}
     for group in described.groups:
-        held = {
-            "bias": np.round(group.bias * GRID) / GRID,
-            "leak_decay": np.round(group.leak_decay * DECAY_ONE) / DECAY_ONE,
-        }
-        for key, grid in (("bias", GRID), ("leak_decay", DECAY_ONE)):
-            given = getattr(group, key)
-            if np.any(held[key] != given):
-                at = int(np.argmax(held[key] != given))
-                changes.append(f"group {group.name!r}: {key} {given[at]:.15g} is {round(held[key][at] * grid)}/{grid}")
+        bias = np.round(group.bias * GRID) / GRID
+        leak = np.round(group.leak_decay * DECAY_ONE) / DECAY_ONE
+        for key, given, held, grid in (
+            ("bias", group.bias, bias, GRID),
+            ("leak_decay", group.leak_decay, leak, DECAY_ONE),
+        ):
+            for i in np.flatnonzero(held != given):
+                rounded[f"{key} {given[i]:.15g} is {round(held[i] * grid)}/{grid}"] = None
         if np.any(group.threshold % 1):
-            raise ValueError(f"group {group.name!r}: threshold {group.threshold[0]} is no integer; multiply the network")
-        groups.append(group._replace(**held))
+            raise ValueError(
+                f"group {group.name!r}: threshold {group.threshold[0]} is no integer; multiply the network"
+            )
+        groups.append(group._replace(bias=bias, leak_decay=leak))
+    changes += rounded
     links = [_even(link, changes) for link in described.links]
     return described._replace(groups=tuple(groups), links=tuple(links)), changes
 
@@ -152,8 +159,8 @@ def orders(described: Described) -> dict[str, Ints]:
     return found
 
 
-def network_of(described: Described, order: Table[str, Ints], probe_states: bool = True) -> Network:
-    """Return the network in chip integers, its neurons in our order."""
+def network_of(described: Described, order: Table[str, Ints]) -> Network:
+    """Return the network in chip integers, its neurons in our order, everything probed."""
     groups: list[Input | LIF] = []
     for group in described.groups:
         if group.is_input:
@@ -168,9 +175,10 @@ def network_of(described: Described, order: Table[str, Ints], probe_states: bool
         vth = _one(group.threshold, mine)
         groups.append(LIF(group.name, group.n, NO_MEMORY, dv, vth, bias_mant=bias >> shift, bias_exp=shift))
     names = [group.name for group in groups if isinstance(group, LIF)]
-    wanted = ("spikes", "v") if probe_states else ("spikes",)
-    probes = [Probe(name, what) for what in wanted for name in names]
-    return Network(groups, [_connection(link, described, order) for link in described.links], probes, name=described.name)
+    probes = [Probe(name, what) for what in ("spikes", "u", "v") for name in names]
+    return Network(
+        groups, [_connection(link, described, order) for link in described.links], probes, name=described.name
+    )
 
 
 def _one(values: Floats, order: Ints) -> int | Ints:
@@ -205,7 +213,9 @@ def mapping_of(described: Described, network: Network, order: Table[str, Ints], 
     routes = [route(network, core, tiles, targets_of(network, core)), synapse_reads(network, core, chip)]
     names = np.repeat([group.name for group in network.ordered_groups], [group.n for group in network.ordered_groups])
     uses = tuple(
-        CoreUse(i, (int(x), int(y)), tuple(dict.fromkeys(names[core == i])), {"compartments": int((core == i).sum())}, {})
+        CoreUse(
+            i, (int(x), int(y)), tuple(dict.fromkeys(names[core == i])), {"compartments": int((core == i).sum())}, {}
+        )
         for i, (x, y) in enumerate(tiles)
     )
     return Mapping(core, uses, np.column_stack(routes).astype(np.int32))

@@ -8,20 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.sanafe_convert import Converted
-from neurosim.backend import RunResult
+from neurosim.backend import RunResult, SpikeTrain
 from neurosim.energytable import EnergyTable
 from neurosim.events import Events
 from neurosim.mapping.route import ENTRY_TILE
 from neurosim.network import Connection, Conv, Dense, IntegerConnection, Sparse
 
 Ints = npt.NDArray[np.int64]
-FORMS = {Dense: "", Sparse: "_sparse", Conv: "_conv"}
+Bools = npt.NDArray[np.bool_]
+FORMS: dict[type, str] = {Dense: "", Sparse: "_sparse", Conv: "_conv"}
 
 
 class Term(NamedTuple):
     """A difference: how many operations SANA-FE counts more, and what they cost."""
 
-    count: int
+    n: int
     energy_pj: float
 
 
@@ -37,18 +38,19 @@ class Ran(NamedTuple):
 
 def all_trains(converted: Converted, result: RunResult, events: Events) -> Ints:
     """Return the spikes of inputs and neurons, sorted."""
-    rows = []
+    rows: list[Ints] = []
     offsets = converted.program.network.offsets
     for g, group in enumerate(converted.described.groups):
         order = converted.order[group.name]
         if group.is_input:
             first = offsets[group.name]
-            at = np.repeat(np.arange(len(events.start) - 1), np.diff(events.start))
+            at = np.repeat(np.arange(len(events.start) - 1, dtype=np.int32), np.diff(events.start))
             mine = (events.neuron >= first) & (events.neuron < first + group.n)
-            sample, step, neuron = at[mine] // events.n_steps, at[mine] % events.n_steps, events.neuron[mine] - first
+            fired = SpikeTrain(at[mine] // events.n_steps, at[mine] % events.n_steps, events.neuron[mine] - first)
         else:
-            sample, step, neuron, _ = result.spikes[group.name]
-        rows.append(np.column_stack([sample, step, np.full(len(neuron), g), order[neuron]]).astype(np.int64))
+            fired = result.spikes[group.name]
+        columns = [fired.sample, fired.step, np.full(len(fired.step), g), order[fired.neuron]]
+        rows.append(np.column_stack(columns).astype(np.int64))
     return sorted_rows(np.concatenate(rows))
 
 
@@ -68,26 +70,34 @@ def unread(ran: Ran, table: EnergyTable) -> Term:
     return Term(count, energy_pj)
 
 
-def updates(ran: Ran, table: EnergyTable) -> Term:
-    """Updates that SANA-FE calls active (v or the bias is not 0, or a spike arrived, whatever its weight) and their price.
+def updates(ran: Ran, table: EnergyTable) -> tuple[Term, Term]:
+    """Updates that only SANA-FE calls active, and, as a negative number, those that only we do.
 
-    Ours are active where u, v, the sum of what arrived or the bias is not 0. What is returned is SANA-FE's number, made from our v and our spikes.
+    Made from our states and spikes. SANA-FE: v or the bias is not 0, or a spike arrived, also one of weight 0 or several that sum to 0. Ours:
+    u, v, the sum of what arrived or the bias is not 0; u is what arrived in the step before, since the current has no memory.
     """
-    network, count = ran.converted.program.network, 0
+    network = ran.converted.program.network
     arrived = {group.name: np.zeros((ran.n_samples, ran.n_steps, group.n), np.bool_) for group in network.groups}
     for connection in _connections(ran.converted):
         synapses = _synapses(connection)
         for sample, step, neurons in _by_step(ran, connection.source):
-            if step + 1 == ran.n_steps:
-                continue
-            arrived[connection.target][sample, step + 1, synapses.targets(neurons)] = True
+            if step + 1 < ran.n_steps:
+                arrived[connection.target][sample, step + 1, synapses.targets(neurons)] = True
+    more = fewer = 0
     for group in ran.converted.described.groups:
         if not group.is_input:
-            after = ran.result.states[group.name, "v"] != 0
-            before = np.concatenate([np.zeros_like(after[:, :1]), after[:, :-1]], axis=1)
-            biased = (group.bias != 0)[ran.converted.order[group.name]]
-            count += int((before | arrived[group.name] | biased).sum())
-    return Term(count, count * (_price(table, "neuron_updates_active") - _price(table, "neuron_updates_idle")))
+            u, v = (ran.result.states[group.name, state] != 0 for state in ("u", "v"))
+            always = (group.bias != 0)[ran.converted.order[group.name]] | _before(v)
+            theirs, ours = always | arrived[group.name], always | u | _before(u)
+            more += int((theirs & ~ours).sum())
+            fewer += int((ours & ~theirs).sum())
+    each = _price(table, "neuron_updates_active") - _price(table, "neuron_updates_idle")
+    return Term(more, more * each), Term(-fewer, -fewer * each)
+
+
+def _before(after: Bools) -> Bools:
+    """Return states at the beginning of each step, from those at its end: (n_samples, n_steps, n)."""
+    return np.concatenate([np.zeros_like(after[:, :1]), after[:, :-1]], axis=1)
 
 
 def from_inputs(ran: Ran, table: EnergyTable) -> tuple[Term, Term]:
