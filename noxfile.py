@@ -48,3 +48,10 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def neurobench(session: nox.Session) -> None:
+    """Hold our values against NeuroBench's own; not among the default sessions, because torch is large."""
+    session.install(".[test]", "neurobench==2.3.*", "snntorch==1.0.*")
+    session.run("pytest", "tests/test_neurobench.py", *session.posargs)

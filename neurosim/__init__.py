@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from neurosim.neurons import TernaryLIF as TernaryLIF
     from neurosim.neurons import rotation as rotation
     from neurosim.quantize import quantize as quantize
+    from neurosim.workload import workload as workload
 
 #: Every public name: its module, and its name there.
 _PUBLIC: dict[str, tuple[str, str]] = {
@@ -90,6 +91,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "rotation": ("neurons", "rotation"),
     "save_model": ("modelfile", "save_model"),
     "train": ("experiment", "train"),
+    "workload": ("workload", "workload"),
 }
 
 __all__ = [*_PUBLIC, "__version__"]

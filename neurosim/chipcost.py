@@ -22,13 +22,14 @@ from neurosim.counters import OpCounts
 from neurosim.goals import RESPONSE_BITS
 from neurosim.learning.trainer import Trainer, largest_vote
 from neurosim.learnplan import LearnPlan
-from neurosim.mapping.demand import RESIDUAL_BITS, axon_memory, synapse_bits
-from neurosim.network import Dense
+from neurosim.mapping.fit import used_with
+from neurosim.mapping.learning import LearningNeeds
 from neurosim.program import Program
 
 VOLTAGE_BITS = 24  # of a readout, sign included; the difference of two has one more
 POWER_BITS = 45  # of a row's mean square: votes count up to 2**22 in it (`kernels.weights`)
 MOMENTUM_BITS = 16  # of the average of a weight's votes
+KEY_BITS = 64  # on each core with neurons that learn: the key from which its noise is drawn again (`kernels.noise`)
 #: Operations that learning adds to running the members.
 EXTRA = (
     "noise_draws", "perturbations", "trace_updates", "response_updates", "votes", "weight_updates", "reward_broadcasts",
@@ -76,6 +77,14 @@ class Need(NamedTuple):
     kind: str
 
 
+class CoreState(NamedTuple):
+    """What a core holds when it learns by a plan; the mapping may have counted with other bits beside a weight."""
+
+    core: int
+    synapse_memory_bits: int
+    learning_bits: int  # all state beyond the weights, that in the synapse memory included
+
+
 class ChipCost(NamedTuple):
     """What a chip would need to learn so."""
 
@@ -86,6 +95,7 @@ class ChipCost(NamedTuple):
     per_sample: dict[str, float] | None  # extra operations per training sample, counted; None before training
     per_step: dict[str, float] | None  # the same per time step of a member
     accumulator_bits_used: int | None  # of the response's accumulators, measured
+    cores: tuple[CoreState, ...] = ()
 
     @property
     def fits(self) -> bool | None:
@@ -135,6 +145,7 @@ class ChipCost(NamedTuple):
             "bits_per_synapse": self.bits_per("synapse"),
             "bits_per_row": self.bits_per("row"),
             "learning_bits": self.learning_bits,
+            "cores": [core._asdict() for core in self.cores],
             "messages": [message._asdict() for message in self.messages],
             "needs": [need._asdict() for need in self.needs],
             "extra_operations": {"per_sample": self.per_sample, "per_step": self.per_step},
@@ -166,17 +177,36 @@ def chip_cost(
         What a training run has accumulated of the response.
     """
     state = tuple(_state(program, plan, batch, memory, row_memory))
+    used = used_with(program.network, program.chip, program.mapping, _as_needs(state))
+    cores = tuple(CoreState(i, each["synapse_memory_bits"], each["learning_bits"]) for i, each in enumerate(used))
     messages = tuple(_messages(program, plan))
     per_sample = per_step = None
     if counts is not None and counts.n_samples:
         per_sample = {name: counts.total(name) / counts.n_samples for name in EXTRA}
         per_step = {name: counts.total(name) / counts.n_steps for name in EXTRA}
-    used = None
+    widest = None
     if accumulated is not None and plan.form == FORM_RESPONSE:
-        used = int(np.abs(accumulated).max(initial=0)).bit_length() + 1
-    return ChipCost(
-        program.chip.name, state, messages, tuple(_needs(program, plan, state, messages)), per_sample, per_step, used
-    )
+        widest = int(np.abs(accumulated).max(initial=0)).bit_length() + 1
+    needs = tuple(_needs(program, plan, state, messages, cores))
+    return ChipCost(program.chip.name, state, messages, needs, per_sample, per_step, widest, cores)
+
+
+def learning_needs(
+    program: Program, plan: LearnPlan, *, batch: int, memory: int, row_memory: int | None = None
+) -> LearningNeeds:
+    """Return the state of learning as a mapping counts it; arguments as those of `chip_cost`.
+
+    ``compile(network, chip, learning=learning_needs(program, plan, ...))`` makes room for it.
+    """
+    return _as_needs(tuple(_state(program, plan, batch, memory, row_memory)))
+
+
+def _as_needs(state: tuple[Part, ...]) -> LearningNeeds:
+    bits: dict[str, dict[str, int]] = {"synapse": {}, "row": {}, "neuron": {}}
+    for part in state:
+        if part.what != "weight":
+            bits[part.owner][part.of] = bits[part.owner].get(part.of, 0) + part.bits
+    return LearningNeeds(bits["synapse"], bits["row"], bits["neuron"], KEY_BITS)
 
 
 def cost_of(trainer: Trainer) -> ChipCost:
@@ -280,12 +310,18 @@ def _messages(program: Program, plan: LearnPlan) -> list[Message]:
     return messages
 
 
-def _needs(program: Program, plan: LearnPlan, state: tuple[Part, ...], messages: tuple[Message, ...]) -> list[Need]:
+def _needs(
+    program: Program,
+    plan: LearnPlan,
+    state: tuple[Part, ...],
+    messages: tuple[Message, ...],
+    cores: tuple[CoreState, ...],
+) -> list[Need]:
     chip, needs = program.chip, []
     beside = [(part.of, part.bits) for part in state if part.owner == "synapse" and part.what != "weight"]
     of, bits = _most(beside)
     needs.append(_need("state beside a weight", of, bits, "bits", chip, "tag_bits"))
-    of, bits = _fullest_core(program, plan, dict(_summed(beside)))
+    of, bits = _fullest_core(cores)
     needs.append(_need("synapse memory", of, bits, "bits a core", chip, "synapse_memory_bits_per_core"))
     needs.append(_need("spike count", "one window", trace_counter_bits(plan), "bits", chip, "trace_bits"))
     of, bits = _most([(part.of, part.bits) for part in state if part.owner == "row"])
@@ -329,21 +365,7 @@ def _most(parts: list[tuple[str, int]]) -> tuple[str, int]:
     return max(_summed(parts), key=lambda item: item[1], default=("nothing", 0))
 
 
-def _fullest_core(program: Program, plan: LearnPlan, beside: dict[str, int]) -> tuple[str, int]:
-    """Return the core with the most synapse memory, if each plastic synapse has the bits of the plan beside it.
-
-    The mapping has counted with `RESIDUAL_BITS`.
-    """
-    learned = [c for c in (program.network.connections[i] for i in plan.connections) if isinstance(c, Dense)]
-    found = []
-    for core in program.mapping.cores:
-        bits = core.used["synapse_memory_bits"]
-        for connection in learned:
-            start = program.network.offsets[connection.target]
-            here = int(np.count_nonzero(program.mapping.core[start : start + connection.shape[0]] == core.core))
-            counted = synapse_bits(connection, program.chip)
-            needed = counted - RESIDUAL_BITS + beside[connection.name]
-            change = axon_memory(here, needed, program.chip) - axon_memory(here, counted, program.chip)
-            bits += connection.shape[1] * int(change)
-        found.append((f"core {core.core}", bits))
-    return max(found, key=lambda item: item[1])
+def _fullest_core(cores: tuple[CoreState, ...]) -> tuple[str, int]:
+    """Return the core with the most synapse memory, if each plastic synapse has the bits of the plan beside it."""
+    fullest = max(cores, key=lambda core: core.synapse_memory_bits)
+    return f"core {fullest.core}", fullest.synapse_memory_bits

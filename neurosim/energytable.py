@@ -9,14 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurosim.chip import Constant, check_entry, check_format, check_keys, find_preset, read_toml
 from neurosim.counters import COUNTERS, OVERFLOWS
 from neurosim.errors import ChipError
+from neurosim.sourced import Constant, check_entry, check_format, check_keys, find_preset, read_texts, read_toml
 
 FORMAT = 1  # of energy tables; a reader refuses any other number
 
 #: Tables that ship with neurosim, in `data/energy`.
-PRESETS = ("loihi1-davies2018", "loihi1-sanafe2026", "loihi2", "cpu-45nm")
+PRESETS = (
+    "loihi1-davies2018",
+    "loihi1-sanafe2026",
+    "loihi2",
+    "truenorth",
+    "truenorth-components",
+    "spinnaker1",
+    "spinnaker2",
+    "xylo-audio-2",
+    "speck",
+    "cpu-45nm",
+)
 
 #: What kind of number a constant is.
 ENERGY_KINDS = {
@@ -25,6 +36,7 @@ ENERGY_KINDS = {
     "measured": "measured on the device",
     "all-in": "a measured total divided by a count; nothing may be added to it",
     "model constant": "used by a published cost model",
+    "derived": "computed from published constants; the source says how",
     "assumed": "a published constant applied to an operation it was not published for; the source says which",
 }
 
@@ -110,12 +122,7 @@ class EnergyTable:
         percent = data.get("uncertainty_percent")
         if percent is not None:
             percent = _number(f"{where}: uncertainty_percent", percent)
-        if not isinstance(data["not_modelled"], list) or not all(
-            isinstance(text, str) for text in data["not_modelled"]
-        ):
-            raise ChipError(
-                f"{where}: not_modelled {data['not_modelled']!r} is not a list of texts; write what the sum leaves out"
-            )
+        not_modelled = read_texts(where, "not_modelled", data)
         prices = _constants(where, "price", data, OPERATIONS)
         for name, price in prices.items():
             if price.unit != "pJ":
@@ -132,7 +139,7 @@ class EnergyTable:
         return cls(
             data["name"], data["title"], data["notes"], prices, **reasons, static=static,
             information=_constants(where, "information", data, None), uncertainty=data["uncertainty"], uncertainty_percent=percent,
-            not_modelled=tuple(data["not_modelled"]),
+            not_modelled=not_modelled,
         )  # fmt: skip
 
     def priced_as(self, operation: str, kind: str = "") -> str:

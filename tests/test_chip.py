@@ -10,12 +10,24 @@ import pytest
 
 import neurosim.chip
 from neurosim.chip import CHIP_KINDS, Chip, chip_names, load_chip
+from neurosim.chipfields import FIELDS
 from neurosim.errors import ChipError
 
 
 @pytest.fixture
 def data():
     return copy.deepcopy(load_chip("loihi1").to_dict())
+
+
+@pytest.fixture
+def everything():
+    """Return a description with a value for every quantity: Speck's, and numbers where it has none."""
+    found = copy.deepcopy(load_chip("speck").to_dict())
+    for name, rule in FIELDS.items():
+        if name not in found or found[name]["value"] in ("unknown", "unlimited"):
+            value = [4, 8] if rule.form == "widths" else 8
+            found[name] = {"value": value, "unit": "bits", "source": "a test", "kind": "assumed"}
+    return found
 
 
 @pytest.mark.parametrize("name", chip_names())
@@ -132,6 +144,87 @@ def test_wrong_value_is_refused_by_name(data, key, value, words):
     data[key]["value"] = value
     with pytest.raises(ChipError, match=words):
         Chip.from_dict(data)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_quantity_is_read_and_kept(everything, name):
+    chip = Chip.from_dict(everything)
+    assert chip.provenance[name].value == getattr(chip, name) is not None
+    assert chip.to_dict()[name] == everything[name] | {"value": everything[name]["value"]}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("wrong", [-1, 1.5, float("nan"), True, None, {}])
+def test_a_wrong_value_of_any_quantity_is_refused_by_name(everything, name, wrong):
+    value = everything[name]["value"]
+    everything[name]["value"] = [*value[:-1], wrong] if isinstance(value, list) else wrong
+    with pytest.raises(ChipError, match=f"{name}: value .* (is below|is not|does not rise)"):
+        Chip.from_dict(everything)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("key", ["value", "unit", "source", "kind"])
+def test_a_quantity_without_one_of_its_four_keys_is_refused_by_name(everything, name, key):
+    del everything[name][key]
+    with pytest.raises(ChipError, match=f"{name}: missing {key}"):
+        Chip.from_dict(everything)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_quantity_may_be_left_out_only_if_earlier_files_lack_it(everything, name):
+    del everything[name]
+    if FIELDS[name].later:
+        assert getattr(Chip.from_dict(everything), name) is None
+    else:
+        with pytest.raises(ChipError, match=f"missing {name}; add it"):
+            Chip.from_dict(everything)
+
+
+@pytest.mark.parametrize("name", [name for name, rule in FIELDS.items() if rule.required])
+def test_what_mapping_needs_cannot_be_unknown(everything, name):
+    everything[name] |= {"value": "unknown", "kind": "unknown"}
+    with pytest.raises(ChipError, match=f"{name}: unknown is not possible, mapping needs the number"):
+        Chip.from_dict(everything)
+
+
+@pytest.mark.parametrize("name", ["compartments", "synapse_memory_bits"])
+def test_capacities_by_core_fit_the_cores(everything, name):
+    listed = everything[f"{name}_by_core"]["value"]
+    everything[f"{name}_by_core"]["value"] = listed[:-1]
+    with pytest.raises(ChipError, match=f"{name}_by_core has 8 numbers, n_cores is 9; give one for each core"):
+        Chip.from_dict(everything)
+    everything[f"{name}_by_core"]["value"] = [1, *listed[1:-1], 2 * max(listed)]
+    with pytest.raises(ChipError, match=f"{name}_per_core is {max(listed)}, the largest of .* make them equal"):
+        Chip.from_dict(everything)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("shared_synapses", "one of none, shifted, kernel"),
+        ("address_padding", "one of none, power_of_two"),
+        ("decay_forms", "from factor, shift, none"),
+    ],
+)
+def test_a_choice_is_one_of_those_known(everything, name, words):
+    everything[name]["value"] = ["none", "some"] if name == "decay_forms" else "some"
+    with pytest.raises(ChipError, match=f"{name}: value 'some' is not known; choose {words}"):
+        Chip.from_dict(everything)
+
+
+@pytest.mark.parametrize("key", ["cannot", "energy_tables"])
+@pytest.mark.parametrize("wrong", ["text", [1], [""], {"a": 1}])
+def test_lists_of_texts_are_lists_of_texts(data, key, wrong):
+    data[key] = wrong
+    with pytest.raises(ChipError, match=f"{key} .* is not a list of texts; write each in quotes"):
+        Chip.from_dict(data)
+
+
+def test_lists_of_texts_may_be_left_out(data):
+    del data["cannot"], data["energy_tables"]
+    chip = Chip.from_dict(data)
+    assert chip.cannot == () and chip.energy_tables == ()
+    assert "cannot" not in chip.to_dict()
 
 
 def test_number_marked_unknown_is_refused(data):

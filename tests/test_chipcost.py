@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurosim.chip import Chip, load_chip
-from neurosim.chipcost import EXTRA, ChipCost, chip_cost, cost_of
+from neurosim.chipcost import EXTRA, KEY_BITS, ChipCost, chip_cost, cost_of, learning_needs
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, override
 from neurosim.experiment import open_trainer, plan_training, prepare_program
@@ -179,3 +179,20 @@ def test_reports_say_whether_it_fits():
         "Does learning fit on loihi1?", "State of learning", "Messages of learning",
     ]  # fmt: skip
     assert chip_cost_lines({}) == [] and chip_cost_tables({}) == []
+
+
+def test_a_mapping_that_makes_room_for_learning_uses_what_the_cost_says():
+    settings: dict[str, Any] = {"batch": 1, "memory": 5}
+    chip = chip_with(compartments_per_core=1, synapse_memory_bits_per_core=1 << 20)
+    program = compile_network(network(2), chip)
+    plan = make_plan(program, "readout", form="response", factor="trace", rank=1, n_pairs=1, n_steps=5, error_bits=7, residual_bits=16)
+    found = chip_cost(program, plan, **settings)
+    again = compile_network(network(2), chip, learning=learning_needs(program, plan, **settings))
+    assert [(use.core, use.used["synapse_memory_bits"], use.used["learning_bits"]) for use in again.mapping.cores] == [
+        tuple(core) for core in found.cores
+    ]
+    # a hidden neuron: 3 synapses with 16 bits, 3 counts of 3 bits, 90 bits of its own, and the core's key
+    assert found.cores[0] == (0, 3 * 64, 3 * 16 + 3 * 3 + 90 + KEY_BITS)
+    # counts of presynaptic neurons lie on both cores of their targets: (3 + 2) rows of 3 bits once more; four keys
+    assert sum(core.learning_bits for core in found.cores) == found.learning_bits + 5 * 3 + 4 * KEY_BITS
+    assert found.to_dict()["cores"][0] == found.cores[0]._asdict()

@@ -29,6 +29,10 @@ def minimal(**changes):
     return table | changes
 
 
+def price(**changes):
+    return {"value": 1, "unit": "pJ", "source": "a test", "kind": "measured"} | changes
+
+
 EXAMPLE = {
     "input": {"spikes": 5, "messages": 7, "hops_east": 3},
     "hidden": {
@@ -187,6 +191,33 @@ def test_own_table_is_read(tmp_path):
         ({"not_modelled": "x"}, "is not a list of texts"),
         ({"uncertainty": ""}, "uncertainty '' is not a text"),
         ({"uncertainty_percent": "12"}, "uncertainty_percent: value '12' is not a number"),
+        ({"price": {"spikes": price(value=float("nan"))}}, "price of spikes: value nan is not a number of at least 0"),
+        ({"price": {"spikes": price(value=float("inf"))}}, "value inf is not a number of at least 0"),
+        ({"price": {"spikes": price(value=True)}}, "value True is not a number of at least 0"),
+        ({"price": {"spikes": {"value": 1, "source": "s", "kind": "measured"}}}, "price of spikes: missing unit"),
+        ({"price": {"spikes": {"value": 1, "unit": "pJ", "source": "s"}}}, "price of spikes: missing kind"),
+        ({"price": {"spikes": price(note="x")}}, "price of spikes: unknown key 'note'"),
+        ({"included": {"spike": "in another"}}, "included: unknown key 'spike'; did you mean 'spikes'"),
+        ({"included": {"spikes": 3}}, "included .* is not a table of reasons"),
+        ({"included": "spikes"}, "included 'spikes' is not a table of reasons"),
+        (
+            {"included": {"synaptic_operations": "x"}},
+            "synaptic_operations is listed under price and included; keep one",
+        ),
+        ({"included": {"spikes": "x"}, "not_work": {"spikes": "y"}}, "spikes is listed under not_work and included"),
+        ({"not_work": {"spikes": ""}}, "not_work .* is not a table of reasons"),
+        ({"static": {"power_per_chip": price(unit="W")}}, "static power_per_chip is in 'W'; static power is in mW"),
+        ({"static": {"power_per_chip": price(unit="mW", value=-1)}}, "static of power_per_chip: value -1 is not a num"),
+        (
+            {"static": {"power_per_core": price(unit="mW")}},
+            "unknown key 'power_per_core'; did you mean 'power_per_chip'",
+        ),
+        ({"static": {"power_per_chip": 3}}, "static of power_per_chip: 3 is a bare value"),
+        ({"information": {"anything": price(value=-2)}}, "information of anything: value -2 is not a number"),
+        ({"information": {"anything": price(kind="felt")}}, "information of anything: unknown kind 'felt'"),
+        ({"information": [1]}, "information .* is not a table; write"),
+        ({"not_modelled": ["a", ""]}, "not_modelled .* is not a list of texts"),
+        ({"uncertainty_percent": -1}, "uncertainty_percent: value -1 is not a number of at least 0"),
         ({"format": 2}, "format 2 cannot be read"),
         ({"colour": 1}, "unknown key 'colour'"),
     ],
@@ -194,6 +225,31 @@ def test_own_table_is_read(tmp_path):
 def test_wrong_table_is_refused_by_name(changes, words):
     with pytest.raises(ChipError, match=words):
         EnergyTable.from_dict(minimal(**changes))
+
+
+@pytest.mark.parametrize("key", ["format", "name", "title", "notes", "uncertainty", "not_modelled"])
+def test_a_table_without_one_of_its_texts_is_refused_by_name(key):
+    table = minimal()
+    del table[key]
+    with pytest.raises(ChipError, match=f"missing {key}"):
+        EnergyTable.from_dict(table)
+
+
+@pytest.mark.parametrize("name", SYNAPTIC_KINDS)
+def test_a_kind_of_connection_may_have_its_own_price(name):
+    table = EnergyTable.from_dict(minimal(price={name: price(value=3)}))
+    kind = name.removeprefix("synaptic_operations_")
+    assert table.priced_as("synaptic_operations", "dense graded" if kind == "graded" else kind) == name
+    assert table.priced_as("synaptic_operations", "dense") == "synaptic_operations"
+
+
+def test_included_work_is_left_out_and_static_power_is_kept_apart():
+    table = EnergyTable.from_dict(
+        minimal(included={"spikes": "in a synaptic operation"}, static={"power_per_chip": price(value=2, unit="mW")})
+    )
+    report = energy(counts_of(g={"spikes": 3, "neuron_updates_idle": 1}), table, seconds=1e-3)
+    assert "spikes" not in report.components and report.static_pj == pytest.approx(2e6)
+    assert report.total_pj == 0.0
 
 
 def test_minimal_table_is_accepted():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neurosim.commands.options import Json
+
+if TYPE_CHECKING:
+    from neurosim.chip import Chip
+    from neurosim.energytable import EnergyTable
 
 backends_app = typer.Typer(help="List the backends, or install what one of them drives.")
 
@@ -63,7 +67,7 @@ def chips(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the chips, or show the capacities of one with the source of each."""
+    """List the chips, or show the capacities of one with the source of each, and check the file of your own."""
     from neurosim.chip import chip_names, load_chip
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
     from neurosim.tables import Table
@@ -74,20 +78,43 @@ def chips(
         if as_json:
             write_json({chip.name: chip.to_dict() for chip in found})
             return
-        rows = [(chip.name, chip.title, chip.n_cores, chip.compartments_per_core) for chip in found]
-        show_table(console, Table("Chips", ("name", "title", "cores", "neurons per core"), tuple(rows)))
+        rows = [
+            (chip.name, chip.title, chip.n_cores, chip.compartments_per_core, ", ".join(chip.energy_tables) or None)
+            for chip in found
+        ]
+        columns = ("name", "title", "cores", "neurons per core", "energy tables")
+        show_table(console, Table("Chips", columns, tuple(rows)))
         return
     chip = load_chip(name)
+    tables = _energy_tables(chip)
     if as_json:
         write_json(chip.to_dict())
         return
     show_heading(console, f"Chip {chip.name}: {chip.title}")
     show_lines(console, chip.notes.splitlines())
+    n_unknown = sum(constant.kind == "unknown" for constant in chip.provenance.values())
+    show_lines(console, [f"{len(chip.provenance)} quantities, {n_unknown} of them unknown, where nothing is checked"])
+    if chip.cannot:
+        show_heading(console, "What it cannot do")
+        show_lines(console, chip.cannot)
+    show_heading(console, "Energy tables")
+    show_lines(console, [f"{table.name}: {table.title}" for table in tables] or ["none was made for this chip"])
     constants = [
         (key.replace("_", " "), str(value) if isinstance(value, tuple) else value, unit, kind, source)
         for key, (value, unit, source, kind) in chip.provenance.items()
     ]
     show_table(console, Table("", ("quantity", "value", "unit", "kind", "source"), tuple(constants)), title=False)
+
+
+def _energy_tables(chip: Chip) -> list[EnergyTable]:
+    """Return the price tables that a chip names, or say which of them cannot be had."""
+    from neurosim.energytable import load_energy_table
+    from neurosim.errors import ChipError
+
+    try:
+        return [load_energy_table(table) for table in chip.energy_tables]
+    except ChipError as error:
+        raise ChipError(f"chip {chip.name!r}: energy_tables: {error}") from error
 
 
 def doctor(as_json: Json = False) -> None:

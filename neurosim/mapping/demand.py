@@ -1,24 +1,27 @@
-"""What neurons ask of a core: compartments, synapse memory, axons and configurations."""
+"""What neurons ask of a core: compartments, synapse memory, axons, configurations and what learning keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from neurosim.chip import Chip
 from neurosim.errors import CapacityError
 from neurosim.fixedpoint import Int64Array
+from neurosim.mapping.fans import Fan as Fan
+from neurosim.mapping.fans import fan_in as fan_in
+from neurosim.mapping.learning import RESIDUAL_BITS as RESIDUAL_BITS
+from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.route import distinct
-from neurosim.network import LIF, Connection, Dense, IntegerConnection, Network
+from neurosim.mapping.shared import distinct_lists
+from neurosim.mapping.storage import axon_memory as axon_memory
+from neurosim.mapping.storage import dense_memory, kernel_memory, kernel_words, power_of_two
+from neurosim.mapping.storage import synapse_bits as synapse_bits
+from neurosim.network import LIF, Connection, Conv, Network
 
-RESIDUAL_BITS = 8  # kept beside a weight that is learned: its low bits below one unit (docs/learning.md)
-
-DELAY_BITS = 6  # of a synapse with a delay (`fixedpoint.RANGES`)
-
-#: Resources of a core in the words of messages; the first four are counted in `CoreUse`.
+#: Resources of a core in the words of messages; the first four are always counted in `CoreUse`, others where a chip limits them.
 RESOURCES = {
     "compartments": "compartments",
     "synapse_memory_bits": "bits of synapse memory",
@@ -27,6 +30,8 @@ RESOURCES = {
     "compartment_configs": "different pairs (du, dv)",
     "threshold_configs": "different thresholds",
     "synapse_formats": "different synapse formats",
+    "groups": "groups",
+    "learning_bits": "bits of state for learning",
 }
 REMEDIES = {
     "compartments": "use a chip with larger cores",
@@ -34,7 +39,14 @@ REMEDIES = {
     "axons_in": "use fewer presynaptic neurons or a sparse connection",
     "axons_out": "connect it to fewer or smaller groups, which need fewer cores",
     "synapse_formats": "give its incoming connections the same weight bits, weight_exp and sign_mode",
+    "compartment_configs": "use fewer different du and dv",
+    "threshold_configs": "use fewer different vth",
+    "groups": "use a chip whose cores hold several groups",
 }
+
+
+#: By group: different (du, dv), thresholds and synapse formats.
+Configurations = dict[str, tuple[set[Any], set[Any], set[Any]]]
 
 
 class Block(NamedTuple):
@@ -49,89 +61,64 @@ class Demand(NamedTuple):
     """What a block asks of its core."""
 
     compartments: int
-    memory: int  # bits
+    memory: int  # bits of stored synapses; a crossbar stores none (`used_by`)
     axons: Int64Array  # presynaptic neurons in the program's numbering, ascending
+    learning: int = 0  # bits that a learning rule keeps, those in the synapse memory included
 
 
-class Fan(NamedTuple):
-    """Synapses of one connection, ordered by postsynaptic neuron."""
-
-    connection: IntegerConnection
-    offset: int  # of the source group in the program's numbering
-    start: Int64Array | None  # (n_post + 1,) first synapse of each neuron; None: all pairs
-    pre: Int64Array | None  # presynaptic index of each synapse
-    bits: int  # of one stored synapse
-
-
-def fan_in(network: Network, chip: Chip) -> dict[str, list[Fan]]:
-    """Return the incoming synapses of each group that has any, with what one of them costs."""
-    offsets = network.offsets
-    fans: dict[str, list[Fan]] = {group.name: [] for group in network.groups}
-    for connection in network.connections:
-        assert not isinstance(connection, Connection)
-        start = pre = None
-        if not isinstance(connection, Dense):
-            sparse = connection.as_sparse()
-            post = np.asarray(sparse.row, dtype=np.int64)
-            order = np.argsort(post, kind="stable")
-            pre = np.asarray(sparse.col, dtype=np.int64)[order]
-            start = np.searchsorted(post[order], np.arange(connection.shape[0] + 1)).astype(np.int64)
-        bits = synapse_bits(connection, chip)
-        fans[connection.target].append(Fan(connection, offsets[connection.source], start, pre, bits))
-    return fans
-
-
-def synapse_bits(connection: IntegerConnection, chip: Chip) -> int:
-    """Bits of one stored synapse: weight, target index if not dense, delay if there are any, residual if plastic."""
-    bits = _stored_width(connection.num_weight_bits, chip.weight_formats)
-    if connection.delays is not None:
-        bits += DELAY_BITS
-    if not isinstance(connection, Dense):
-        n_targets = connection.shape[0] if chip.compartments_per_core is None else chip.compartments_per_core
-        bits += _stored_width((n_targets - 1).bit_length(), chip.index_formats)
-    return bits + (RESIDUAL_BITS if connection.plastic else 0)
-
-
-def axon_memory(n_synapses: npt.ArrayLike, bits: int, chip: Chip) -> Int64Array:
-    """Bits that the synapses of one axon take on one core.
-
-    Full chunks of `synapses_per_chunk` and a rest, each with its header and rounded up to whole words
-    (nengo-loihi, block.py, ``bits_per_axon``).
-    """
-    n = np.asarray(n_synapses, dtype=np.int64)
-    full, rest = n // chip.synapses_per_chunk, n % chip.synapses_per_chunk
-    return np.asarray(
-        full * _chunk(chip.synapses_per_chunk, bits, chip) + np.where(rest > 0, _chunk(rest, bits, chip), 0),
-        dtype=np.int64,
-    )
-
-
-def demand_of(block: Block, fans: list[Fan], chip: Chip) -> Demand:
+def demand_of(block: Block, fans: list[Fan], chip: Chip, learning: LearningNeeds | None = None) -> Demand:
     """Return what a block needs; several connections from one neuron share an axon, not their memory."""
-    memory, axons = 0, []
+    n, memory, axons = block.stop - block.start, 0, []
+    kept = n * (learning or LearningNeeds()).neuron.get(block.group, 0)
     for fan in fans:
-        n_pre = fan.connection.shape[1]
         if fan.start is None or fan.pre is None:
-            memory += n_pre * int(axon_memory(block.stop - block.start, fan.bits, chip))
+            n_pre = fan.connection.shape[1]
+            memory += dense_memory(n_pre, n, fan.bits, chip)
             axons.append(fan.offset + np.arange(n_pre, dtype=np.int64))
-            continue
-        pre, count = _count(fan.pre[fan.start[block.start] : fan.start[block.stop]], n_pre)
-        memory += int(axon_memory(count, fan.bits, chip).sum())
-        axons.append(fan.offset + pre)
-    return Demand(block.stop - block.start, memory, distinct(axons))
+            kept += n_pre * (n * fan.beside + fan.row)
+        else:
+            pre, bits, n_stored = _listed(block, fan, chip)
+            memory += bits
+            axons.append(fan.offset + pre)
+            kept += n_stored * fan.beside + len(pre) * fan.row
+    return Demand(_compartments(block, fans, chip), memory, distinct(axons), kept if learning is not None else 0)
 
 
-def used_by(demand: Demand) -> dict[str, int]:
-    """Return a demand as counts of resources."""
-    return {"compartments": demand.compartments, "synapse_memory_bits": demand.memory, "axons_in": len(demand.axons)}
+def _compartments(block: Block, fans: list[Fan], chip: Chip) -> int:
+    """Return the compartments of a block; with `Chip.address_padding`, those of a map fill powers of two of its sides."""
+    n = block.stop - block.start
+    maps = [fan.connection.output_shape for fan in fans if isinstance(fan.connection, Conv)]
+    if chip.address_padding != "power_of_two" or not maps:
+        return n
+    _, height, channels = maps[0]
+    first, last = block.start // channels, (block.stop - 1) // channels  # pixels
+    columns = last // height - first // height + 1
+    rows = height if columns > 1 else last - first + 1
+    return min(n, channels) * power_of_two(columns) * power_of_two(rows)
 
 
-def fits(demand: Demand, chip: Chip) -> bool:
-    """Whether a demand fits on an empty core."""
-    return within(used_by(demand), core_limits(chip))
+def _listed(block: Block, fan: Fan, chip: Chip) -> tuple[Int64Array, int, int]:
+    """Return the presynaptic neurons of a block, the bits of its synapses, and how many synapses are stored."""
+    assert fan.start is not None and fan.pre is not None
+    first, last = int(fan.start[block.start]), int(fan.start[block.stop])
+    pre, count = _count(fan.pre[first:last], fan.connection.shape[1])
+    if fan.sharing == "kernel":
+        assert isinstance(fan.connection, Conv)
+        n_channels = min(block.stop - block.start, fan.connection.output_shape[2]) if len(pre) else 0
+        return pre, kernel_memory(fan.connection, n_channels, fan.bits, chip), kernel_words(fan.connection, n_channels)
+    if fan.tap is not None:
+        post = np.repeat(np.arange(block.start, block.stop), np.diff(fan.start[block.start : block.stop + 1]))
+        count = distinct_lists(post, fan.pre[first:last], fan.tap[first:last])
+    return pre, int(axon_memory(count, fan.bits, chip).sum()), int(count.sum())
 
 
-def within(used: dict[str, int], limits: dict[str, int | None]) -> bool:
+def used_by(demand: Demand, chip: Chip) -> dict[str, int]:
+    """Return a demand as counts of resources; the memory of a crossbar is that of its rows, one for each axon."""
+    memory = demand.memory if chip.axon_row_bits is None else chip.axon_row_bits * len(demand.axons)
+    return {"compartments": demand.compartments, "synapse_memory_bits": memory, "axons_in": len(demand.axons)}
+
+
+def within(used: Mapping[str, int], limits: Mapping[str, int | None]) -> bool:
     """Whether no count exceeds its limit; None is no limit."""
     bounds = ((count, limits[resource]) for resource, count in used.items())
     return all(limit is None or count <= limit for count, limit in bounds)
@@ -139,38 +126,49 @@ def within(used: dict[str, int], limits: dict[str, int | None]) -> bool:
 
 def joined(a: Demand, b: Demand) -> Demand:
     """Return the demand of two blocks on one core; axons from the same neuron count once."""
-    return Demand(a.compartments + b.compartments, a.memory + b.memory, distinct([a.axons, b.axons]))
+    axons = distinct([a.axons, b.axons])
+    return Demand(a.compartments + b.compartments, a.memory + b.memory, axons, a.learning + b.learning)
 
 
-def core_limits(chip: Chip) -> dict[str, int | None]:
-    """Return the limits of the counts of `CoreUse`; None is no limit, or an unknown one."""
+def core_limits(chip: Chip, site: int | None = None) -> dict[str, int | None]:
+    """Return the limits of the first counts of `CoreUse`, of the largest core or of core `site` of the chip.
+
+    None is no limit, or an unknown one.
+    """
+    compartments, memory = chip.compartments_per_core, chip.synapse_memory_bits_per_core
+    if site is not None and chip.compartments_by_core is not None:
+        compartments = chip.compartments_by_core[site]
+    if site is not None and chip.synapse_memory_bits_by_core is not None:
+        memory = chip.synapse_memory_bits_by_core[site]
     return {
-        "compartments": chip.compartments_per_core,
-        "synapse_memory_bits": chip.synapse_memory_bits_per_core,
+        "compartments": compartments,
+        "synapse_memory_bits": memory,
         "axons_in": chip.axons_in_per_core,
         "axons_out": chip.axons_out_per_core,
     }
 
 
-def configurations(groups: Sequence[str], network: Network) -> dict[str, int]:
-    """Count what the groups on a core must configure: different (du, dv), thresholds and synapse formats."""
-    neurons = [group for group in network.groups if isinstance(group, LIF) and group.name in groups]
-    formats = {
-        (type(c).__name__, c.num_weight_bits, c.weight_exp, c.sign_mode, c.plastic, c.delays is None)
-        for c in network.connections
-        if not isinstance(c, Connection) and c.target in groups
-    }
-    decays: set[tuple[int, int]] = set()
-    thresholds: set[int] = set()
-    for group in neurons:
-        pairs = np.broadcast_arrays(group.du, group.dv)
-        decays.update(zip(pairs[0].ravel().tolist(), pairs[1].ravel().tolist(), strict=True))
-        thresholds.update(np.ravel(group.vth).tolist())
-    return {
-        "compartment_configs": len(decays),
-        "threshold_configs": len(thresholds),
-        "synapse_formats": len(formats),
-    }
+def configuration_sets(network: Network) -> Configurations:
+    """Return what each group makes its cores configure, as `configurations` counts it."""
+    found: Configurations = {group.name: (set(), set(), set()) for group in network.groups}
+    for group in network.groups:
+        if isinstance(group, LIF):
+            pairs = np.broadcast_arrays(group.du, group.dv)
+            found[group.name][0].update(zip(pairs[0].ravel().tolist(), pairs[1].ravel().tolist(), strict=True))
+            found[group.name][1].update(np.ravel(group.vth).tolist())
+    for c in network.connections:
+        assert not isinstance(c, Connection)
+        format_ = (type(c).__name__, c.num_weight_bits, c.weight_exp, c.sign_mode, c.plastic, c.delays is None)
+        found[c.target][2].add(format_)
+    return found
+
+
+def configurations(groups: Sequence[str], sets: Configurations) -> dict[str, int]:
+    """Count what the groups on a core must configure: different (du, dv), thresholds, synapse formats, and the groups."""
+    chosen = [sets[group] for group in dict.fromkeys(groups)]
+    counts = [len(set[object]().union(*(each[i] for each in chosen))) for i in range(3)]
+    names = ("compartment_configs", "threshold_configs", "synapse_formats")
+    return dict(zip(names, counts, strict=True)) | {"groups": len(chosen)}
 
 
 def configuration_limits(chip: Chip) -> dict[str, int | None]:
@@ -179,27 +177,18 @@ def configuration_limits(chip: Chip) -> dict[str, int | None]:
         "compartment_configs": chip.compartment_configs_per_core,
         "threshold_configs": chip.threshold_configs_per_core,
         "synapse_formats": chip.synapse_formats_per_core,
+        "groups": chip.groups_per_core,
     }
 
 
-def check_fits(owner: str, used: dict[str, int], limits: dict[str, int | None], chip: Chip, remedy: str) -> None:
+def check_fits(owner: str, used: Mapping[str, int], limits: Mapping[str, int | None], chip: Chip) -> None:
     """Refuse the first resource that is used beyond its limit."""
     for resource, count in used.items():
         limit = limits[resource]
         if limit is not None and count > limit:
             raise CapacityError(
-                f"{owner} {count} {RESOURCES[resource]}, core limit of chip {chip.name!r} is {limit}; {remedy}"
+                f"{owner} {count} {RESOURCES[resource]}, core limit of chip {chip.name!r} is {limit}; {REMEDIES[resource]}"
             )
-
-
-def _stored_width(bits: int, formats: tuple[int, ...] | None) -> int:
-    """Smallest width of the chip that holds so many bits; a wider value is refused by `validate`."""
-    return bits if formats is None else next((width for width in formats if width >= bits), bits)
-
-
-def _chunk(n: npt.ArrayLike, bits: int, chip: Chip) -> Int64Array:
-    raw = np.asarray(n, dtype=np.int64) * bits + chip.synapse_header_bits
-    return np.asarray(-(-raw // chip.synapse_word_bits) * chip.synapse_word_bits, dtype=np.int64)
 
 
 def _count(pre: Int64Array, n_pre: int) -> tuple[Int64Array, Int64Array]:

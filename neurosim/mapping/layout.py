@@ -23,8 +23,10 @@ ROUTE_COLUMNS = (
 class CoreUse:
     """What one core holds.
 
-    ``used`` and ``limit`` map a resource ("compartments", "synapse_memory_bits", "axons_in", "axons_out") to
-    a count; a limit of None means that the chip's limit is unknown or that there is none.
+    ``used`` and ``limit`` map a resource ("compartments", "synapse_memory_bits", "axons_in", "axons_out", those
+    configurations that the chip limits, and "learning_bits" where a mapping was asked to count them) to
+    a count; a limit of None means that the chip's limit is unknown or that there is none. ``site`` is the number of the
+    physical core: cores of a tile have consecutive numbers, tiles go row by row.
     """
 
     core: int
@@ -32,6 +34,7 @@ class CoreUse:
     groups: tuple[str, ...]
     used: dict[str, int]
     limit: dict[str, int | None]
+    site: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

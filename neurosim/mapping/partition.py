@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,22 +10,26 @@ import numpy as np
 from neurosim.chip import Chip
 from neurosim.fixedpoint import Int32Array, Int64Array
 from neurosim.mapping.demand import (
-    REMEDIES,
     Block,
+    Configurations,
     Demand,
     Fan,
     check_fits,
     configuration_limits,
+    configuration_sets,
     configurations,
     core_limits,
     demand_of,
-    fits,
     joined,
     used_by,
     within,
 )
-from neurosim.mapping.route import OUTSIDE, Targets, distinct, targets_of
+from neurosim.mapping.learning import LearningNeeds
+from neurosim.mapping.route import OUTSIDE, axons_out_of, distinct, targets_of
+from neurosim.mapping.sites import assign, in_rows, rooms_for
 from neurosim.network import Input, Network
+
+Limits = dict[str, int | None]
 
 
 @dataclass(eq=False)
@@ -34,9 +38,12 @@ class _Core:
 
     blocks: list[Block]
     demand: Demand
+    limits: Limits
 
 
-def partition(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> tuple[tuple[Block, ...], ...]:
+def partition(
+    network: Network, chip: Chip, fans: dict[str, list[Fan]], learning: LearningNeeds | None = None
+) -> tuple[tuple[Block, ...], ...]:
     """Split every group into contiguous blocks and give each block a core.
 
     Parameters
@@ -46,6 +53,8 @@ def partition(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> tuple
     chip : Chip
     fans : dict of group to list of Fan
         From `fan_in`.
+    learning : LearningNeeds, optional
+        As for `fan_in`.
 
     Returns
     -------
@@ -57,19 +66,51 @@ def partition(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> tuple
     Groups come in the order of programs. A block is as long as an empty core allows; the last block of a group
     goes to the first core that has room for it, else to a new one. Then cores whose neurons send to too many
     cores are split until all fit. More cores than the chip has are refused by `place`, not here.
+
+    Where cores differ, blocks are first cut for the largest one. If the blocks then find no cores, they are cut again, the
+    first for the largest core, the next for the next largest, and so on; not where a group must stay on one core.
     """
+    largest = core_limits(chip)
+    cores = _fill(network, chip, fans, learning, lambda i: largest)
+    if chip.cores_per_group != 1 and not _assignable(cores, chip):
+        memory, room = (
+            np.array(x or (1,) * chip.n_cores) for x in (chip.synapse_memory_bits_by_core, chip.compartments_by_core)
+        )
+        order = np.lexsort((-memory, -room)).tolist()
+        cores = _fill(network, chip, fans, learning, lambda i: core_limits(chip, order[min(i, len(order) - 1)]))
+    return _split_by_axons_out([core.blocks for core in cores], fans, network, chip)
+
+
+def _fill(
+    network: Network,
+    chip: Chip,
+    fans: dict[str, list[Fan]],
+    learning: LearningNeeds | None,
+    limits_of: Callable[[int], Limits],
+) -> list[_Core]:
+    """Fill cores with the blocks of all groups; `limits_of` gives the limits of the core with a number."""
     cores: list[_Core] = []
+    configs = configuration_sets(network)
     for group in network.ordered_groups:
         if not isinstance(group, Input):
-            for block, demand, is_last in _blocks(group.name, group.n, fans[group.name], chip):
-                room = (core for core in cores if is_last and _joins(core, block, demand, network, chip))
+            blocks = _blocks(group.name, group.n, fans[group.name], chip, learning, lambda: limits_of(len(cores)))
+            for block, demand, is_last in blocks:
+                room = (core for core in cores if is_last and _joins(core, block, demand, configs, chip))
                 home = next(room, None)
                 if home is None:
-                    cores.append(_Core([block], demand))
+                    cores.append(_Core([block], demand, limits_of(len(cores))))
                 else:
                     home.blocks.append(block)
                     home.demand = joined(home.demand, demand)
-    return _split_by_axons_out([core.blocks for core in cores], fans, network, chip)
+    return cores
+
+
+def _assignable(cores: list[_Core], chip: Chip) -> bool:
+    """Whether all cores find a physical one that is large enough; too many are refused later."""
+    rooms = rooms_for([used_by(core.demand, chip) for core in cores], chip)
+    if rooms is None or len(cores) > chip.n_cores:
+        return rooms is None
+    return len(assign(len(cores), in_rows(chip), rooms, chip, "", partly=True)) == len(cores)
 
 
 def core_of_neurons(network: Network, cores: Sequence[Sequence[Block]]) -> Int32Array:
@@ -82,50 +123,48 @@ def core_of_neurons(network: Network, cores: Sequence[Sequence[Block]]) -> Int32
     return core
 
 
-def axons_out_of(network: Network, targets: Sequence[Targets]) -> Int64Array:
-    """Return to how many cores each neuron sends, its own included: (n_neurons,) int64."""
-    sends = np.zeros(network.n_neurons, np.int64)
-    offsets = network.offsets
-    for sent in targets:
-        first, n = offsets[sent.group], network.group(sent.group).n
-        sends[first : first + n] = len(sent.everyone) + np.bincount(sent.neuron, minlength=n)
-    return sends
-
-
-def _blocks(group: str, n: int, fans: list[Fan], chip: Chip) -> Iterator[tuple[Block, Demand, bool]]:
+def _blocks(
+    group: str, n: int, fans: list[Fan], chip: Chip, learning: LearningNeeds | None, limits_now: Callable[[], Limits]
+) -> Iterator[tuple[Block, Demand, bool]]:
     """Yield the longest blocks that fit on empty cores, and whether each is the last of its group."""
     start, guess = 0, n if chip.compartments_per_core is None else min(n, chip.compartments_per_core)
     while start < n:
-        one = demand_of(Block(group, start, start + 1), fans, chip)
-        for resource, count in used_by(one).items():
-            check_fits(
-                f"group {group!r}: one neuron needs", {resource: count}, core_limits(chip), chip, REMEDIES[resource]
-            )
+        limits = limits_now()
+        one = demand_of(Block(group, start, start + 1), fans, chip, learning)
+        for resource, count in used_by(one, chip).items():
+            check_fits(f"group {group!r}: one neuron needs", {resource: count}, limits, chip)
         longest, too_long, size, best = 1, n - start + 1, guess, one
-        while too_long - longest > 1:  # double from the size of the block before, then halve the interval
+        stride, found = max(1, guess // 32), 0  # 1: a block that fits has been met, 2: one that does not, 3: both
+        while too_long - longest > 1:  # growing strides from the size of the block before, then halve the interval
             size = min(max(size, longest + 1), too_long - 1)
-            demand = demand_of(Block(group, start, start + size), fans, chip)
-            if fits(demand, chip):
-                longest, best = size, demand
+            demand = demand_of(Block(group, start, start + size), fans, chip, learning)
+            if within(used_by(demand, chip), limits):
+                longest, best, found = size, demand, found | 1
+                size = longest + stride
             else:
-                too_long = size
-            size = 2 * longest if too_long > n - start else (longest + too_long) // 2
+                too_long, found = size, found | 2
+                size = too_long - stride
+            stride *= 2
+            if found == 3:
+                size = (longest + too_long) // 2
         guess = longest
         yield Block(group, start, start + longest), best, start + longest == n
         start += longest
 
 
-def _joins(core: _Core, block: Block, demand: Demand, network: Network, chip: Chip) -> bool:
+def _joins(core: _Core, block: Block, demand: Demand, configs: Configurations, chip: Chip) -> bool:
     """Whether a core has room for one more block (cheap tests first)."""
+    if any(other.group == block.group for other in core.blocks):
+        return False  # a core holds one stretch of a group
     sizes = Demand(
         core.demand.compartments + demand.compartments, core.demand.memory + demand.memory, core.demand.axons
     )
-    if not fits(sizes, chip):
+    if not within(used_by(sizes, chip), core.limits):
         return False
-    together = configurations([*(other.group for other in core.blocks), block.group], network)
+    together = configurations([*(other.group for other in core.blocks), block.group], configs)
     if not within(together, configuration_limits(chip)):
         return False
-    return fits(joined(core.demand, demand), chip)
+    return within(used_by(joined(core.demand, demand), chip), core.limits)
 
 
 def _split_by_axons_out(
@@ -178,6 +217,6 @@ def _cut(blocks: list[Block], sends: Int64Array, offsets: dict[str, int], limit:
             else:
                 check_fits(
                     f"group {block.group!r}: one neuron needs", {"axons_out": int(total[begin - block.start]) - spent},
-                    {"axons_out": limit}, chip, REMEDIES["axons_out"],
+                    {"axons_out": limit}, chip,
                 )  # fmt: skip
     return [run for run in runs if run]

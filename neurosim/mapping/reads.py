@@ -6,11 +6,13 @@ import numpy as np
 
 from neurosim.chip import Chip
 from neurosim.fixedpoint import Int32Array, Int64Array
-from neurosim.mapping.demand import axon_memory, synapse_bits
+from neurosim.mapping.learning import LearningNeeds
+from neurosim.mapping.route import axons_out_of, targets_of
+from neurosim.mapping.storage import axon_memory, dense_memory, sharing_of, synapse_bits
 from neurosim.network import Connection, Dense, IntegerConnection, Network
 
 
-def synapse_reads(network: Network, core: Int32Array, chip: Chip) -> Int64Array:
+def synapse_reads(network: Network, core: Int32Array, chip: Chip, learning: LearningNeeds | None = None) -> Int64Array:
     """Return the bits that a spike of each neuron makes cores read, as the chip packs synapses: (n_neurons,) int64.
 
     Parameters
@@ -20,21 +22,26 @@ def synapse_reads(network: Network, core: Int32Array, chip: Chip) -> Int64Array:
     core : (n_neurons,) int32
         Core of each neuron, -1 for input lines.
     chip : Chip
+    learning : LearningNeeds, optional
+        As for `fan_in`.
 
     Notes
     -----
     A spike reads its whole list of synapses on each core that has one, headers and unused bits of the last word
-    included (`demand.axon_memory`). Where a chip lets several neurons share a list, each spike still reads it.
+    included (`demand.axon_memory`). Where a chip lets several neurons share a list, each spike still
+    reads it. Where it stores a kernel, a spike reads one weight for each synapse; on a crossbar, a row of each core.
     """
+    if chip.axon_row_bits is not None:
+        return chip.axon_row_bits * axons_out_of(network, targets_of(network, core))
     reads = np.zeros(network.n_neurons, np.int64)
     for connection in network.connections:
         assert not isinstance(connection, Connection)
         source, target = (network.offsets[name] for name in (connection.source, connection.target))
         of_post = core[target : target + connection.shape[0]]
-        bits = synapse_bits(connection, chip)
+        bits = synapse_bits(connection, chip, learning)
         mine = reads[source : source + connection.shape[1]]
         if isinstance(connection, Dense):
-            mine += int(axon_memory(np.bincount(of_post), bits, chip).sum())
+            mine += sum(dense_memory(1, n, bits, chip) for n in np.bincount(of_post).tolist() if n)
         else:
             _add_listed(connection, of_post, bits, chip, mine)
     return reads
@@ -50,4 +57,5 @@ def _add_listed(connection: IntegerConnection, of_post: Int32Array, bits: int, c
     pairs, run = np.unique(key[first], return_inverse=True)
     n = np.zeros(len(pairs), np.int64)
     np.add.at(n, run, np.diff(first, append=len(key)))
-    np.add.at(reads, pairs // n_cores, axon_memory(n, bits, chip))
+    read = n * bits if sharing_of(connection, chip) == "kernel" else axon_memory(n, bits, chip)
+    np.add.at(reads, pairs // n_cores, read)

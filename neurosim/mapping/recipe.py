@@ -1,24 +1,32 @@
-"""The recipe of mapping: partition, place, route, validate."""
+"""The recipe of mapping: fit (partition and its checks), place, route, validate."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from neurosim.chip import Chip
-from neurosim.fixedpoint import Int32Array, Int64Array
-from neurosim.mapping.demand import Block, Fan, core_limits, demand_of, fan_in, joined, used_by
+from neurosim.errors import CapacityError
+from neurosim.fixedpoint import Int64Array
+from neurosim.mapping.demand import Block, configuration_limits, core_limits
+from neurosim.mapping.fit import fit
 from neurosim.mapping.layout import CoreUse, Mapping
-from neurosim.mapping.partition import axons_out_of, core_of_neurons, partition
-from neurosim.mapping.place import place
+from neurosim.mapping.learning import LearningNeeds
+from neurosim.mapping.place import check_placement, place
+from neurosim.mapping.rates import Rates, neuron_rates
 from neurosim.mapping.reads import synapse_reads
-from neurosim.mapping.route import route, targets_of
-from neurosim.mapping.validate import check_formats, validate
+from neurosim.mapping.remedy import explained
+from neurosim.mapping.route import route
+from neurosim.mapping.sites import tiles_of
+from neurosim.mapping.traffic import traffic_of
+from neurosim.mapping.validate import validate
 from neurosim.network import Network
 
 
-def map_network(network: Network, chip: Chip) -> Mapping:
+def map_network(
+    network: Network, chip: Chip, rates: Rates | None = None, *, learning: LearningNeeds | None = None,
+    placement: str = "traffic",
+) -> Mapping:  # fmt: skip
     """Map a network onto a chip.
 
     Parameters
@@ -26,11 +34,21 @@ def map_network(network: Network, chip: Chip) -> Mapping:
     network : Network
         Quantised.
     chip : Chip
+    rates : (n_neurons,) float or dict of str to float, optional
+        Spikes per step, expected or measured (`rates_of`), of each neuron in the program's numbering or of each group; for
+        the placement only. None: all neurons fire alike.
+    learning : LearningNeeds, optional
+        What a learning rule keeps on the cores. None: `RESIDUAL_BITS` beside each plastic weight, and nothing else is counted.
+    placement : {"traffic", "snake", "rows", "random:SEED"}
+        Where cores go: see `neurosim.mapping.place`. Results of a run do not depend on it, only counts of hops do.
 
     Raises
     ------
     CapacityError
-        If the network does not fit; the text names the group or core, the need and the limit.
+        If the network does not fit; the text names the group or core, the need and the limit, and the smallest changes
+        that were found to fit.
+    NetworkError
+        If rates, needs or the placement do not belong to the network, or it is in floats.
 
     Examples
     --------
@@ -40,47 +58,36 @@ def map_network(network: Network, chip: Chip) -> Mapping:
     >>> map_network(network, load_chip("loihi1")).core.tolist()
     [-1, -1, 0]
     """
-    check_formats(network, chip)
-    fans = fan_in(network, chip)
-    blocks = partition(network, chip, fans)
-    core = core_of_neurons(network, blocks)
-    targets = targets_of(network, core)
-    tiles = place(len(blocks), chip, f"network {network.name!r}")
-    routes = np.column_stack([route(network, core, tiles, targets), synapse_reads(network, core, chip)])
-    uses = _core_uses(blocks, fans, axons_out_of(network, targets), core, tiles, chip)
-    mapping = Mapping(core, uses, routes.astype(np.int32))
+    check_placement(placement)
+    expected = neuron_rates(network, rates)
+    if learning is not None:
+        learning.check(network)
+    try:
+        return _mapped(network, chip, expected, learning, placement)
+    except CapacityError as error:
+        raise explained(error, network, chip, learning) from None
+
+
+def _mapped(
+    network: Network, chip: Chip, rates: npt.NDArray[np.float64], learning: LearningNeeds | None, placement: str
+) -> Mapping:
+    blocks, core, targets, used, rooms = fit(network, chip, learning)
+    traffic = traffic_of(network, core, targets, rates, sum(chip.mesh)) if placement == "traffic" else None
+    sites = place(len(blocks), chip, f"network {network.name!r}", placement=placement, traffic=traffic, rooms=rooms)
+    tiles = tiles_of(sites, chip)
+    routes = np.column_stack([route(network, core, tiles, targets), synapse_reads(network, core, chip, learning)])
+    mapping = Mapping(core, _core_uses(blocks, used, sites, tiles, chip), routes.astype(np.int32))
     validate(network, chip, mapping)
     return mapping
 
 
-def utilisation_rows(mapping: Mapping) -> list[dict[str, Any]]:
-    """Return one row per core and resource: core, tile, groups, resource, used, limit, share (None without limit)."""
-    rows: list[dict[str, Any]] = []
-    for use in mapping.cores:
-        for resource, used in use.used.items():
-            limit = use.limit[resource]
-            share = None if limit is None else used / limit
-            row = {"core": use.core, "tile": use.tile, "groups": use.groups, "resource": resource, "used": used}
-            rows.append(row | {"limit": limit, "share": share})
-    return rows
-
-
 def _core_uses(
-    cores: tuple[tuple[Block, ...], ...],
-    fans: dict[str, list[Fan]],
-    sends: Int64Array,
-    core: Int32Array,
-    tiles: Int64Array,
-    chip: Chip,
+    cores: tuple[tuple[Block, ...], ...], used: list[dict[str, int]], sites: Int64Array, tiles: Int64Array, chip: Chip
 ) -> tuple[CoreUse, ...]:
-    axons_out = np.zeros(len(cores), np.int64)
-    np.add.at(axons_out, core[core >= 0], sends[core >= 0])
     uses = []
     for i, blocks in enumerate(cores):
-        demand = demand_of(blocks[0], fans[blocks[0].group], chip)
-        for block in blocks[1:]:
-            demand = joined(demand, demand_of(block, fans[block.group], chip))
-        used = used_by(demand) | {"axons_out": int(axons_out[i])}
+        site, tile = int(sites[i]), (int(tiles[i, 0]), int(tiles[i, 1]))
+        limits = core_limits(chip, site) | configuration_limits(chip) | {"learning_bits": None}
         groups = tuple(dict.fromkeys(block.group for block in blocks))
-        uses.append(CoreUse(i, (int(tiles[i, 0]), int(tiles[i, 1])), groups, used, core_limits(chip)))
+        uses.append(CoreUse(i, tile, groups, used[i], {name: limits[name] for name in used[i]}, site))
     return tuple(uses)

@@ -7,7 +7,14 @@ import numpy as np
 from neurosim.chip import Chip
 from neurosim.errors import CapacityError, NetworkError
 from neurosim.fixedpoint import INPUT_SHIFT
-from neurosim.mapping.demand import REMEDIES, RESIDUAL_BITS, check_fits, configuration_limits, configurations
+from neurosim.mapping.demand import (
+    RESIDUAL_BITS,
+    check_fits,
+    configuration_limits,
+    configuration_sets,
+    configurations,
+    core_limits,
+)
 from neurosim.mapping.layout import Mapping
 from neurosim.network import (
     LIF,
@@ -43,13 +50,18 @@ def validate(network: Network, chip: Chip, mapping: Mapping) -> None:
     assert core.shape == (network.n_neurons,) and int(core.max(initial=-1)) < n_cores <= chip.n_cores
     assert not np.any(core[network.n_inputs :] < 0) and np.all(core[: network.n_inputs] == -1)
     held = np.bincount(core[network.n_inputs :], minlength=n_cores)
+    sets, sites = configuration_sets(network), [use.site for use in mapping.cores]
+    assert len(set(sites)) == len(sites)
     for use in mapping.cores:
-        assert held[use.core] == use.used["compartments"]
+        assert use.site is not None and 0 <= use.site < chip.n_cores
+        assert use.limit | core_limits(chip, use.site) == use.limit
+        padded = chip.address_padding == "power_of_two"
+        assert held[use.core] <= use.used["compartments"] and (padded or held[use.core] == use.used["compartments"])
         assert 0 <= use.tile[0] < chip.mesh[0] and 0 <= use.tile[1] < chip.mesh[1]
         owner = f"core {use.core} with {', '.join(use.groups)} needs"
-        check_fits(owner, use.used, use.limit, chip, "use smaller groups, or a chip with larger cores")
-        needed = configurations(use.groups, network)
-        check_fits(owner, needed, configuration_limits(chip), chip, REMEDIES["synapse_formats"])
+        check_fits(owner, use.used, use.limit, chip)
+        needed = configurations(use.groups, sets)
+        check_fits(owner, needed, configuration_limits(chip), chip)
 
 
 def _check_model(group: Neurons, chip: Chip) -> None:
@@ -62,16 +74,19 @@ def _check_model(group: Neurons, chip: Chip) -> None:
 
 
 def _check_state(group: LIF, bits: int, chip: Chip) -> None:
+    """Refuse thresholds and biases beyond the state: potentials have `state_fraction_bits` below one unit of weight."""
     limit = (1 << (bits - 1)) - 1
+    fraction = INPUT_SHIFT if chip.state_fraction_bits is None else chip.state_fraction_bits
     vth = int(np.max(group.vth))
-    threshold = vth << INPUT_SHIFT
+    threshold = vth << fraction
     if threshold > limit:
         raise CapacityError(
             f"group {group.name!r}: vth {vth} is {threshold} in units of v, chip {chip.name!r} holds up to {limit} "
-            f"in {bits} bits; use vth up to {limit >> INPUT_SHIFT}"
+            f"in {bits} bits; use vth up to {limit >> fraction}"
         )
     bias = int(np.abs(group.bias).max())
-    if bias > limit:
+    held = bias >> INPUT_SHIFT - fraction if fraction <= INPUT_SHIFT else bias << fraction - INPUT_SHIFT
+    if held > limit:
         raise CapacityError(
             f"group {group.name!r}: bias {bias} exceeds the {limit} that chip {chip.name!r} holds in {bits} bits; "
             "use a smaller bias"

@@ -5,7 +5,16 @@ import pytest
 from mapping_examples import chip_with
 
 from neurosim.chip import load_chip
-from neurosim.mapping.demand import Block, axon_memory, configurations, demand_of, fan_in, joined, synapse_bits
+from neurosim.mapping.demand import (
+    Block,
+    axon_memory,
+    configuration_sets,
+    configurations,
+    demand_of,
+    fan_in,
+    joined,
+    synapse_bits,
+)
 from neurosim.network import LIF, Dense, Input, Network, Sparse
 
 
@@ -61,5 +70,7 @@ def test_joined_demands_share_axons():
 def test_configurations_count_what_differs():
     groups = [Input("in", 1), LIF("a", 1, du=1), LIF("b", 1, du=1, vth=11), LIF("c", 1, du=2)]
     connections = [Dense("in", "a", [[2]]), Dense("in", "b", [[2]]), Dense("in", "c", [[2]], weight_exp=1)]
-    found = configurations(["a", "b", "c"], Network(groups, connections))
-    assert found == {"compartment_configs": 2, "threshold_configs": 2, "synapse_formats": 2}
+    sets = configuration_sets(Network(groups, connections))
+    found = configurations(["a", "b", "c"], sets)
+    assert found == {"compartment_configs": 2, "threshold_configs": 2, "synapse_formats": 2, "groups": 3}
+    assert configurations(["a", "a"], sets)["groups"] == 1

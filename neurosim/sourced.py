@@ -1,0 +1,88 @@
+"""Values with unit, source and kind, and the TOML files that hold them."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping as Table
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from neurosim.errors import ChipError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Constant(NamedTuple):
+    """A value with its unit, where it comes from, and how well it is known."""
+
+    value: int | float | str | tuple[int, ...] | tuple[str, ...] | None
+    unit: str
+    source: str
+    kind: str
+
+
+def find_preset(what: str, name_or_path: str | Path, presets: tuple[str, ...], folder: str) -> Path:
+    """Return the path of a preset or of the user's own ".toml" file."""
+    name = str(name_or_path)
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in presets:
+        close = difflib.get_close_matches(name, presets, 1)
+        hint = f"did you mean {close[0]!r}?" if close else "or give the path of a .toml file"
+        raise ChipError(f"unknown {what} {name!r}; known: {', '.join(presets)}; {hint}")
+    return Path(__file__).with_name("data") / folder / f"{name}.toml"
+
+
+def read_toml(what: str, path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file, or say why it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ChipError(f"{what} file '{path}': cannot be read ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ChipError(f"{what} file '{path}': not a TOML file ({error}); compare with a preset") from error
+
+
+def check_keys(where: str, data: Table[str, Any], known: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Refuse a table with unknown or missing keys, by name."""
+    for key in data:
+        if key not in known and key not in optional:
+            close = difflib.get_close_matches(key, [*known, *optional], 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join([*known, *optional])}"
+            raise ChipError(f"{where}: unknown key {key!r}; {hint}")
+    missing = [key for key in known if key not in data]
+    if missing:
+        raise ChipError(f'{where}: missing {", ".join(missing)}; add it (a limit may be "unknown")')
+
+
+def check_format(where: str, found: Any, expected: int) -> None:
+    """Refuse files of another version of the format."""
+    if found != expected or isinstance(found, bool):
+        raise ChipError(
+            f"{where}: format {found!r} cannot be read, this version reads {expected}; update the file or neurosim"
+        )
+
+
+def check_entry(where: str, entry: Any, kinds: Sequence[str], optional: Sequence[str] = ()) -> None:
+    """Refuse an entry without value, unit, source and a known kind."""
+    if not isinstance(entry, dict):
+        raise ChipError(f"{where}: {entry!r} is a bare value; give value, unit, source and kind")
+    check_keys(where, entry, Constant._fields, optional)
+    for key in ("unit", "source"):
+        if not isinstance(entry[key], str) or not entry[key]:
+            raise ChipError(f"{where}: {key} {entry[key]!r} is not a text; say where the value comes from")
+    if entry["kind"] not in kinds:
+        raise ChipError(f"{where}: unknown kind {entry['kind']!r}; choose one of {', '.join(kinds)}")
+
+
+def read_texts(where: str, key: str, data: Table[str, Any]) -> tuple[str, ...]:
+    """Return a list of texts that may be left out, or say what is wrong with it."""
+    texts = data.get(key, [])
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) and text for text in texts):
+        raise ChipError(f"{where}: {key} {texts!r} is not a list of texts; write each in quotes")
+    return tuple(texts)

@@ -1,0 +1,127 @@
+"""Convolutions: synapses in order, lists stored once, kernels; each against the description written out."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mapping_examples import chip_with, roomy
+
+from neurosim.mapping import map_network
+from neurosim.mapping.demand import fan_in
+from neurosim.network import LIF, Conv, Dense, Input, Network
+
+
+def random_conv(seed):
+    """Return a network with one convolution whose kernel has no weight twice, and the seed's geometry."""
+    rng = np.random.default_rng(seed)
+    groups = int(rng.choice([1, 1, 2]))
+    n_in, n_out = (groups * int(x) for x in rng.integers(1, 3, 2))
+    kernel = rng.integers(1, 4, 2)
+    size = n_out * int(kernel.prod()) * (n_in // groups)
+    weights = (np.arange(size) - size // 2).reshape(n_out, *kernel, n_in // groups)
+    options = {
+        name: tuple(int(x) for x in rng.integers(low, 3, 2))
+        for name, low in (("stride", 1), ("padding", 0), ("dilation", 1))
+    }
+    shape = (int(rng.integers(5, 9)), int(rng.integers(5, 9)), n_in)
+    conv = Conv("in", "a", weights, shape, groups=groups, **options)
+    return Network([Input("in", int(np.prod(shape))), LIF("a", conv.shape[0])], [conv])
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), shared=st.sampled_from(["none", "shifted", "kernel"]))
+def test_synapses_of_a_convolution_equal_its_sparse_form(seed, shared):
+    network = random_conv(seed)
+    (fan,) = fan_in(network, chip_with(shared_synapses=shared))["a"]
+    conv, sparse = network.connections[0], network.connections[0].as_sparse()
+    post = np.repeat(np.arange(conv.shape[0]), np.diff(fan.start))
+    order = np.lexsort((sparse.col, sparse.row))
+    assert post.tolist() == sparse.row[order].tolist() and fan.pre.tolist() == sparse.col[order].tolist()
+    if shared == "shifted":
+        flipped = conv.weights[:, ::-1, ::-1]
+        assert flipped.ravel()[fan.tap].tolist() == sparse.data[order].tolist()
+    else:
+        assert fan.tap is None
+
+
+def slow_memory(network, chip, mapping, stored):
+    """Sum the memory of the lists that `stored` picks of those of each core."""
+    sparse, offset = network.connections[0].as_sparse(), network.offsets["a"]
+    lists = {}
+    for post, pre, weight in zip(sparse.row.tolist(), sparse.col.tolist(), sparse.data.tolist(), strict=True):
+        lists.setdefault((int(mapping.core[offset + post]), pre), []).append((post, weight))
+    bits = 8 + {1024: 10, 20: 6}[chip.compartments_per_core]
+    used, read = [0] * len(mapping.cores), [0] * network.n_inputs
+    seen = set()
+    for (core, pre), entries in lists.items():
+        entries = [(post - entries[0][0], weight) for post, weight in sorted(entries)]
+        length, total = len(entries), 0
+        while length > 0:
+            total += -(-(min(length, 64) * bits + 10) // 64) * 64
+            length -= 64
+        read[pre] += total
+        key = (core, tuple(entries))
+        if not (stored == "once" and key in seen):
+            used[core] += total
+        seen.add(key)
+    return used, read
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), small=st.booleans(), shared=st.sampled_from(["none", "shifted"]))
+def test_lists_that_differ_by_a_shift_are_stored_once(seed, small, shared):
+    network = random_conv(seed)
+    chip = roomy(shared_synapses=shared, axons_out_per_core=None, **({"compartments_per_core": 20} if small else {}))
+    mapping = map_network(network, chip)
+    used, read = slow_memory(network, chip, mapping, "once" if shared == "shifted" else "each")
+    assert [use.used["synapse_memory_bits"] for use in mapping.cores] == used
+    assert mapping.route[: network.n_inputs, 6].tolist() == read  # whoever shares a list still reads it
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), size=st.integers(2, 40))
+def test_a_kernel_is_stored_once_on_each_core_for_its_channels(seed, size):
+    network = random_conv(seed)
+    chip = roomy(shared_synapses="kernel", compartments_per_core=size, synapse_word_bits=8)
+    mapping = map_network(network, chip)
+    conv, sparse = network.connections[0], network.connections[0].as_sparse()
+    channel = np.arange(conv.shape[0]) % conv.output_shape[2]
+    for use in mapping.cores:
+        here = mapping.core[network.n_inputs :] == use.core
+        heard = bool(np.isin(sparse.row, np.flatnonzero(here)).any())
+        words = len(np.unique(channel[here])) * conv.weights[0].size if heard else 0
+        assert use.used["synapse_memory_bits"] == 8 * words
+    fan_out = np.bincount(sparse.col, minlength=network.n_inputs)
+    assert mapping.route[: network.n_inputs, 6].tolist() == (8 * fan_out).tolist()
+
+
+def test_sharing_never_costs_more_and_often_less():
+    conv = Conv("in", "a", np.arange(72).reshape(8, 3, 3, 1), (20, 20, 1), padding=1)
+    network = Network([Input("in", 400), LIF("a", 3200)], [conv])
+    cores, memory = {}, {}
+    for shared in ("none", "shifted", "kernel"):
+        chip = chip_with(shared_synapses=shared, compartments_per_core=8192, axons_out_per_core=None)
+        uses = map_network(network, chip).cores
+        cores[shared], memory[shared] = len(uses), sum(use.used["synapse_memory_bits"] for use in uses)
+    assert memory["none"] > 5 * memory["shifted"] > 5 * memory["kernel"] and set(cores.values()) == {1}
+
+
+def test_sharing_is_for_convolutions_only():
+    same = Network([Input("in", 5), LIF("a", 3)], [Dense("in", "a", np.ones((3, 5), int))])
+    used = [map_network(same, chip_with(shared_synapses=s)).cores[0].used for s in ("none", "shifted", "kernel")]
+    assert used[0] == used[1] == used[2]
+
+
+@pytest.mark.parametrize("shared", ["none", "shifted", "kernel"])
+def test_what_weights_are_does_not_change_the_memory(shared):
+    network = random_conv(11)
+    alike = dataclasses.replace(
+        network,
+        connections=(
+            dataclasses.replace(network.connections[0], weights=np.zeros_like(network.connections[0].weights)),
+        ),
+    )
+    chip = chip_with(shared_synapses=shared)
+    assert map_network(network, chip).cores == map_network(alike, chip).cores
