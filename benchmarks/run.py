@@ -33,6 +33,7 @@ BENCHMARKS = (
     "track_faults",
     "track_transfer",
     "track_lava_learning",
+    "track_mapping",
     "track_sanafe",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neurosim.chip import Chip
 from neurosim.fixedpoint import Int64Array
-from neurosim.mapping.demand import axon_memory, synapse_bits
+from neurosim.mapping.learning import LearningNeeds
+from neurosim.mapping.reads import reads_of
 from neurosim.mapping.route import ENTRY_TILE, targets_of
-from neurosim.network import Connection, Dense
+from neurosim.network import Connection, Dense, IntegerConnection
 from neurosim.program import Program, kind_of
 
 #: A packet leaves a tile in one of these directions; north is towards larger y.
@@ -57,6 +59,8 @@ class Deliveries(NamedTuple):
         One for each connection.
     sent : tuple of Sent
         One for each group that sends.
+    row_bits : int
+        Bits that a packet reads on a crossbar, whatever its connections; 0 elsewhere.
     pair : (n_pairs,) int64
         Pairs of different tiles between which packets may go: ``source * n_tiles + target``, ascending.
     crossed_start, crossed : (n_pairs + 1,), (n_crossed,) int64
@@ -70,6 +74,7 @@ class Deliveries(NamedTuple):
     n_tiles: int
     reaches: tuple[Reach, ...]
     sent: tuple[Sent, ...]
+    row_bits: int
     pair: Int64Array
     crossed_start: Int64Array
     crossed: Int64Array
@@ -82,8 +87,8 @@ class Deliveries(NamedTuple):
         return len(self.tile) - 1
 
 
-def deliveries_of(program: Program) -> Deliveries:
-    """Return the tables of a program's spikes."""
+def deliveries_of(program: Program, learning: LearningNeeds | None = None) -> Deliveries:
+    """Return the tables of a program's spikes; `learning` as the program was mapped with."""
     network, mapping, chip = program.network, program.mapping, program.chip
     width, n_cores = chip.mesh[0], len(mapping.cores)
     places = [use.tile for use in mapping.cores] + [ENTRY_TILE]
@@ -93,15 +98,15 @@ def deliveries_of(program: Program) -> Deliveries:
     for c in network.connections:
         assert not isinstance(c, Connection)
         first, target = network.offsets[c.source], network.offsets[c.target]
-        at, bits = core[target : target + c.shape[0]], synapse_bits(c, chip)
+        at = core[target : target + c.shape[0]]
         everyone = listed = None
         if isinstance(c, Dense):
             n_synapses = np.bincount(at, minlength=n_cores).astype(np.int64)
-            everyone = n_synapses, axon_memory(n_synapses, bits, chip)
+            everyone = n_synapses, _bits(c, n_synapses, chip, learning)
         else:
             sparse = c.as_sparse()
             listed = _listed(np.asarray(sparse.col, dtype=np.int64), at[np.asarray(sparse.row)], c.shape[1], n_cores)
-            listed = listed._replace(parts=(*listed.parts, axon_memory(listed.parts[0], bits, chip)))
+            listed = listed._replace(parts=(*listed.parts, _bits(c, listed.parts[0], chip, learning)))
         reaches.append(Reach(first, c.shape[1], kind_of(c), everyone, listed))
     sent = []
     for targets in targets_of(network, mapping.core):
@@ -111,7 +116,13 @@ def deliveries_of(program: Program) -> Deliveries:
     n_tiles = width * chip.mesh[1]
     pair = _pairs(sent, core, tile, n_tiles)
     start, crossed, link, way = _ways(pair, n_tiles, width)
-    return Deliveries(core, tile, n_tiles, tuple(reaches), tuple(sent), pair, start, crossed, link, way)
+    row_bits = chip.axon_row_bits or 0
+    return Deliveries(core, tile, n_tiles, tuple(reaches), tuple(sent), row_bits, pair, start, crossed, link, way)
+
+
+def _bits(c: IntegerConnection, n_synapses: Int64Array, chip: Chip, learning: LearningNeeds | None) -> Int64Array:
+    """Return the bits that a spike reads where it has so many synapses; none by connection on a crossbar."""
+    return np.zeros_like(n_synapses) if chip.axon_row_bits is not None else reads_of(c, n_synapses, chip, learning)
 
 
 def _listed(neuron: Int64Array, core: Int64Array, n: int, n_cores: int) -> Listed:
@@ -227,6 +238,7 @@ def spread(
         away = leaves != target
         columns = np.searchsorted(deliveries.pair, leaves[away] * deliveries.n_tiles + target[away])
         np.add.at(packets, (row[away], columns), 1)
+    bits += deliveries.row_bits * arrived
     return Spread(synapses, bits, arrived, *_crossings(deliveries, packets))
 
 

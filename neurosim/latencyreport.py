@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.chip import Constant
+from neurosim.sourced import Constant
 from neurosim.timetable import Barrier
 
 Seconds = npt.NDArray[np.float64]

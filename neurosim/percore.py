@@ -15,6 +15,7 @@ from neurosim.errors import BackendError
 from neurosim.events import Events, check_events
 from neurosim.fixedpoint import Int64Array
 from neurosim.listening import Heard, listen, with_ears
+from neurosim.mapping import LearningNeeds
 from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.program import Program
 
@@ -35,6 +36,7 @@ def count_per_core(
     threads: int = 1,
     per_sample: bool = True,
     per_step: bool = True,
+    learning: LearningNeeds | None = None,
 ) -> CoreCounts:
     """Run all samples from rest and count what each core does.
 
@@ -50,6 +52,8 @@ def count_per_core(
     per_sample, per_step : bool
         Keep samples, and steps, apart. A sample and step take about 100 bytes for each core in use; times
         (`neurosim.latency`) need both.
+    learning : LearningNeeds, optional
+        What the program was mapped with, if anything: stored synapses are wider by it, and more bits are read.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def count_per_core(
     check_features(backend, frozenset(chosen.features), NEEDED)
     events = check_events(events, program.network.n_inputs)
     steps = check_steps(events.n_steps if n_steps is None else n_steps)
-    deliveries = deliveries_of(program)
+    deliveries = deliveries_of(program, learning)
     kinds = tuple(dict.fromkeys(reach.kind for reach in deliveries.reaches))
     counts = _empty(
         program, deliveries, kinds, (events.n_samples, steps), (per_sample, per_step), (backend, chosen.version)

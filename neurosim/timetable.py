@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neurosim.chip import Constant, check_entry, check_format, check_keys, find_preset, read_toml
 from neurosim.energytable import ENERGY_KINDS, SYNAPTIC_KINDS
 from neurosim.errors import ChipError
+from neurosim.sourced import Constant, check_entry, check_format, check_keys, find_preset, read_toml
 
 FORMAT = 1  # of time tables; a reader refuses any other number
 
 #: Tables that ship with neurosim, in `data/time`.
-PRESETS = ("loihi1-davies2018", "loihi1-sanafe2026", "loihi2-derived", "truenorth-realtime")
+PRESETS = ("loihi1-davies2018", "loihi1-sanafe2026", "loihi2-derived", "spinnaker1-realtime", "truenorth-realtime")
 
 TIME_KINDS = ENERGY_KINDS | {
     "derived": "computed from other figures by published factors; the source says which",

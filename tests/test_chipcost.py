@@ -185,7 +185,17 @@ def test_a_mapping_that_makes_room_for_learning_uses_what_the_cost_says():
     settings: dict[str, Any] = {"batch": 1, "memory": 5}
     chip = chip_with(compartments_per_core=1, synapse_memory_bits_per_core=1 << 20)
     program = compile_network(network(2), chip)
-    plan = make_plan(program, "readout", form="response", factor="trace", rank=1, n_pairs=1, n_steps=5, error_bits=7, residual_bits=16)
+    plan = make_plan(
+        program,
+        "readout",
+        form="response",
+        factor="trace",
+        rank=1,
+        n_pairs=1,
+        n_steps=5,
+        error_bits=7,
+        residual_bits=16,
+    )
     found = chip_cost(program, plan, **settings)
     again = compile_network(network(2), chip, learning=learning_needs(program, plan, **settings))
     assert [(use.core, use.used["synapse_memory_bits"], use.used["learning_bits"]) for use in again.mapping.cores] == [

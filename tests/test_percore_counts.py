@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from neurosim.counters import COLUMN
 from neurosim.energy import energy, energy_table_names, load_energy_table
 from neurosim.errors import BackendError, ConfigError, DataError, FeatureError
 from neurosim.events import events_from_dense
+from neurosim.mapping import LearningNeeds
 from neurosim.network import LIF, Conv, Dense, Input, Network, Sparse
 from neurosim.percore import CHIP, core_energy, count_per_core
 
@@ -266,6 +268,39 @@ def test_one_core_sends_nothing_over_links():
     counts = count_per_core(program, events)
     assert counts.cores == (0,) and counts.by_link() == {} and counts.loads.shape == (3, 5, 0)
     assert counts.of(0, "messages_in") == counts.of(0, "messages_local") + counts.of(OUTSIDE, "messages")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"axon_row_bits": 256},
+        {"shared_synapses": "kernel"},
+        {"shared_synapses": "shifted"},
+        {"address_padding": "power_of_two"},
+        {"bits_per_synapse": 3},
+    ],
+    ids=lambda limits: next(iter(limits)),
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_core_reads_as_its_chip_stores(kind, limits):
+    program, events = case(kind, 95, replace(scattered(), **limits))
+    expected = run(program, events)
+    counts = count_per_core(program, events, N_STEPS)
+    assert counts.total("synapse_bits_read") == expected.total("synapse_bits_read")
+
+
+def test_reads_include_what_learning_keeps_beside_a_weight():
+    network = Network(
+        [Input("in", 3), LIF("out", 4)], [Dense("in", "out", np.full((4, 3), 8), sign_mode="mixed", plastic=True)]
+    )
+    needs = LearningNeeds({"in->out": 40}, {}, {}, 0)
+    program = compile(network, scattered(), learning=needs)
+    events = events_from_dense([[[1, 0, 1]]])
+    assert count_per_core(program, events, learning=needs).total("synapse_bits_read") == run(program, events, 1).total(
+        "synapse_bits_read"
+    )
+    with pytest.raises(BackendError, match="synapse_bits_read are"):
+        count_per_core(program, events)
 
 
 @pytest.mark.parametrize(

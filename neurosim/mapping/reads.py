@@ -38,16 +38,30 @@ def synapse_reads(network: Network, core: Int32Array, chip: Chip, learning: Lear
         assert not isinstance(connection, Connection)
         source, target = (network.offsets[name] for name in (connection.source, connection.target))
         of_post = core[target : target + connection.shape[0]]
-        bits = synapse_bits(connection, chip, learning)
         mine = reads[source : source + connection.shape[1]]
         if isinstance(connection, Dense):
-            mine += sum(dense_memory(1, n, bits, chip) for n in np.bincount(of_post).tolist() if n)
+            mine += int(reads_of(connection, np.bincount(of_post).astype(np.int64), chip, learning).sum())
         else:
-            _add_listed(connection, of_post, bits, chip, mine)
+            _add_listed(connection, of_post, chip, learning, mine)
     return reads
 
 
-def _add_listed(connection: IntegerConnection, of_post: Int32Array, bits: int, chip: Chip, reads: Int64Array) -> None:
+def reads_of(
+    connection: IntegerConnection, n_synapses: Int64Array, chip: Chip, learning: LearningNeeds | None = None
+) -> Int64Array:
+    """Return the bits that a spike reads on cores where it has so many synapses of a connection.
+
+    Not on a crossbar, where it reads one row for all connections.
+    """
+    bits = synapse_bits(connection, chip, learning)
+    if isinstance(connection, Dense):
+        return np.array([dense_memory(1, n, bits, chip) if n else 0 for n in n_synapses.tolist()], np.int64)
+    return n_synapses * bits if sharing_of(connection, chip) == "kernel" else axon_memory(n_synapses, bits, chip)
+
+
+def _add_listed(
+    connection: IntegerConnection, of_post: Int32Array, chip: Chip, learning: LearningNeeds | None, reads: Int64Array
+) -> None:
     """Add what each source reads to `reads`, in place; synapses are listed by source."""
     assert not isinstance(connection, Dense)
     sparse = connection.as_sparse()
@@ -57,5 +71,4 @@ def _add_listed(connection: IntegerConnection, of_post: Int32Array, bits: int, c
     pairs, run = np.unique(key[first], return_inverse=True)
     n = np.zeros(len(pairs), np.int64)
     np.add.at(n, run, np.diff(first, append=len(key)))
-    read = n * bits if sharing_of(connection, chip) == "kernel" else axon_memory(n, bits, chip)
-    np.add.at(reads, pairs // n_cores, read)
+    np.add.at(reads, pairs // n_cores, reads_of(connection, n, chip, learning))
