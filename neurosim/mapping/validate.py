@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from neurosim.chip import Chip
 from neurosim.errors import CapacityError, NetworkError
-from neurosim.fixedpoint import INPUT_SHIFT
+from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, Int64Array
 from neurosim.mapping.demand import (
     RESIDUAL_BITS,
     check_fits,
@@ -40,6 +43,8 @@ def check_formats(network: Network, chip: Chip) -> None:
             _check_model(part, chip)
         if isinstance(part, LIF) and chip.state_bits is not None:
             _check_state(part, chip.state_bits, chip)
+        if isinstance(part, LIF) and chip.decay_forms is not None:
+            _check_decays(part, chip.decay_forms, chip)
         if isinstance(part, (Dense, Sparse, OneToOne, Conv)):
             _check_synapses(part, chip)
 
@@ -91,6 +96,27 @@ def _check_state(group: LIF, bits: int, chip: Chip) -> None:
             f"group {group.name!r}: bias {bias} exceeds the {limit} that chip {chip.name!r} holds in {bits} bits; "
             "use a smaller bias"
         )
+
+
+def _check_decays(group: LIF, forms: Sequence[str], chip: Chip) -> None:
+    """Refuse decays of another form than the chip has (`Chip.decay_forms`); the arithmetic adds 1 to du."""
+    du, dv = np.broadcast_arrays(np.ravel(group.du), np.ravel(group.dv))
+    has = {
+        "factor": np.ones(du.shape, np.bool_),
+        "shift": _is_power_of_two(du + 1) & (_is_power_of_two(dv) | (dv == DECAY_ONE - 1)),
+        "none": (du == DECAY_ONE - 1) & (dv == 0),
+    }
+    if not any(has[form].all() for form in forms):
+        worst = int(np.flatnonzero(~has[forms[0]])[0])
+        form = {"shift": "by shifts (du + 1 and dv powers of two)", "none": "not at all (du=4095, dv=0)"}
+        raise CapacityError(
+            f"group {group.name!r}: neurons decay by du {du[worst]}, dv {dv[worst]}, those of chip {chip.name!r} "
+            f"{' or '.join(form[each] for each in forms)}; use such decays, or another chip"
+        )
+
+
+def _is_power_of_two(values: Int64Array) -> npt.NDArray[np.bool_]:
+    return np.asarray((values > 0) & (values & (values - 1) == 0), np.bool_)
 
 
 def _check_synapses(connection: IntegerConnection, chip: Chip) -> None:

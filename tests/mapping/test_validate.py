@@ -93,3 +93,21 @@ def test_what_the_chip_does_not_have_is_refused_by_name():
     late = Network([Input("in", 1), LIF("a", 1)], [Dense("in", "a", [[2]], delays=[[9]])])
     with pytest.raises(CapacityError, match="connection 'in->a': delay 9 exceeds the limit of 8 steps"):
         check_formats(late, chip_with(delay_max=8))
+
+
+@pytest.mark.parametrize(
+    ("chip", "du", "dv", "fits"),
+    [
+        ("truenorth", 4095, 0, True), ("truenorth", 4095, 1, False), ("speck", 2047, 0, False),
+        ("xylo-audio-2", 2047, 1024, True), ("xylo-audio-2", 4095, 4095, True), ("xylo-audio-2", 2048, 1024, False),
+        ("xylo-audio-2", 1023, 0, False), ("loihi1", 17, 19, True), ("spinnaker1", 17, 19, True),
+        ("xylo-audio-2", [2047, 0], [1, 2048], True), ("truenorth", [4095, 4094], 0, False),
+    ],
+)  # fmt: skip
+def test_decays_are_of_a_form_that_the_chip_has(chip, du, dv, fits):
+    network = Network([LIF("a", 2, du=du, dv=dv)])
+    if fits:
+        check_formats(network, load_chip(chip))
+    else:
+        with pytest.raises(CapacityError, match="group 'a': neurons decay by du .* those of chip .*; use such decays"):
+            check_formats(network, load_chip(chip))
