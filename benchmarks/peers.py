@@ -13,11 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.networks import Workload
+from benchmarks.sanafe_networks import Described
 from neurosim.events import Events
 from neurosim.network import LIF, Dense, Sparse
 
 #: Environment variable that names the Python of each peer.
-VARIABLES = {"lava": "NEUROSIM_BENCH_LAVA", "brian2": "NEUROSIM_BENCH_BRIAN2", "torch": "NEUROSIM_BENCH_TORCH"}
+VARIABLES = {
+    "lava": "NEUROSIM_BENCH_LAVA",
+    "brian2": "NEUROSIM_BENCH_BRIAN2",
+    "torch": "NEUROSIM_BENCH_TORCH",
+    "sanafe": "NEUROSIM_BENCH_SANAFE",
+}
 SCRIPTS = Path(__file__).parent
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -39,6 +45,27 @@ class Point(NamedTuple):
 
 
 Curve = list[Point]
+
+
+class SanafeRun(NamedTuple):
+    """What SANA-FE gives.
+
+    Attributes
+    ----------
+    trains : (n_spikes, 4) int64
+        Sample, step, group (index into `names`), neuron.
+    names : list of str
+        Of the groups.
+    packets : int
+        Sent in all samples.
+    steps : dict of str to (n_samples * n_steps,) float64
+        "fired", "updated", "spikes" (synapses read), "hops", "synapse_energy" and others in J, "simple" and "detailed" in seconds.
+    """
+
+    trains: npt.NDArray[np.int64]
+    names: list[str]
+    packets: int
+    steps: dict[str, npt.NDArray[np.float64]]
 
 
 def interpreter(peer: str) -> str | None:
@@ -97,6 +124,53 @@ def run_torch(python: str, data: Path, runs: Sequence[Mapping[str, Any]], thread
     asked.write_text(json.dumps({"threads": threads, "runs": runs}), encoding="utf-8")
     said = _call([python, str(SCRIPTS / "peer_torch.py"), str(data), str(asked)], threads=threads)
     return [[Point(*point) for point in curve] for curve in json.loads(said.splitlines()[-1])["curves"]]
+
+
+def read_sanafe_yaml(python: str, path: Path) -> dict[str, Any]:
+    """Return a network file of SANA-FE's YAML form, every scalar as text."""
+    found: dict[str, Any] = json.loads(_call([python, str(SCRIPTS / "peer_sanafe.py"), "yaml", str(path)]))
+    return found
+
+
+def run_sanafe(
+    python: str,
+    described: Described,
+    spikes: Mapping[str, Any],
+    shape: tuple[int, int],
+    architecture: Path,
+    folder: Path,
+) -> SanafeRun:
+    """Run a network on SANA-FE; spikes of its inputs are (n_samples, n_steps, n), shape is (n_samples, n_steps)."""
+    path = folder / "described.npz"
+    arrays: dict[str, npt.NDArray[Any]] = {f"spikes {name}": train for name, train in spikes.items()}
+    for group in described.groups:
+        for key in ("threshold", "bias", "leak_decay", "place"):
+            arrays[f"{key} {group.name}"] = getattr(group, key)
+    for i, link in enumerate(described.links):
+        arrays |= {f"weights {i}": link.weights, f"pairs {i}": link.pairs}
+    keys = ("source", "target", "form", "image", "stride")
+    header = {
+        "groups": [{"name": group.name, "n": group.n, "input": group.is_input} for group in described.groups],
+        "links": [{key: getattr(link, key) for key in keys} for link in described.links],
+        "n_samples": shape[0],
+        "n_steps": shape[1],
+    }
+    np.savez(path, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
+    return _sanafe(python, ["run", str(path), str(architecture)], folder)
+
+
+def run_sanafe_file(python: str, path: Path, architecture: Path, n_steps: int, folder: Path) -> SanafeRun:
+    """Run a network file as SANA-FE's own loader reads it, with its simple timing only."""
+    return _sanafe(python, ["file", str(path), str(architecture), str(n_steps)], folder)
+
+
+def _sanafe(python: str, arguments: Sequence[str], folder: Path) -> SanafeRun:
+    result = folder / "result.npz"
+    _call([python, str(SCRIPTS / "peer_sanafe.py"), *arguments, str(result)])
+    with np.load(result) as found:
+        parts = {name: found[name] for name in found.files}
+    names = [str(name) for name in parts.pop("names")]
+    return SanafeRun(parts.pop("trains"), names, int(parts.pop("packets").sum()), parts)
 
 
 def _call(command: Sequence[str], folder: Path | None = None, threads: int = 1) -> str:

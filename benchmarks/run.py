@@ -34,6 +34,7 @@ BENCHMARKS = (
     "track_transfer",
     "track_lava_learning",
     "track_mapping",
+    "track_sanafe",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.

@@ -61,13 +61,13 @@ def descend(site: Int64Array, traffic: Traffic, mesh: Mesh, rooms: Rooms | None 
     holder[site] = np.arange(n_cores)
     cost_x = _cost_along(mesh.along_x, mesh.x[site], traffic, mesh.entry[0])  # (width, n_cores)
     cost_y = _cost_along(mesh.along_y, mesh.y[site], traffic, mesh.entry[1])
-    still = 0
+    now, still = _present(site, cost_x, cost_y, mesh), 0
     for i in list(range(n_cores)) * MAX_SWEEPS:
         still += 1
         if still > n_cores:
             break
         p = int(site[i])
-        delta = _deltas(i, p, site, holder, traffic.between, cost_x, cost_y, mesh)
+        delta = _deltas(i, p, site, now, traffic.between, cost_x, cost_y, mesh)
         if rooms is not None:
             delta[~_exchangeable(i, p, holder, rooms)] = 0.0
         q = int(np.argmin(delta))
@@ -80,6 +80,7 @@ def descend(site: Int64Array, traffic: Traffic, mesh: Mesh, rooms: Rooms | None 
                 _shift(cost_y, traffic.between[core], mesh.along_y, mesh.y[old], mesh.y[new])
                 site[core] = new
         holder[p], holder[q] = holder[q], i
+        now = _present(site, cost_x, cost_y, mesh)
     return site
 
 
@@ -92,19 +93,26 @@ def _cost_along(along: Floats, place: Int64Array, traffic: Traffic, entry: int) 
     )
 
 
+def _present(site: Int64Array, cost_x: Floats, cost_y: Floats, mesh: Mesh) -> tuple[Int64Array, Int64Array, Floats]:
+    """Return x and y of each core, and what it costs there."""
+    x, y, every = mesh.x[site], mesh.y[site], np.arange(len(site))
+    return x, y, np.asarray(cost_x[x, every] + cost_y[y, every], dtype=np.float64)
+
+
 def _deltas(
-    i: int, p: int, site: Int64Array, holder: Int64Array, between: Floats, cost_x: Floats, cost_y: Floats, mesh: Mesh
-) -> Floats:
+    i: int, p: int, site: Int64Array, now: tuple[Int64Array, Int64Array, Floats], between: Floats, cost_x: Floats,
+    cost_y: Floats, mesh: Mesh,
+) -> Floats:  # fmt: skip
     """Return what moving core i from site p to each other site changes, whoever is there taking its place."""
-    x, y = mesh.x, mesh.y
-    xp, yp = int(x[p]), int(y[p])
-    mine_x, mine_y = cost_x[:, i], cost_y[:, i]
-    delta = (mine_x - mine_x[xp])[x] + (mine_y - mine_y[yp])[y]
-    every = np.arange(len(site))
-    xj, yj = x[site], y[site]
-    theirs = cost_x[xp] + cost_y[yp] - cost_x[xj, every] - cost_y[yj, every]
+    x, y, cost = now
+    xp, yp = int(x[i]), int(y[i])
+    mine_x, mine_y = np.ascontiguousarray(cost_x[:, i]), np.ascontiguousarray(cost_y[:, i])
+    delta = (mine_x - mine_x[xp])[mesh.x] + (mine_y - mine_y[yp])[mesh.y]
+    theirs = cost_x[xp] + cost_y[yp]
+    theirs -= cost
     # both costs count the way between i and j as gone, though it stays as long as it was
-    theirs += 2 * between[i] * (np.abs(xj - xp) + np.abs(yj - yp))
+    near = np.flatnonzero(between[i])
+    theirs[near] += 2 * between[i, near] * (np.abs(x[near] - xp) + np.abs(y[near] - yp))
     delta[site] += theirs
     delta[p] = 0.0
     return np.asarray(delta, dtype=np.float64)

@@ -22,11 +22,20 @@ class Bottleneck(NamedTuple):
         return self.used / self.limit
 
 
-def utilisation_rows(mapping: Mapping) -> list[dict[str, Any]]:
-    """Return one row per core and resource: core, site, tile, groups, resource, used, limit, share (None without limit)."""
+#: Counts that tables and pictures of cores leave out, because they say more about the groups than about the cores.
+CONFIGURATIONS = ("compartment_configs", "threshold_configs", "synapse_formats", "groups")
+
+
+def utilisation_rows(mapping: Mapping, configurations: bool = False) -> list[dict[str, Any]]:
+    """Return one row per core and resource: core, site, tile, groups, resource, used, limit, share (None without limit).
+
+    With `configurations`, those that the chip limits are listed as well.
+    """
     rows: list[dict[str, Any]] = []
     for use in mapping.cores:
         for resource, used in use.used.items():
+            if resource in CONFIGURATIONS and not configurations:
+                continue
             limit = use.limit[resource]
             share = None if limit is None else used / limit
             row = {"core": use.core, "site": use.site, "tile": use.tile, "groups": use.groups, "resource": resource}

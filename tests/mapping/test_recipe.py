@@ -150,7 +150,9 @@ def test_utilisation_has_a_row_per_core_and_resource():
     rows = utilisation_rows(map_network(network, load_chip("loihi2")))
     assert [(row["core"], row["resource"]) for row in rows[:2]] == [(0, "compartments"), (0, "synapse_memory_bits")]
     assert len(rows) == 4 and rows[0]["share"] == 1536 / 8192 and rows[2]["share"] is None
-    rows = utilisation_rows(map_network(network, load_chip("loihi1")))
+    mapping = map_network(network, load_chip("loihi1"))
+    assert len(utilisation_rows(mapping)) == 2 * 4
+    rows = utilisation_rows(mapping, configurations=True)
     assert len(rows) == 2 * 7 and rows[0]["share"] == 1.0 and rows[7]["share"] == 0.5
     assert rows[0]["groups"] == ("a",) and rows[7]["tile"] == (0, 0) and rows[7]["site"] == 1
 
