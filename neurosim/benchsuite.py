@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurosim.atomic import write_atomically
 from neurosim.backend import get_backend
 from neurosim.benchconfig import NetworkSpec, Suite, parse_network
+from neurosim.benchfolder import BenchFolder
 from neurosim.chip import Chip, load_chip
 from neurosim.config import TrainConfig, override
 from neurosim.energy import load_energy_table
 from neurosim.energystudy import Counted, cores_of, count_samples, on_chip, study, tables_of
-from neurosim.errors import CapacityError, ConfigError, FeatureError, RunFolderError
+from neurosim.errors import CapacityError, ConfigError, FeatureError
 from neurosim.events import Events
 from neurosim.experiment import model_metadata, open_trainer, prepare_program
 from neurosim.modelfile import Model, load_model, save_model
@@ -26,9 +25,6 @@ from neurosim.network import Dense, IntegerConnection, Network, Sparse
 from neurosim.report import accuracy_interval
 from neurosim.runfolder import RunFolder
 from neurosim.tasks import EPISODE_TASKS, Task, load_task, parse_task, task_settings
-from neurosim.version import VERSION
-
-RESULTS, SUITE = "bench.json", "suite.toml"
 
 
 class Step(NamedTuple):
@@ -37,64 +33,6 @@ class Step(NamedTuple):
     done: int
     total: int
     text: str
-
-
-@dataclass(frozen=True)
-class BenchFolder:
-    """Where a suite's results lie.
-
-    Parameters
-    ----------
-    path : Path
-    """
-
-    path: Path
-
-    @property
-    def models(self) -> Path:
-        """Folder of the trained networks."""
-        return self.path / "models"
-
-    @property
-    def plots(self) -> Path:
-        """Folder of the pictures."""
-        return self.path / "plots"
-
-    def open(self, suite: Suite) -> dict[str, Any]:
-        """Make the folder, or continue in it, and return the results that it holds.
-
-        Raises
-        ------
-        RunFolderError
-            If it holds results of another suite, or other files.
-        """
-        kept = self.path / SUITE
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if kept.exists():
-                if kept.read_text(encoding="utf-8") != suite.to_toml():
-                    raise RunFolderError(
-                        f"folder {str(self.path)!r}: holds results of another suite; give another with --out, or repeat that one: "
-                        f"neurosim bench --suite {kept} --out {self.path}"
-                    )
-            elif any(self.path.iterdir()):
-                raise RunFolderError(f"folder {str(self.path)!r}: exists and is not empty; choose another with --out")
-            for folder in (self.models, self.plots):
-                folder.mkdir(exist_ok=True)
-        except OSError as error:
-            if isinstance(error, RunFolderError):
-                raise
-            raise RunFolderError(
-                f"folder {str(self.path)!r}: cannot be made: {error.strerror}; choose another"
-            ) from error
-        write_atomically(kept, suite.to_toml().encode("utf-8"))
-        results = self.path / RESULTS
-        return json.loads(results.read_text(encoding="utf-8")) if results.exists() else _no_results(suite)
-
-    def write(self, results: dict[str, Any]) -> None:
-        """Write the results, whole or not at all."""
-        text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        write_atomically(self.path / RESULTS, text.encode("utf-8"))
 
 
 def check_suite(suite: Suite) -> None:
@@ -220,10 +158,6 @@ class _Progress:
         """Say that all is done."""
         if self.on_step is not None:
             self.on_step(Step(self.total, self.total, "done"))
-
-
-def _no_results(suite: Suite) -> dict[str, Any]:
-    return {"neurosim": VERSION, "suite": suite.to_dict(), "rows": [], "drives": []}
 
 
 def _load_run(name: str) -> Model:

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.text import Text
 
 from neurosim.chip import load_chip
+from neurosim.energyrows import machine_table
 from neurosim.energystudy import cores_of, count_events, neurobench_of, study, tables_of
 from neurosim.events import events_from_dense
 from neurosim.modelfile import Model
@@ -19,7 +20,6 @@ from neurosim.report_energy import (
     components_table,
     cores_table,
     groups_table,
-    machine_table,
     overview_table,
     range_text,
     source_lines,

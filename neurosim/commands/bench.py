@@ -37,7 +37,8 @@ def bench(
     With the --out of an interrupted run, the same suite goes on where it stopped.
     """
     from neurosim.benchconfig import Suite, example_suite, load_suite
-    from neurosim.benchsuite import BenchFolder, check_suite, run_suite
+    from neurosim.benchfolder import SUITE, BenchFolder
+    from neurosim.benchsuite import check_suite, run_suite
     from neurosim.commands.progress import StepsView
     from neurosim.commands.show import make_console, write_json
     from neurosim.runfolder import unique_run_path
@@ -67,7 +68,7 @@ def bench(
     if results is None:
         results = folder.open(chosen)
         written = _write(results, folder)
-        line = f"interrupted; continue with: neurosim bench --suite {folder.path / 'suite.toml'} --out {folder.path}"
+        line = f"interrupted; continue with: neurosim bench --suite {folder.path / SUITE} --out {folder.path}"
         make_console(stderr=True).print(line, soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
     written = _write(results, folder)
@@ -84,7 +85,7 @@ def _split(text: str, mark: str) -> tuple[str, ...]:
 def _write(results: dict[str, Any], folder: Any) -> list[Path]:
     """Write tables and pictures of what is done."""
     from neurosim.atomic import write_atomically
-    from neurosim.benchsuite import RESULTS
+    from neurosim.benchfolder import RESULTS
     from neurosim.plots_bench import save_bench_plots
     from neurosim.report_bench import machine_table, wide_table
     from neurosim.tables import to_csv

@@ -133,7 +133,7 @@ def _learning(path: Path, counted: Counted) -> tuple[OpCounts | None, str]:
 def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> list[Path]:
     """Write what was asked for beside the terminal."""
     from neurosim.atomic import write_atomically
-    from neurosim.report_energy import machine_table
+    from neurosim.energyrows import machine_table
     from neurosim.tables import to_csv
 
     written = []
