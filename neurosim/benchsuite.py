@@ -225,7 +225,7 @@ def _summary(counted: Counted, found: dict[str, Any]) -> dict[str, Any]:
     kept = ("table", "total_pj", "range_pj", "static_pj", "seconds", "components_pj", "uncertainty", "is_complete")
     energies = [
         {key: energy[key] for key in kept}
-        | {"unpriced": [item["counter"] for item in energy["unpriced"]], "kinds": sorted({c["kind"] for c in energy["constants"].values()})}
+        | {"unpriced": [item["counter"] for item in energy["unpriced"]], "kinds": sorted({c["kind"] for name, c in energy["constants"].items() if energy["components_pj"].get(name)})}
         for energy in found["energies"]["per_inference"]
     ]  # fmt: skip
     times = [{key: each[key] for key in ("table", "model", "mean_step_s", "per_inference_s", "is_complete", "uncertainty")}
