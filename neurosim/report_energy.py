@@ -37,10 +37,7 @@ def range_text(energy: Study) -> str:
     found = energy.get("range_pj")
     if found is None:
         return "unknown" if energy.get("total_pj") is not None else ""
-    low, high = format_energy(found[0]), format_energy(found[1])
-    if low.split()[1] == high.split()[1]:
-        low = low.split()[0]
-    return f"{low} to {high}"
+    return _span(format_energy(found[0]), format_energy(found[1]))
 
 
 def bounded(energy: Study) -> str:
@@ -134,18 +131,17 @@ def cores_table(energy: Study, most: int | None = None) -> Table:
 
 
 def times_table(study: Study) -> Table:
-    """How long steps and inferences take, by each table and model."""
+    """How long steps and inferences take, by each table and model; what bounds them is in `time_lines`."""
     rows = []
     for time in study["times"]:
-        bound = "at least " * bool(time["missing"] and time["total_s"] is not None)
+        bound = "≥ " * bool(time["missing"] and time["total_s"] is not None)
         span = time["per_inference_range_s"]
         rows.append((
-            time["table"], time["model"], bound + format_time(time["mean_step_s"]), format_time(time["max_step_s"]),
+            time["table"], time["model"], bound + format_time(time["mean_step_s"]),
             bound + format_time(time["per_inference_s"]),
-            "unknown" if span is None else f"{format_time(span[0])} to {format_time(span[1])}", _bound_by(time),
+            "unknown" if span is None else _span(format_time(span[0]), format_time(span[1])),
         ))  # fmt: skip
-    columns = ("table", "model", "mean step", "longest", "inference", "range", "bound by")
-    return Table("Time", columns, tuple(rows))
+    return Table("Time", ("table", "model", "mean step", "inference", "range"), tuple(rows))
 
 
 def time_lines(study: Study) -> list[str]:
@@ -163,6 +159,8 @@ def time_lines(study: Study) -> list[str]:
             if time["barrier"] is not None:
                 kinds[time["barrier"]["kind"]] = None
             lines.append(f"{time['table']} ({', '.join(kinds)}): {time['title']}; uncertainty: {time['uncertainty']}")
+            longest = format_time(time["max_step_s"])
+            lines.append(f"{time['table']}, most steps are bound by: {_bound_by(time)}; the longest takes {longest}")
             names = ", ".join(counter_name(item["operation"]) for item in time["missing"])
             lines += [f"{time['table']} has no time for {names}"] if names else []
     return lines
@@ -179,10 +177,9 @@ def steps_table(study: Study) -> Table:
          row["messages"] + row["messages_local"], row["messages_in"], *(format_time(row[name]) for name in tables))
         for row in rows
     ]  # fmt: skip
-    titles = ("step", "spikes", "synaptic operations", "active", "idle", "packets sent", "received")
-    return Table(
-        "Steps: means over samples", (*titles, *(name.removesuffix("_mean_s") for name in tables)), tuple(cells)
-    )
+    titles = ("step", "spikes", "synapses", "active", "idle", "sent", "received")
+    names = (name.removesuffix("_mean_s").removeprefix(f"{study['chip']}-") for name in tables)
+    return Table("Steps: means over samples", (*titles, *names), tuple(cells))
 
 
 def neurobench_table(study: Study) -> Table:
@@ -287,13 +284,18 @@ def _priced(pj: float | None) -> str:
     return "no price" if pj is None else format_energy(pj)
 
 
+def _span(low: str, high: str) -> str:
+    """Return a range, its unit once where both ends have the same."""
+    return f"{low.split()[0] if low.split()[1] == high.split()[1] else low} to {high}"
+
+
 def _bound_by(time: Study) -> str:
     """Return the term that is largest in most steps, where, and in how many."""
     if not time["bounds"]:
         return "unknown"
     steps = sum(bound["n_steps"] for bound in time["bounds"])
     first = time["bounds"][0]
-    return f"{first['term']} on {first['where']}, {format_share(first['n_steps'] / steps)} of steps"
+    return f"{first['term']} on {first['where']} ({format_share(first['n_steps'] / steps)} of steps)"
 
 
 def _ratio(part: float, whole: float) -> str:

@@ -180,10 +180,10 @@ def _show(console: Console, found: dict[str, Any], written: list[Path], per_core
         )
         return
     show_table(console, report.counts_table(found))
-    show_table(console, report_energy.times_table(found))
+    show_table(console, report_energy.times_table(found), right=True)
     show_lines(console, report_energy.time_lines(found))
     if per_step:
-        show_table(console, report_energy.steps_table(found))
+        show_table(console, report_energy.steps_table(found), right=True)
     before: dict[str, Any] = {}
     for per in report.UNITS:
         show_table(console, report_energy.overview_table(found, per))
