@@ -20,6 +20,12 @@ CORE_PARTS = {
 }
 
 
+#: How to read `overview_table`.
+OVERVIEW_LINES = (
+    "energy is dynamic; ≥: counted work has no price; range: by the error that the table's authors measured, where they did",
+    "static: power of the chip, used or not, for the time of the critical path; beside the energy, not in it",
+)
+
 #: Units of NeuroBench's metrics.
 NEUROBENCH_UNITS = {
     "Footprint": "bytes in torch",
@@ -71,15 +77,16 @@ def ran_lines(study: Study) -> list[str]:
 
 
 def overview_table(study: Study, per: str = "per_inference") -> Table:
-    """One row for each energy table: total, range, what is missing."""
+    """One row for each energy table: sum, range, static energy beside it, operations without a price, kinds of its constants."""
     rows: list[tuple[Cell, ...]] = []
     for energy in study["energies"].get(per) or ():
-        missing = len(energy["unpriced"])
+        total = energy["total_pj"]
+        sign = "≥ " * bool(energy["unpriced"])
         rows.append((
-            energy["table"], bounded(energy), range_text(energy), kinds_of(energy),
-            f"{missing} operation{'s' * (missing != 1)}" if missing else "nothing", _static(energy),
+            energy["table"], "unknown" if total is None else sign + format_energy(total), range_text(energy), _static(energy),
+            len(energy["unpriced"]), kinds_of(energy),
         ))  # fmt: skip
-    columns = ("table", "energy", "range", "constants", "has no price for", "static, beside it")
+    columns = ("table", "energy", "range", "static", "unpriced", "constants")
     return Table(f"Energy per {UNITS[per]}", columns, tuple(rows))
 
 
@@ -255,11 +262,10 @@ def ann_lines(study: Study) -> list[str]:
 
 
 def _static(energy: Study) -> str:
-    """Return the static energy with the time that it is for, or why there is none."""
+    """Return the static energy for the time of the critical path, or what is missing for it."""
     if energy.get("static_pj") is not None:
-        least = "" if energy.get("time_is_complete") else "at least "
-        return f"{least}{format_energy(energy['static_pj'])} in {format_time(energy['seconds'])}"
-    return "time not known" if energy.get("static") else "power not known"
+        return ("" if energy.get("time_is_complete") else "≥ ") + format_energy(energy["static_pj"])
+    return "no time" if energy.get("static") else "no power"
 
 
 def format_time(seconds: float | None) -> str:

@@ -186,7 +186,9 @@ def _show(console: Console, found: dict[str, Any], written: list[Path], per_core
         show_table(console, report_energy.steps_table(found), right=True)
     before: dict[str, Any] = {}
     for per in report.UNITS:
-        show_table(console, report_energy.overview_table(found, per))
+        show_table(console, report_energy.overview_table(found, per), right=True)
+        if found["energies"].get(per) and per == "per_inference":
+            show_lines(console, report_energy.OVERVIEW_LINES)
         for energy in found["energies"].get(per) or ():
             show_priced(console, energy, per, before.get(energy["table"]), None if per_core else MAX_CORES)
             before[energy["table"]] = energy
