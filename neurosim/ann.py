@@ -177,7 +177,7 @@ def against_ann(network: Network, counts: OpCounts, table: EnergyTable) -> dict[
         "spikes_per_synapse": per_synapse,
         "activation_sparsity": silent,
         "bounds": BOUNDS,
-        "reading": _reading(per_synapse, silent, n_steps, work.passes),
+        "reading": _reading(per_synapse, silent, n_steps, work),
     }  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def _memory(work: AnnWork, operations: float, updates: float, table: EnergyTable
     }  # fmt: skip
 
 
-def _reading(per_synapse: float | None, silent: float, n_steps: int, passes: int) -> list[str]:
+def _reading(per_synapse: float | None, silent: float, n_steps: int, work: AnnWork) -> list[str]:
     """Return what may be concluded, in sentences."""
     lines = []
     if per_synapse is not None:
@@ -260,8 +260,15 @@ def _reading(per_synapse: float | None, silent: float, n_steps: int, passes: int
         f"{silent:.1%} of neurons and steps are silent over {n_steps} steps; another study asks for more than 92 % at 6 steps "
         "(Yan et al. 2024, arXiv:2409.08290, second hand)"
     )
-    if passes > 1:
-        lines.append(f"connections form a cycle: the artificial network runs {passes} passes too, one for each step")
+    widest = max((layer.bits for layer in work.layers), default=0)
+    if widest:
+        lines.append(
+            f"weights have up to {widest} bits on both sides: int8 is the fair row, fp32 would overstate both many times"
+        )
+    if work.passes > 1:
+        lines.append(
+            f"connections form a cycle: the artificial network runs {work.passes} passes too, one for each step"
+        )
     else:
         lines.append("one pass of the artificial network: if its input changes over time, it needs one for each change")
     return lines

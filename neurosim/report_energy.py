@@ -232,12 +232,12 @@ def kinds_of(energy: Study) -> str:
 def ann_table(study: Study) -> Table:
     """Both networks in each format of arithmetic, per inference."""
     rows = [
-        (row["format"], f"{row['mac']['value']:g} / {row['ac']['value']:g} pJ", format_energy(row["ann_pj"]),
+        (row["format"], f"{row['mac']['value']:g} / {row['ac']['value']:g}", format_energy(row["ann_pj"]),
          format_energy(row["snn_accumulates_pj"]), format_energy(row["snn_neurons_pj"]), format_energy(row["snn_pj"]),
          _ratio(row["snn_pj"], row["ann_pj"]))
         for row in study["ann"]["arithmetic"]
     ]  # fmt: skip
-    columns = ("format", "MAC / AC", "artificial", "spiking: synapses", "neurons", "sum", "sum / artificial")
+    columns = ("format", "MAC / AC, pJ", "artificial", "synapses", "neurons", "spiking", "ratio")
     return Table("The same network as an artificial one: arithmetic per inference", columns, tuple(rows))
 
 

@@ -90,6 +90,7 @@ def test_energies_by_hand():
     assert found["spikes_per_synapse"] == pytest.approx(20 / 8)
     assert found["activation_sparsity"] == pytest.approx(1 - 6 / (6 * 5))
     assert "so it should win on none" in found["reading"][0]
+    assert any("weights have up to 8 bits on both sides" in line for line in found["reading"])
 
 
 def test_formats_are_those_of_the_table_with_kind_and_source():
