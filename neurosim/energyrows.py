@@ -30,6 +30,14 @@ def machine_table(study: Study) -> Table:
     return Table("study", columns, tuple(rows))
 
 
+def split(table: Table) -> list[Table]:
+    """Return a table for each sort of number ("what"), named after it."""
+    found: dict[str, list[tuple[Cell, ...]]] = {}
+    for row in table.rows:
+        found.setdefault(str(row[1]), []).append(row)
+    return [Table(what, table.columns, tuple(rows)) for what, rows in found.items()]
+
+
 def _energy_rows(per: str, energy: Study, samples: int) -> list[tuple[Cell, ...]]:
     table, rows = energy["table"], list[tuple[Cell, ...]]()
     made = f"counts x prices of {table}"

@@ -43,8 +43,8 @@ def energy(
                      "By default those that go with the energy tables.")] = None,
     per_core: Annotated[bool, typer.Option("--per-core", help=f"Show every core, not only the {MAX_CORES} that spend most.")] = False,
     per_step: Annotated[bool, typer.Option("--per-step", help="Show what happens in each time step.")] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE.csv", help="Write every number with unit, kind and source, "
-                   "one a row.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE.csv or FOLDER", help="Write every number with unit, kind and "
+                   "source, one a row: into one file, or a file for each sort of number.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="Write the pictures as PNG files.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the result in the run folder, and write its report again with "
                     "it.")] = False,
@@ -133,13 +133,17 @@ def _learning(path: Path, counted: Counted) -> tuple[OpCounts | None, str]:
 def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> list[Path]:
     """Write what was asked for beside the terminal."""
     from neurosim.atomic import write_atomically
-    from neurosim.energyrows import machine_table
+    from neurosim.energyrows import machine_table, split
     from neurosim.tables import to_csv
 
-    written = []
+    written: list[Path] = []
     if csv is not None:
-        write_atomically(csv, to_csv(machine_table(found)).encode("utf-8"))
-        written.append(csv)
+        table = machine_table(found)
+        parts = {csv: table} if csv.suffix == ".csv" else {csv / f"{part.title}.csv": part for part in split(table)}
+        for path, part in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, to_csv(part).encode("utf-8"))
+            written.append(path)
     if plot is not None:
         from neurosim.plots_energy import save_study_plots
 

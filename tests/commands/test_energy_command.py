@@ -116,6 +116,17 @@ def test_csv_has_unit_kind_and_source_in_each_row() -> None:
     } <= {row["what"] for row in rows}
 
 
+def test_a_folder_gets_a_file_for_each_sort_of_number() -> None:
+    output(*ENERGY, "--csv", "whole.csv")
+    output(*ENERGY, "--csv", "parts")
+    names = {path.stem for path in Path("parts").iterdir()}
+    assert {"count", "energy_total", "energy_by_core", "time", "utilisation", "ann"} <= names
+    whole = Path("whole.csv").read_text(encoding="utf-8").splitlines()
+    parts = [path.read_text(encoding="utf-8").splitlines() for path in Path("parts").iterdir()]
+    assert sorted(whole[1:]) == sorted(line for lines in parts for line in lines[1:])
+    assert all(lines[0] == whole[0] for lines in parts)
+
+
 def test_pictures_are_written_and_named() -> None:
     shown = output(*ENERGY, "--plot", "pictures")
     names = sorted(path.name for path in Path("pictures").iterdir())
