@@ -16,7 +16,7 @@ from neurosim.percore import NEEDED, core_energy, count_per_core
 from neurosim.program import Program
 
 #: Counts of single steps that are held at once: a sample and step of a core take about 160 bytes.
-MAX_CELLS = 1 << 22
+MAX_CELLS = 1 << 20
 
 #: What a table of single steps shows.
 PER_STEP = (
