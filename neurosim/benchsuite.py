@@ -26,6 +26,8 @@ from neurosim.report import accuracy_interval
 from neurosim.runfolder import RunFolder
 from neurosim.tasks import EPISODE_TASKS, Task, load_task, parse_task, task_settings
 
+STREAM = 0x7468696E  # of the numbers that thin an input, apart from all others of a seed
+
 
 class Step(NamedTuple):
     """One piece of work of a suite, as progress shows it."""
@@ -113,8 +115,8 @@ def thinned(events: Events, percent: int, seed: int) -> Events:
 
     Those kept at a lower percentage are among those kept at a higher one; 0 keeps none and 100 all.
     """
-    draws = np.random.default_rng([seed, 0x7468696E]).integers(0, 100, len(events.neuron))
-    kept = draws < percent
+    raw = np.random.PCG64([seed, STREAM]).random_raw(len(events.neuron))  # its bits are the same in every numpy
+    kept = (raw >> np.uint64(32)) * np.uint64(100) >> np.uint64(32) < percent
     start = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)[events.start]
     value = None if events.value is None else events.value[kept]
     return events._replace(start=start, neuron=events.neuron[kept], value=value)

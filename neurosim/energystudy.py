@@ -188,6 +188,8 @@ def neurobench_of(counted: Counted, threads: int) -> dict[str, Any]:
     """Return the run in NeuroBench's terms, or why its terms do not fit."""
     if counted.events is None:
         return {"why_not": "a controller's inputs depend on what it does; give a recording with --input"}
+    if counted.counts is None:
+        return {"why_not": f"backend {counted.backend!r} counts no operations; use --backend simulator"}
     try:
         work = workload(
             counted.program, counted.events, n_steps=counted.events.n_steps, backend=counted.backend, threads=threads

@@ -240,3 +240,24 @@ def test_backends_that_differ_are_named(finished: tuple[Path, str]) -> None:
     assert unequal_backends(results) == []
     results["rows"][1]["counts"]["spikes"] += 1
     assert unequal_backends(results) == ["0 on loihi1: reference differs from simulator"]
+
+
+def test_progress_is_a_bar_on_a_terminal_and_few_lines_elsewhere() -> None:
+    import io
+
+    from rich.console import Console
+
+    from neurosim.benchsuite import Step
+    from neurosim.commands.progress import PLAIN_LINES, StepsView
+
+    shown = {}
+    for terminal in (True, False):
+        file = io.StringIO()
+        with StepsView(Console(file=file, force_terminal=terminal, width=100)) as view:
+            for i in range(201):
+                view.show(Step(i, 200, f"network {i}"))
+        shown[terminal] = file.getvalue()
+    lines = shown[False].splitlines()
+    assert len(lines) == PLAIN_LINES + 1 and "\x1b[" not in shown[False]
+    assert "200 of 200, " in lines[-1] and lines[-1].endswith(" a minute: network 200")
+    assert "200/200" in shown[True] and "left" in shown[True]

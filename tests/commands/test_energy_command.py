@@ -293,3 +293,39 @@ def test_inspect_and_evaluate_take_another_chip(run: Path) -> None:
     )
     assert here["predictions"] == there["predictions"], "answers do not depend on the chip"
     assert (here["energy"]["table"], there["energy"]["table"]) == ("spinnaker2", "loihi1-davies2018")
+
+
+def test_a_backend_that_counts_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurosim.backend import BUILT_IN
+
+    monkeypatch.setitem(BUILT_IN, "countless", "faulty_backend:CountlessBackend")
+    given = (*ENERGY, "--backend", "countless")
+    assert "backend countless counts no operations, hence no energy; use --backend simulator" in output(*given)
+    found = json.loads(output(*given, "--json", "--csv", "few.csv", "--plot", "few"))
+    assert found["counts"]["per_inference"] is None and found["energies"] == {} and found["ann"] is None
+    assert "lacks counts" in found["no_cores"] and "counts no operations" in found["neurobench"]["why_not"]
+    assert {row.split(",")[1] for row in Path("few.csv").read_text(encoding="utf-8").splitlines()[1:]} == {
+        "utilisation"
+    }
+
+
+def test_silence_costs_the_idle_neurons_and_nothing_else() -> None:
+    np.savez("silent.npz", spikes=np.zeros((2, 6, 3), np.int8))
+    found = json.loads(output("energy", "model.npz", "--input", "silent.npz", "--json", "--plot", "quiet"))
+    davies = found["energies"]["per_inference"][0]
+    assert davies["total_pj"] == pytest.approx(7 * 6 * 52.0)
+    assert {name for name, pj in davies["components_pj"].items() if pj} == {"neuron_updates_idle"}
+    assert found["ann"]["spikes_per_synapse"] == 0 and found["links"] == []
+    assert "Energy per inference by" in output("energy", "model.npz", "--input", "silent.npz")
+
+
+def test_models_without_voltages_and_messages_with_values() -> None:
+    from neurosim.neurons import Sigma
+
+    network = Network([Input("in", 2), Sigma("sum", 1)], [Dense("in", "sum", [[2, -4]], num_message_bits=8)])
+    save_model("graded.npz", Model(network, load_chip("unlimited")))
+    np.savez("values.npz", spikes=np.array([[[3, 0], [0, 5], [0, 0]]]))
+    given = ("energy", "graded.npz", "--input", "values.npz")
+    found = json.loads(output(*given, "--json"))
+    assert found["ann"]["snn"]["synaptic_operations_graded"] == found["ann"]["snn"]["synaptic_operations"] == 2
+    assert "no table of times for chip 'unlimited'; give one with --time" in output(*given)
