@@ -87,7 +87,7 @@ def test_one_guilty_connection_is_named():
 
 def test_less_learning_by_hand():
     network = dense(100, 3, plastic=True)  # 3 x (8 + 8) + 10 = 58 bits
-    chip = chip_with(axons_in_per_core=None, synapse_memory_bits_per_core=6400, n_cores=1)
+    chip = chip_with(axons_in_per_core=None, synapse_memory_bits_per_core=6400, n_cores=1, tag_bits=None)
     needs = LearningNeeds({"in->hidden": 16})
     assert fits(network, chip) and not fits(network, chip, needs)
     found = by_kind(remedies(network, chip, needs))["learning_bits"]
@@ -136,6 +136,22 @@ def test_no_more_work_is_done_than_allowed(monkeypatch):
     monkeypatch.setattr(remedy, "fit", lambda *case: tried.append(case) or fit(*case))
     monkeypatch.setattr(remedy, "WORK", 5_500)
     remedies(network, chip)
-    assert len(tried) == 6  # of 1000 each: the sixth begins with 500 left
+    assert len(tried) == 5  # of 1000 each: what is left is too little for a sixth
     monkeypatch.setattr(remedy, "WORK", -1)
-    assert remedies(network, chip) == () and len(tried) == 6
+    assert remedies(network, chip) == () and len(tried) == 5
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), work=st.integers(1, 60))
+def test_with_little_work_there_are_fewer_remedies_and_no_others(seed, work):
+    network = random_network(seed, largest=12)
+    chip = chip_with(n_cores=2, compartments_per_core=9, synapse_memory_bits_per_core=64 * 30, axons_out_per_core=40)
+    everything, before = remedies(network, chip), remedy.WORK
+    remedy.WORK = 1500 * work
+    try:
+        found = remedies(network, chip)
+    finally:
+        remedy.WORK = before
+    assert {change for change in found if change.kind not in ("weight_bits", "group_size")} <= set(everything)
+    bits = {change.kind: change.value for change in everything}
+    assert all(change.value == bits[change.kind] for change in found if change.kind == "weight_bits")
