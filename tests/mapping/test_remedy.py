@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_examples import chip_with, random_network
+from model_networks import conv_network, model_network
 
 from neurosim.chip import load_chip
 from neurosim.errors import CapacityError
@@ -155,3 +156,20 @@ def test_with_little_work_there_are_fewer_remedies_and_no_others(seed, work):
     assert {change for change in found if change.kind not in ("weight_bits", "group_size")} <= set(everything)
     bits = {change.kind: change.value for change in everything}
     assert all(change.value == bits[change.kind] for change in found if change.kind == "weight_bits")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 100_000),
+    memory=st.integers(1, 40),
+    room=st.integers(1, 12),
+    shared=st.sampled_from(["none", "kernel"]),
+)
+def test_remedies_know_every_model_and_connection(seed, memory, room, shared):
+    network = conv_network(seed) if seed % 5 == 0 else model_network(seed)
+    chip = chip_with(
+        n_cores=2, compartments_per_core=room, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=30,
+        neuron_models=None, message_bits=24, shared_synapses=shared,
+    )  # fmt: skip
+    for change in remedies(network, chip):
+        assert fits(*followed(change, network, chip))
