@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_examples import chip_with, roomy
+from model_networks import model_network, random_values
 from random_networks import random_events, random_network
 
 from neurosim.chip import load_chip
@@ -85,6 +86,17 @@ def test_messages_and_hops_follow_from_the_spikes(seed, placement, chip):
     assert {name: result.counts.total(name) for name in ROUTE_COLUMNS} == {
         name: expected[name] for name in ROUTE_COLUMNS
     }
+
+
+@pytest.mark.parametrize("backend", [SimulatorBackend, ReferenceBackend])
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), placement=st.sampled_from(PLACEMENTS), chip=st.sampled_from(sorted(CHIPS)))
+def test_results_of_every_model_do_not_depend_on_the_mapping(backend, seed, placement, chip):
+    network = model_network(seed)
+    events = random_values(seed, 2, 8, network.n_inputs)
+    any_model = dataclasses.replace(CHIPS[chip], neuron_models=None, message_bits=None)
+    plain = run(backend, compile(network, "unlimited"), events)
+    assert_same_results(plain, run(backend, compile(network, any_model, placement=placement), events))
 
 
 @pytest.mark.parametrize("chip", sorted(CHIPS))
