@@ -14,7 +14,7 @@ from neurosim.episodeplan import DIFFERENCE, DRIVE, DRIVE_STEPS, TOTALS
 from neurosim.episoderun import open_trainer, prepare_controller
 from neurosim.errors import BackendError, ConfigError, FeatureError, ModelFileError
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.episodes import EpisodeTrainer
+from neurosim.learning.episodes import STATE_VERSION, EpisodeTrainer
 from neurosim.learning.players import PLAYERS
 from neurosim.learning.weights import learned_weights
 from neurosim.tasks import task_settings
@@ -149,7 +149,7 @@ def test_a_state_of_another_run_is_refused() -> None:
         header, arrays = learner.state()
         with pytest.raises(ModelFileError, match="made for another network, chip or seed; resume with the same"):
             other.restore(header, arrays)
-        with pytest.raises(ModelFileError, match="state version 0, this neurosim reads 1; train anew"):
+        with pytest.raises(ModelFileError, match=f"state version 0, this neurosim reads {STATE_VERSION}; train anew"):
             learner.restore(header | {"state_version": 0}, arrays)
         with pytest.raises(ModelFileError, match="step_shift does not fit this rule"):
             learner.restore(header, arrays | {"step_shift": np.zeros(9, np.int64)})
