@@ -43,7 +43,7 @@ class Fitted(NamedTuple):
 
 def fit(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> Fitted:
     """Return a network cut into cores, or refuse it; arguments and errors as those of `map_network`."""
-    check_formats(network, chip)
+    check_formats(network, chip, learning)
     fans = fan_in(network, chip, learning)
     check_neurons(network, chip, fans)
     blocks = partition(network, chip, fans, learning)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from neurosim.mapping.layout import ROUTE_COLUMNS, Mapping
 from neurosim.mapping.rates import Rates, neuron_rates
@@ -39,28 +40,22 @@ def link_loads(network: Network, mapping: Mapping, rates: Rates | None = None) -
     """
     expected = neuron_rates(network, rates)
     tiles = np.array([*(use.tile for use in mapping.cores), ENTRY_TILE], np.int64)  # the last: where inputs enter
-    flows: dict[tuple[int, int], float] = {}
+    n_cores = len(mapping.cores)
+    flows = np.zeros((n_cores + 1, n_cores))  # packets from core to core
     offsets = network.offsets
     for sent in targets_of(network, mapping.core):
         first, n = offsets[sent.group], network.group(sent.group).n
         home, rate = mapping.core[first : first + n].astype(np.int64), expected[first : first + n]
-        for source in np.unique(home).tolist():
-            total = float(rate[home == source].sum())
-            for target in sent.everyone.tolist():
-                flows[source, target] = flows.get((source, target), 0.0) + total
-        pairs = home[sent.neuron] * len(tiles) + sent.core
-        known, which = np.unique(pairs, return_inverse=True)
-        sums = np.bincount(which.reshape(-1), rate[sent.neuron], len(known))
-        for pair, load in zip(known.tolist(), sums.tolist(), strict=True):
-            source, target = pair // len(tiles), pair % len(tiles)
-            flows[source, target] = flows.get((source, target), 0.0) + load
-    loads: dict[tuple[int, int, str], float] = {}
-    for (source, target), load in flows.items():
-        if source != target and load:
-            _walk(tuple(tiles[source].tolist()), tuple(tiles[target].tolist()), load, loads)
-    assert OUTSIDE == -1  # the tile of an input is the last of `tiles`
-    order = sorted(loads, key=lambda link: (link[1], link[0], link[2]))
-    return [LinkLoad((x, y), direction, loads[x, y, direction]) for x, y, direction in order]
+        home[home == OUTSIDE] = n_cores
+        flows[:, sent.everyone] += np.bincount(home, rate, n_cores + 1)[:, None]
+        pairs = home[sent.neuron] * n_cores + sent.core
+        flows += np.bincount(pairs, rate[sent.neuron], flows.size).reshape(flows.shape)
+    source, target = np.nonzero(flows)
+    loads = _along_ways(tiles[source], tiles[target], flows[source, target])
+    found = [
+        LinkLoad((x, y), way, float(load[x, y])) for way, load in loads.items() for x, y in np.argwhere(load).tolist()
+    ]
+    return sorted(found, key=lambda link: (link.tile[1], link.tile[0], list(DIRECTIONS).index(link.direction)))
 
 
 def busiest_link(loads: list[LinkLoad]) -> LinkLoad | None:
@@ -75,15 +70,18 @@ def packets_per_step(network: Network, mapping: Mapping, rates: Rates | None = N
     return sums | {"hops": sum(sums[f"hops_{way}"] for way in DIRECTIONS)}
 
 
-def _walk(
-    source: tuple[int, ...], target: tuple[int, ...], load: float, loads: dict[tuple[int, int, str], float]
-) -> None:
-    """Add a load to each link on the way, in place: along x, then along y."""
-    x, y = source
-    while (x, y) != target:
-        if x != target[0]:
-            direction = "east" if target[0] > x else "west"
-        else:
-            direction = "north" if target[1] > y else "south"
-        loads[x, y, direction] = loads.get((x, y, direction), 0.0) + load
-        x, y = x + DIRECTIONS[direction][0], y + DIRECTIONS[direction][1]
+def _along_ways(
+    source: npt.NDArray[np.int64], target: npt.NDArray[np.int64], packets: npt.NDArray[np.float64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the packets that leave each tile (x, y) in each direction: all ways go along x, then along y, step by step."""
+    size = np.concatenate([source, target, [[0, 0]]]).max(axis=0) + 1
+    loads = {way: np.zeros(size) for way in DIRECTIONS}
+    for way, (x, y) in DIRECTIONS.items():
+        axis, sign = (0, x) if x else (1, y)
+        at = source.copy() if axis == 0 else np.column_stack([target[:, 0], source[:, 1]])
+        links = sign * (target[:, axis] - at[:, axis])
+        for step in range(int(links.max(initial=0))):
+            on = links > step
+            np.add.at(loads[way], (at[on, 0], at[on, 1]), packets[on])
+            at[on, axis] += sign
+    return loads

@@ -16,16 +16,20 @@ from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.shrink import can_shrink, shrunk
 from neurosim.network import Connection, Conv, Dense, IntegerConnection, Network
 
-WORK = 30_000_000  # synapses that trials may look at together: a second or two
-NO_CHIP = "unlimited"  # takes everything, but cannot be built
+WORK = 20_000_000  # synapses that trials may look at together: some seconds
+NO_CHIPS = ("unlimited", "cpu-45nm")  # take everything, but are no chips
 MANY_CORES = 1 << 20  # more than any network needs whose cores can be counted
 SIXTEENTHS = 16  # in such parts, all groups are made smaller together
+
+
+#: Kinds of remedies, in the order in which they are told.
+KINDS = ("weight_bits", "learning_bits", "group_size", "scale", "n_cores", "chip")
 
 
 class Remedy(NamedTuple):
     """One change that makes a network fit."""
 
-    kind: str  # "weight_bits", "group_size", "scale", "n_cores", "chip" or "learning_bits"
+    kind: str  # of `KINDS`
     of: str  # connection, group or chip; "" for all
     value: int  # bits, neurons, sixteenths or cores; 0 for another chip
     text: str
@@ -36,7 +40,7 @@ Case = tuple[Network, Chip, LearningNeeds | None]
 
 def explained(error: CapacityError, network: Network, chip: Chip, learning: LearningNeeds | None) -> CapacityError:
     """Return the error with the remedies behind its text."""
-    found = remedies(network, chip, learning)
+    found = remedies(network, chip, learning, known=True)
     texts = [remedy.text for remedy in found if remedy.kind != "chip"]
     chips = [remedy.of for remedy in found if remedy.kind == "chip"]
     if chips:
@@ -44,22 +48,25 @@ def explained(error: CapacityError, network: Network, chip: Chip, learning: Lear
     return CapacityError(f"{error}. What was found to fit: {'; or '.join(texts)}") if texts else error
 
 
-def remedies(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> tuple[Remedy, ...]:
+def remedies(
+    network: Network, chip: Chip, learning: LearningNeeds | None = None, *, known: bool = False
+) -> tuple[Remedy, ...]:
     """Return the smallest change of each kind after which a network fits on a chip; none where it fits already.
 
-    Parameters as in `map_network`. Kinds: fewer weight bits (of one connection if that is enough), a smaller group (or all
-    smaller), more cores of the same kind, another preset, fewer bits of learning beside each synapse. What takes too long
-    to try (`WORK`) is left out.
+    Parameters as in `map_network`; with `known`, it is taken for granted that the network does not fit. Kinds, in this order: fewer weight
+    bits (of one connection if that is enough), fewer bits of learning beside each synapse, a smaller group (or all
+    smaller), more cores of the same kind, other presets. What takes too long to find (`WORK`) is left out.
     """
     if not network.is_quantized:
         return ()
-    trials = _Trials((network, chip, learning))
-    if trials.fits((network, chip, learning)):
+    case, trials = (network, chip, learning), _Trials(network)
+    if not known and trials.fits(case):
         return ()
     ways: tuple[Callable[[Case, _Trials], Iterator[Remedy]], ...] = (
-        _fewer_bits, _less_learning, _smaller_group, _more_cores, _other_chips,
+        _more_cores, _fewer_bits, _less_learning, _smaller_group, _other_chips,
     )  # fmt: skip
-    return tuple(remedy for way in ways for remedy in way((network, chip, learning), trials))
+    found = [remedy for way in ways for remedy in way(case, trials)]
+    return tuple(sorted(found, key=lambda remedy: KINDS.index(remedy.kind)))
 
 
 def followed(remedy: Remedy, network: Network, chip: Chip, learning: LearningNeeds | None = None) -> Case:
@@ -80,28 +87,38 @@ def followed(remedy: Remedy, network: Network, chip: Chip, learning: LearningNee
 class _Trials:
     """Tries cases until the work that is allowed is done."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, network: Network) -> None:
         self.left = WORK
         self.cost = 1000 + sum(
-            sum(c.shape) if isinstance(c, (Dense, Connection)) else len(c.as_sparse().word) for c in case[0].connections
+            sum(c.shape) if isinstance(c, (Dense, Connection)) else len(c.as_sparse().word) for c in network.connections
         )
 
-    def fits(self, case: Case) -> bool:
-        """Whether a case fits; False also when no work is left."""
-        if self.left < 0:
-            return False
+    @property
+    def over(self) -> bool:
+        """Whether there is no work left for another trial."""
+        return self.left < self.cost
+
+    def n_cores(self, case: Case) -> int | None:
+        """Return on how many cores a case fits; None if it does not, or there is no work left."""
+        if self.over:
+            return None
         self.left -= self.cost
         try:
-            fit(*case)
+            return len(fit(*case).blocks)
         except CapacityError:
-            return False
-        return True
+            return None
+
+    def fits(self, case: Case) -> bool:
+        """Whether a case is known to fit."""
+        return self.n_cores(case) is not None
 
     def largest(self, low: int, high: int, case_of: Callable[[int], Case]) -> int | None:
-        """Return the largest of low..high that fits, taking it that all smaller ones do; None if not even `low` does."""
+        """Return the largest of low..high that fits, taking it that all smaller ones do; None if there is none or too much work."""
         if low > high or not self.fits(case_of(low)):
             return None
         while low < high:
+            if self.over:
+                return None
             middle = (low + high + 1) // 2
             low, high = (middle, high) if self.fits(case_of(middle)) else (low, middle - 1)
         return low
@@ -109,7 +126,7 @@ class _Trials:
 
 def _other_chips(case: Case, trials: _Trials) -> Iterator[Remedy]:
     network, chip, learning = case
-    names = [name for name in PRESETS if name not in (chip.name, NO_CHIP)]
+    names = [name for name in PRESETS if name not in (chip.name, *NO_CHIPS)]
     for name in names:
         if trials.fits((network, load_chip(name), learning)):
             yield Remedy("chip", name, 0, f"chip {name!r}")
@@ -117,13 +134,10 @@ def _other_chips(case: Case, trials: _Trials) -> Iterator[Remedy]:
 
 def _more_cores(case: Case, trials: _Trials) -> Iterator[Remedy]:
     network, chip, learning = case
-    if chip.compartments_by_core is not None or chip.synapse_memory_bits_by_core is not None or trials.left < 0:
+    if chip.compartments_by_core is not None or chip.synapse_memory_bits_by_core is not None:
         return  # cores that differ cannot simply be continued
-    try:
-        needed = len(fit(network, _with_cores(chip, MANY_CORES), learning).blocks)
-    except CapacityError:
-        return
-    if needed > chip.n_cores and trials.fits((network, _with_cores(chip, needed), learning)):
+    needed = trials.n_cores((network, _with_cores(chip, MANY_CORES), learning))
+    if needed is not None and needed > chip.n_cores and trials.fits((network, _with_cores(chip, needed), learning)):
         yield Remedy("n_cores", chip.name, needed, f"{needed} cores of this kind instead of {chip.n_cores}")
 
 

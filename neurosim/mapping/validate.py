@@ -11,7 +11,6 @@ from neurosim.chip import Chip
 from neurosim.errors import CapacityError, NetworkError
 from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, Int64Array
 from neurosim.mapping.demand import (
-    RESIDUAL_BITS,
     check_fits,
     configuration_limits,
     configuration_sets,
@@ -19,6 +18,7 @@ from neurosim.mapping.demand import (
     core_limits,
 )
 from neurosim.mapping.layout import Mapping
+from neurosim.mapping.learning import LearningNeeds
 from neurosim.network import (
     LIF,
     Connection,
@@ -34,7 +34,7 @@ from neurosim.network import (
 from neurosim.neurons import MODEL_FEATURES, Neurons
 
 
-def check_formats(network: Network, chip: Chip) -> None:
+def check_formats(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> None:
     """Refuse what the registers and synapse formats of a chip cannot hold."""
     for part in (*network.groups, *network.connections):
         if isinstance(part, (CubaLIF, Connection)):
@@ -46,7 +46,7 @@ def check_formats(network: Network, chip: Chip) -> None:
         if isinstance(part, LIF) and chip.decay_forms is not None:
             _check_decays(part, chip.decay_forms, chip)
         if isinstance(part, (Dense, Sparse, OneToOne, Conv)):
-            _check_synapses(part, chip)
+            _check_synapses(part, chip, learning or LearningNeeds())
 
 
 def validate(network: Network, chip: Chip, mapping: Mapping) -> None:
@@ -119,7 +119,7 @@ def _is_power_of_two(values: Int64Array) -> npt.NDArray[np.bool_]:
     return np.asarray((values > 0) & (values & (values - 1) == 0), np.bool_)
 
 
-def _check_synapses(connection: IntegerConnection, chip: Chip) -> None:
+def _check_synapses(connection: IntegerConnection, chip: Chip, learning: LearningNeeds) -> None:
     owner, bits = f"connection {connection.name!r}", connection.num_weight_bits
     if chip.weight_bits_max is not None and bits > chip.weight_bits_max:
         raise CapacityError(
@@ -137,8 +137,9 @@ def _check_synapses(connection: IntegerConnection, chip: Chip) -> None:
             f"{owner}: delay {longest} exceeds the limit of {chip.delay_max} steps of chip {chip.name!r}; "
             "use shorter delays, or relay through neurons"
         )
-    if connection.plastic and chip.tag_bits is not None and chip.tag_bits < RESIDUAL_BITS:
+    beside = learning.of_synapse(connection.name)
+    if connection.plastic and chip.tag_bits is not None and chip.tag_bits < beside:
         raise CapacityError(
-            f"{owner}: learning keeps {RESIDUAL_BITS} bits beside each weight, chip {chip.name!r} has {chip.tag_bits}; "
+            f"{owner}: learning keeps {beside} bits beside each weight, chip {chip.name!r} has {chip.tag_bits}; "
             "make it plastic=False, or choose a chip that learns"
         )

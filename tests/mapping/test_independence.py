@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_examples import chip_with, roomy
+from model_networks import model_network, random_values
 from random_networks import random_events, random_network
 
 from neurosim.chip import load_chip
@@ -87,6 +88,17 @@ def test_messages_and_hops_follow_from_the_spikes(seed, placement, chip):
     }
 
 
+@pytest.mark.parametrize("backend", [SimulatorBackend, ReferenceBackend])
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), placement=st.sampled_from(PLACEMENTS), chip=st.sampled_from(sorted(CHIPS)))
+def test_results_of_every_model_do_not_depend_on_the_mapping(backend, seed, placement, chip):
+    network = model_network(seed)
+    events = random_values(seed, 2, 8, network.n_inputs)
+    any_model = dataclasses.replace(CHIPS[chip], neuron_models=None, message_bits=None)
+    plain = run(backend, compile(network, "unlimited"), events)
+    assert_same_results(plain, run(backend, compile(network, any_model, placement=placement), events))
+
+
 @pytest.mark.parametrize("chip", sorted(CHIPS))
 @pytest.mark.parametrize("backend", [SimulatorBackend, ReferenceBackend])
 def test_results_of_a_convolution_do_not_depend_on_how_it_is_stored(backend, chip):
@@ -118,7 +130,7 @@ def test_what_learning_keeps_changes_no_result():
     network = random_network(7, 2, 4)
     events = random_events(7, 2, 8, network.n_inputs)
     needs = LearningNeeds({c.name: 16 for c in network.connections if c.plastic}, core=64)
-    chip = CHIPS["small cores"]
+    chip = dataclasses.replace(CHIPS["small cores"], tag_bits=None)
     assert_same_results(
         run(SimulatorBackend, compile(network, chip), events),
         run(SimulatorBackend, compile(network, chip, learning=needs), events),

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_examples import chip_with, random_network
+from model_networks import conv_network, model_network
 
 from neurosim.chip import load_chip
 from neurosim.errors import CapacityError
@@ -87,7 +88,7 @@ def test_one_guilty_connection_is_named():
 
 def test_less_learning_by_hand():
     network = dense(100, 3, plastic=True)  # 3 x (8 + 8) + 10 = 58 bits
-    chip = chip_with(axons_in_per_core=None, synapse_memory_bits_per_core=6400, n_cores=1)
+    chip = chip_with(axons_in_per_core=None, synapse_memory_bits_per_core=6400, n_cores=1, tag_bits=None)
     needs = LearningNeeds({"in->hidden": 16})
     assert fits(network, chip) and not fits(network, chip, needs)
     found = by_kind(remedies(network, chip, needs))["learning_bits"]
@@ -136,6 +137,39 @@ def test_no_more_work_is_done_than_allowed(monkeypatch):
     monkeypatch.setattr(remedy, "fit", lambda *case: tried.append(case) or fit(*case))
     monkeypatch.setattr(remedy, "WORK", 5_500)
     remedies(network, chip)
-    assert len(tried) == 6  # of 1000 each: the sixth begins with 500 left
+    assert len(tried) == 5  # of 1000 each: what is left is too little for a sixth
     monkeypatch.setattr(remedy, "WORK", -1)
-    assert remedies(network, chip) == () and len(tried) == 6
+    assert remedies(network, chip) == () and len(tried) == 5
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), work=st.integers(1, 60))
+def test_with_little_work_there_are_fewer_remedies_and_no_others(seed, work):
+    network = random_network(seed, largest=12)
+    chip = chip_with(n_cores=2, compartments_per_core=9, synapse_memory_bits_per_core=64 * 30, axons_out_per_core=40)
+    everything, before = remedies(network, chip), remedy.WORK
+    remedy.WORK = 1500 * work
+    try:
+        found = remedies(network, chip)
+    finally:
+        remedy.WORK = before
+    assert {change for change in found if change.kind not in ("weight_bits", "group_size")} <= set(everything)
+    bits = {change.kind: change.value for change in everything}
+    assert all(change.value == bits[change.kind] for change in found if change.kind == "weight_bits")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 100_000),
+    memory=st.integers(1, 40),
+    room=st.integers(1, 12),
+    shared=st.sampled_from(["none", "kernel"]),
+)
+def test_remedies_know_every_model_and_connection(seed, memory, room, shared):
+    network = conv_network(seed) if seed % 5 == 0 else model_network(seed)
+    chip = chip_with(
+        n_cores=2, compartments_per_core=room, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=30,
+        neuron_models=None, message_bits=24, shared_synapses=shared,
+    )  # fmt: skip
+    for change in remedies(network, chip):
+        assert fits(*followed(change, network, chip))

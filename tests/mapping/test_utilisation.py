@@ -44,10 +44,10 @@ def test_resource_rows_by_hand():
 def test_learning_by_hand():
     network = dense(3, 2, plastic=True)
     needs = LearningNeeds({"in->a": 12}, {"in->a": 5}, {"a": 21}, 64)
-    use = map_network(network, load_chip("loihi1"), learning=needs).cores[0]
+    use = map_network(network, chip_with(tag_bits=None), learning=needs).cores[0]
     assert use.used["learning_bits"] == 6 * 12 + 3 * 5 + 2 * 21 + 64 and use.limit["learning_bits"] is None
     assert use.used["synapse_memory_bits"] == 3 * 64  # 2 x (8 + 12) + 10 = 50 bits
-    wide = map_network(network, load_chip("loihi1"), learning=LearningNeeds({"in->a": 24})).cores[0]
+    wide = map_network(network, chip_with(tag_bits=None), learning=LearningNeeds({"in->a": 24})).cores[0]
     assert wide.used["synapse_memory_bits"] == 3 * 128 and wide.used["learning_bits"] == 6 * 24
     assert "learning_bits" not in map_network(network, load_chip("loihi1")).cores[0].used
 
@@ -62,7 +62,7 @@ def test_learning_bits_equal_the_slow_ones(seed):
         {name: int(rng.integers(0, 20)) for name in plastic[::2]}, {name: int(rng.integers(0, 20)) for name in plastic},
         {group.name: int(rng.integers(0, 50)) for group in network.groups if isinstance(group, LIF)}, 64,
     )  # fmt: skip
-    mapping = map_network(network, roomy(compartments_per_core=7), learning=needs)
+    mapping = map_network(network, roomy(compartments_per_core=7, tag_bits=None), learning=needs)
     expected = [64] * len(mapping.cores)
     for (core, name, _), count in slow_lists(network, mapping).items():
         if name in plastic:
@@ -75,7 +75,7 @@ def test_learning_bits_equal_the_slow_ones(seed):
 
 
 def test_partition_makes_room_for_what_learning_keeps():
-    chip = chip_with(synapse_memory_bits_per_core=100 * 64, axons_in_per_core=None)
+    chip = chip_with(synapse_memory_bits_per_core=100 * 64, axons_in_per_core=None, tag_bits=None)
     network = dense(100, 6, plastic=True)
     sizes = [
         [use.used["compartments"] for use in map_network(network, chip, learning=needs).cores]
@@ -88,7 +88,7 @@ def test_a_plastic_kernel_keeps_its_state_once():
     conv = Conv("in", "a", np.zeros((2, 3, 3, 1), int), (6, 6, 1), padding=1, plastic=True)
     network = Network([Input("in", 36), LIF("a", 72)], [conv])
     needs = LearningNeeds({"in->a": 10}, {"in->a": 3})
-    use = map_network(network, chip_with(shared_synapses="kernel"), learning=needs).cores[0]
+    use = map_network(network, chip_with(shared_synapses="kernel", tag_bits=None), learning=needs).cores[0]
     assert use.used["learning_bits"] == 18 * 10 + 36 * 3
     assert use.used["synapse_memory_bits"] == 384  # 18 x 18 bits in words of 64
 
@@ -109,6 +109,16 @@ def test_wrong_needs_are_refused(needs, words):
 
 
 def test_needs_that_do_not_fit_are_refused_with_the_most_that_does():
-    chip = chip_with(synapse_memory_bits_per_core=64 * 64, n_cores=1)
+    chip = chip_with(synapse_memory_bits_per_core=64 * 64, n_cores=1, tag_bits=None)
     with pytest.raises(CapacityError, match="found to fit: 19 bits of learning beside each weight instead of 30"):
         map_network(dense(64, 2, plastic=True), chip, learning=LearningNeeds({"in->a": 30}))
+
+
+def test_bits_beside_a_weight_are_held_against_the_tag_of_the_chip():
+    network = dense(3, 2, plastic=True)
+    map_network(network, chip_with(tag_bits=9), learning=LearningNeeds({"in->a": 9}))
+    with pytest.raises(
+        CapacityError,
+        match="'in->a': learning keeps 10 bits beside each weight, chip 'loihi1' has 9; .*found to fit: 9 bits",
+    ):
+        map_network(network, chip_with(tag_bits=9), learning=LearningNeeds({"in->a": 10}))
