@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neurosim.commands import catalogue, compare, export, models, training
+from neurosim.commands import bench, catalogue, compare, energy, export, models, training
 from neurosim.errors import NeurosimError
 from neurosim.version import VERSION
 
@@ -56,7 +56,7 @@ def _global(
     """Options that stand before the command; the group above reads them."""
 
 
-for command in (training.demo, training.train, models.run, models.evaluate, compare.compare, export.export,
+for command in (training.demo, training.train, models.run, models.evaluate, energy.energy, bench.bench, compare.compare, export.export,
                 models.inspect, models.report, catalogue.chips, catalogue.doctor):  # fmt: skip
     app.command()(command)
 app.add_typer(catalogue.backends_app, name="backends")

@@ -224,6 +224,7 @@ def _metrics(
                 learning, load_energy_table(config.energy_table), per=max(1, learning.n_samples)
             ).to_dict(),
         },
+        "mesh": described["mesh"],
         "utilisation": described["utilisation"],
         "quantization": [
             {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes

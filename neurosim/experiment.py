@@ -112,7 +112,7 @@ def train_model(
             on_start(TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer)))
         run.train(on_progress)
         final = run.trained_program()
-        model = Model(final.network, final.chip, dict(program.scales), _metadata(config, task), VERSION)
+        model = Model(final.network, final.chip, dict(program.scales), model_metadata(config, task), VERSION)
         test = evaluate_model(model, task, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
         metrics["chip_cost"] = cost_of(trainer).to_dict()
@@ -192,7 +192,8 @@ def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
     ]
 
 
-def _metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
+def model_metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
+    """Return what a model keeps of the training that made it."""
     return {
         "task": task.name,
         "readout": READOUT,
@@ -210,6 +211,61 @@ def _with_readout_probe(network: Network, answer: Answer) -> Network:
             f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}"
         )
     return network.with_probes(answer.probes)
+
+
+class Tested(NamedTuple):
+    """Test samples of a task as a model ran them."""
+
+    program: Program
+    events: Events
+    n_steps: int
+    result: RunResult
+    answers: dict[str, Any]  # accuracy, n, n_correct, classes, confusion, predictions and windows of `evaluate_model`
+
+
+def run_test_samples(
+    model: Model, task: Task, *, backend: str = "simulator", threads: int = 2, limit: int | None = None
+) -> Tested:
+    """Run a task's test samples and compare the answers with the labels; parameters as in `evaluate_model`."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: {limit} is not a positive number of samples")
+    n = len(task.test_labels) if limit is None else min(limit, len(task.test_labels))
+    n_steps = int(model.metadata.get("n_steps", task.n_steps_input + 2))
+    trained_steps = model.metadata.get("n_steps_input", task.n_steps_input)
+    if trained_steps != task.n_steps_input:
+        raise DataError(
+            f"model {model.network.name!r}: trained on {trained_steps} steps of input, task {task.name!r} has "
+            f"{task.n_steps_input}; load the task with n_steps={trained_steps}"
+        )
+    answer = Answer.from_metadata(model.metadata, READOUT, f"model {model.network.name!r}")
+    network = _with_readout_probe(model.network, answer)
+    if network.group(READOUT).n != task.n_classes:
+        raise DataError(
+            f"model {network.name!r}: its readout has {network.group(READOUT).n} classes, task {task.name!r} has "
+            f"{task.n_classes}; choose the model's own task"
+        )
+    program = compile_network(network, model.chip, model.arithmetic)
+    events = task.test_events.take(np.arange(n))
+    with get_backend(backend).open(program, threads=threads) as runner:
+        result = runner.run(events, n_steps)
+    predictions, labels = answer.classes(result), answer.labels(task)[:n]
+    known, confusion = labels >= 0, np.zeros((task.n_classes, task.n_classes), np.int64)
+    np.add.at(confusion, (labels[known], predictions[known]), 1)
+    n_labels, n_correct = int(confusion.sum()), int(np.trace(confusion))
+    per_window = [
+        float(np.mean(predictions[known[:, i], i] == labels[known[:, i], i])) if known[:, i].any() else None
+        for i in range(answer.n_windows)
+    ]
+    answers = {
+        "accuracy": n_correct / n_labels if n_labels else 0.0,
+        "n": n_labels,
+        "n_correct": n_correct,
+        "classes": [str(c) for c in range(task.n_classes)],
+        "confusion": confusion.tolist(),
+        "predictions": predictions[:, -1].tolist(),
+        "windows": per_window if answer.n_windows > 1 else None,
+    }
+    return Tested(program, events, n_steps, result, answers)
 
 
 def evaluate_model(
@@ -234,46 +290,13 @@ def evaluate_model(
         that answers for each window of time is measured over all windows that have a label (n of them); `windows` has the
         accuracy of each, None where none has a label, and `predictions` the answers of the last one.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit: {limit} is not a positive number of samples")
-    n = len(task.test_labels) if limit is None else min(limit, len(task.test_labels))
-    n_steps = int(model.metadata.get("n_steps", task.n_steps_input + 2))
-    trained_steps = model.metadata.get("n_steps_input", task.n_steps_input)
-    if trained_steps != task.n_steps_input:
-        raise DataError(
-            f"model {model.network.name!r}: trained on {trained_steps} steps of input, task {task.name!r} has "
-            f"{task.n_steps_input}; load the task with n_steps={trained_steps}"
-        )
-    answer = Answer.from_metadata(model.metadata, READOUT, f"model {model.network.name!r}")
-    network = _with_readout_probe(model.network, answer)
-    if network.group(READOUT).n != task.n_classes:
-        raise DataError(
-            f"model {network.name!r}: its readout has {network.group(READOUT).n} classes, task {task.name!r} has "
-            f"{task.n_classes}; choose the model's own task"
-        )
-    program = compile_network(network, model.chip, model.arithmetic)
-    with get_backend(backend).open(program, threads=threads) as runner:
-        result = runner.run(task.test_events.take(np.arange(n)), n_steps)
-    predictions, labels = answer.classes(result), answer.labels(task)[:n]
-    known, confusion = labels >= 0, np.zeros((task.n_classes, task.n_classes), np.int64)
-    np.add.at(confusion, (labels[known], predictions[known]), 1)
-    n_labels, n_correct = int(confusion.sum()), int(np.trace(confusion))
-    per_window = [
-        float(np.mean(predictions[known[:, i], i] == labels[known[:, i], i])) if known[:, i].any() else None
-        for i in range(answer.n_windows)
-    ]
+    tested = run_test_samples(model, task, backend=backend, threads=threads, limit=limit)
+    counts = tested.result.counts
     table = str(model.metadata.get("config", {}).get("energy_table", "loihi1-davies2018"))
-    return {
-        "accuracy": n_correct / n_labels if n_labels else 0.0,
-        "n": n_labels,
-        "n_correct": n_correct,
-        "classes": [str(c) for c in range(task.n_classes)],
-        "confusion": confusion.tolist(),
-        "predictions": predictions[:, -1].tolist(),
-        "windows": per_window if answer.n_windows > 1 else None,
-        "counts": None if result.counts is None else counts_metrics(result.counts),
-        "energy": None if result.counts is None else _priced(result.counts, table),
-        "backend": result.backend,
+    return tested.answers | {
+        "counts": None if counts is None else counts_metrics(counts),
+        "energy": None if counts is None else _priced(counts, table),
+        "backend": tested.result.backend,
     }
 
 

@@ -82,6 +82,7 @@ def training_metrics(
             "per_learning_step": None if learning is None else counts_metrics(learning),
         },
         "energy": {"per_inference": test["energy"], "per_learning_step": priced},
+        "mesh": described["mesh"],
         "utilisation": described["utilisation"],
         "quantization": [
             {"object": note.owner, "quantity": note.quantity, "value": note.value, "note": note.text} for note in notes
@@ -93,7 +94,7 @@ def training_metrics(
 
 
 def describe_program(program: Program) -> dict[str, Any]:
-    """Return what a program is in plain values: the metrics "network", "chip" and "utilisation"."""
+    """Return what a program is in plain values: the metrics "network", "chip", "mesh" and "utilisation"."""
     groups: list[dict[str, Any]] = []
     for group in program.network.ordered_groups:
         entry: dict[str, Any] = {"name": group.name, "n": group.n, "kind": "input"}
@@ -111,6 +112,12 @@ def describe_program(program: Program) -> dict[str, Any]:
     return {
         "network": {"name": program.network.name, "groups": groups, "connections": connections},
         "chip": program.chip.name,
+        "mesh": {
+            "width": program.chip.mesh[0],
+            "height": program.chip.mesh[1],
+            "cores_per_tile": program.chip.cores_per_tile,
+            "cores": program.chip.n_cores,
+        },
         "utilisation": _utilisation(program),
     }
 
@@ -119,7 +126,8 @@ def _utilisation(program: Program) -> list[dict[str, Any]]:
     """Return one entry per core, with what it uses of each resource."""
     cores: dict[int, dict[str, Any]] = {}
     for row in utilisation_rows(program.mapping):
-        entry = {"core": row["core"], "tile": list(row["tile"]), "groups": list(row["groups"]), "resources": {}}
+        entry = {"core": row["core"], "site": row["site"], "tile": list(row["tile"]), "groups": list(row["groups"])}
+        entry["resources"] = {}
         core = cores.setdefault(row["core"], entry)
         core["resources"][row["resource"]] = {key: row[key] for key in ("used", "limit", "share")}
     return list(cores.values())

@@ -211,11 +211,18 @@ def save_plots(metrics: Metrics, folder: Path) -> list[Path]:
 
 def render(name: str, metrics: Metrics, theme: Theme, form: str) -> bytes | None:
     """Return one figure of `FIGURES` as "png" or "svg"; None if the metrics lack what it shows."""
+    return draw(FIGURES[name], metrics, theme, form, name)
+
+
+def draw(
+    make: Callable[[Metrics, Theme], Figure | None], metrics: Metrics, theme: Theme, form: str, salt: str
+) -> bytes | None:
+    """Return a figure as "png" or "svg", the same bytes each time; None if there is none."""
     from matplotlib import rc_context
 
     # Text and lines look up their style when they are drawn as well as when they are made.
-    with rc_context(style(theme, name)):
-        figure = FIGURES[name](metrics, theme)
+    with rc_context(style(theme, salt)):
+        figure = make(metrics, theme)
         if figure is None:
             return None
         settle(figure)

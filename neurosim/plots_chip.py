@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from neurosim.plots_mesh import draw_mesh, mesh_of, squares
 from neurosim.plotstyle import LIGHT, Theme, make_figure
 from neurosim.report import counter_name, format_energy, format_share
 
@@ -16,23 +18,28 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 MAX_LABELLED_CORES = 24
+MAX_PANELS = 5  # resources shown on the mesh, those closest to their limits
 
 
 def utilisation_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
-    """How full each core is; None without a mapping or without limits."""
+    """How full each core is: bars, or the mesh where there are many cores; None without a mapping or without limits."""
     cores = metrics.get("utilisation") or []
     known = [name for name in _resources(cores) if any(_share(core, name) is not None for core in cores)]
     if not known:
         return None
-    figure, axes = make_figure(min(9.0, 1.1 + 0.3 * len(cores)), 1, None, columns=len(known), share_y=True)
+    return _mesh_figure(metrics, known, theme) if len(cores) > MAX_LABELLED_CORES else _bar_figure(cores, known, theme)
+
+
+def _bar_figure(cores: list[Mapping[str, Any]], known: list[str], theme: Theme) -> Figure:
+    """A bar for each core and resource."""
+    figure, axes = make_figure(1.1 + 0.3 * len(cores), 1, None, columns=len(known), share_y=True)
     rows = range(len(cores))
-    labelled = len(cores) <= MAX_LABELLED_CORES
     for chart, name in zip(axes, known, strict=True):
         shares = [100 * (_share(core, name) or 0.0) for core in cores]
         chart.barh(rows, [100] * len(cores), height=0.62, color=theme.track)
         chart.barh(rows, shares, height=0.62, color=[theme.warm if share > 100 else theme.strong for share in shares])
         for row, core in enumerate(cores):
-            if labelled and _share(core, name) is not None:
+            if _share(core, name) is not None:
                 _label_bar(chart, row, shares[row], theme)
         chart.set_xlim(0, 100)
         chart.set_xticks([0, 50, 100], ["0", "50", "100 %"])
@@ -45,10 +52,39 @@ def utilisation_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
         chart.tick_params(length=0)
         chart.set_xlabel("of the limit")
     axes[0].set_ylim(len(cores) - 0.5, -0.5)
-    axes[0].set_yticks(
-        rows if labelled else [0, len(cores) - 1],
-        [f"core {core['core']}" for core in (cores if labelled else (cores[0], cores[-1]))],
-    )
+    axes[0].set_yticks(rows, [f"core {core['core']}" for core in cores])
+    return figure
+
+
+def _mesh_figure(metrics: Metrics, known: list[str], theme: Theme) -> Figure:
+    """The mesh with a square for each core: the fullest resource, then each."""
+    cores = list(metrics["utilisation"])
+    mesh = mesh_of(metrics)
+    assert mesh is not None
+    at = squares(cores, mesh)
+    every = {name: [_share(core, name) for core in cores] for name in known}
+    largest = sorted(known, key=lambda name: -max(share for share in every[name] if share is not None))[:MAX_PANELS]
+    shares = {name: every[name] for name in known if name in largest}
+    fullest = [
+        max((share for share in row if share is not None), default=None) for row in zip(*every.values(), strict=True)
+    ]
+    panels = {"fullest resource of each core": fullest} | {name.replace("_", " "): row for name, row in shares.items()}
+    rows = ceil(len(panels) / 2)
+    aspect = mesh.height * mesh.rows / (mesh.width * mesh.columns)
+    height = 0.9 + rows * (0.45 + min(6.0, 3.7 * aspect))
+    figure, axes = make_figure(height, rows, None, columns=2)
+    for chart, (title, values) in zip(axes, panels.items(), strict=False):
+        picture = draw_mesh(chart, mesh, at, values, theme, 1.0, warn=True)
+        worst, core = max(
+            (value, -core["core"]) for value, core in zip(values, cores, strict=True) if value is not None
+        )
+        chart.set_title(f"{title}: up to {format_share(worst)} (core {-core})", fontsize=8.5, color=theme.ink)
+    for chart in axes[len(panels) :]:
+        chart.axis("off")
+    bar = figure.colorbar(picture, ax=axes, orientation="horizontal", fraction=0.03, aspect=60, pad=0.02)
+    bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100 %"])
+    bar.set_label(f"of the limit; {len(cores):,} cores in use, empty squares are free; numbers count tiles")
+    bar.outline.set_visible(False)
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 WIDTH = 8.0  # inches; the report shows figures at about this width, so that 9 points stay 9 points
 
@@ -24,12 +25,13 @@ class Theme(NamedTuple):
     warm: str
     cycle: tuple[str, ...]
     scale: tuple[str, str]  # from nothing to much
+    pale: str  # little of something, where nothing is `track`
 
 
 LIGHT = Theme("#1c2430", "#667085", "#e4e7ec", "#eef1f5", "#ffffff", "#ffffff", "#0072b2", "#d55e00",
-              ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#d55e00"), ("#f3f6fa", "#0072b2"))  # fmt: skip
+              ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#d55e00"), ("#f3f6fa", "#0072b2"), "#c9e0f0")  # fmt: skip
 DARK = Theme("#e6e9ef", "#98a2b3", "#2c3442", "#252d3a", None, "#171d27", "#56b4e9", "#ff8f4d",
-             ("#56b4e9", "#2cc295", "#e39bc5", "#f2b632", "#8ecdf2", "#ff8f4d"), ("#1f2733", "#56b4e9"))  # fmt: skip
+             ("#56b4e9", "#2cc295", "#e39bc5", "#f2b632", "#8ecdf2", "#ff8f4d"), ("#1f2733", "#56b4e9"), "#2b4a60")  # fmt: skip
 
 
 def style(theme: Theme, salt: str) -> Any:
@@ -61,6 +63,13 @@ def make_figure(
     FigureCanvasAgg(figure)
     charts = figure.subplots(rows, columns, sharex=share_x, sharey=share_y, squeeze=False, height_ratios=heights)
     return figure, list(charts.ravel())
+
+
+def patch(color: str) -> Patch:
+    """Return a patch of colour for a legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(color=color)
 
 
 def settle(figure: Figure) -> None:

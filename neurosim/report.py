@@ -18,6 +18,8 @@ Metrics = Mapping[str, Any]
 #: What counts and energies are given for: key in the metrics -> words.
 UNITS = {"per_inference": "inference", "per_learning_step": "training sample"}
 
+SHOWN_RESOURCES = 4  # of a core, on a terminal
+
 #: Who keeps state of learning -> words.
 OWNERS = {"neuron": "neuron", "synapse": "synapse", "row": "presynaptic neuron"}
 
@@ -118,7 +120,7 @@ def summary_lines(metrics: Metrics) -> list[str]:
             f"work               {format_cell(synops)} synaptic operations, {format_cell(spikes)} spikes per inference"
         )
     if metrics.get("utilisation"):
-        fullest = _fullest(metrics["utilisation"])
+        fullest = _fullest(metrics)
         lines.append(f"cores              {len(metrics['utilisation'])} of chip {metrics.get('chip', '?')}{fullest}")
     lines += chip_cost_lines(metrics)
     lost = sum(
@@ -213,6 +215,30 @@ def utilisation_table(metrics: Metrics) -> Table:
         for core in cores
     ]  # fmt: skip
     return Table("Cores", ("core", "tile", "groups", *columns), tuple(rows))
+
+
+def fill_table(metrics: Metrics, most: int | None = None) -> Table:
+    """How full each core is, for people: what is used of the fullest resources with its share, the limits below.
+
+    Of more than `most` cores the fullest are listed, each by the resource that comes closest to its limit.
+    """
+    cores = list(metrics.get("utilisation") or ())
+    title = "Cores"
+    shares = {name: max((use.get("share") or 0.0 for core in cores if (use := core["resources"].get(name))), default=0.0)
+              for name in dict.fromkeys(name for core in cores for name in core["resources"])}  # fmt: skip
+    fullest = sorted(shares, key=lambda name: -shares[name])[:SHOWN_RESOURCES]
+    names = [name for name in shares if name in fullest]
+    limits = [_limits(cores, name) for name in names]
+    if most is not None and len(cores) > most:
+        title = f"Cores: the {most} fullest of {len(cores):,}"
+        cores = sorted(cores, key=lambda core: (-_fullest_share(core), core["core"]))[:most]
+    rows = [
+        (str(core["core"]), ", ".join(map(str, core["tile"])), ", ".join(core["groups"]),
+         *(_used(core["resources"].get(name)) for name in names))
+        for core in cores
+    ]  # fmt: skip
+    rows += [("limit", "", "", *limits)] if rows else []
+    return Table(title, ("core", "tile", "groups", *(name.replace("_", " ") for name in names)), tuple(rows))
 
 
 def chip_cost_lines(metrics: Metrics) -> list[str]:
@@ -331,15 +357,63 @@ def _plain(value: Any) -> Cell:
     return ", ".join(map(str, value)) if isinstance(value, Iterable) else str(value)
 
 
-def _fullest(cores: Iterable[Mapping[str, Any]]) -> str:
-    """Name the resource that comes closest to its limit."""
+def bottleneck(metrics: Metrics) -> dict[str, Any] | None:
+    """Return the resource that comes closest to its limit: resource, core, used, limit, share; None without any limit.
+
+    The last core of the fullest ones is named, and of its resources the last by name.
+    """
     shares = [
-        (use["share"], core["core"], name)
-        for core in cores
+        (use["share"], core["core"], name, use["used"], use["limit"])
+        for core in metrics.get("utilisation") or ()
         for name, use in core["resources"].items()
         if use.get("share") is not None
     ]
     if not shares:
+        return None
+    share, core, name, used, limit = max(shares)
+    return {"resource": name, "core": core, "used": used, "limit": limit, "share": share}
+
+
+def _used(use: Metrics | None) -> str | None:
+    """Return what is used of a resource, with its share."""
+    if use is None:
+        return None
+    return f"{use['used']:,}" + ("" if use.get("share") is None else f" ({format_share(use['share'])})")
+
+
+def _limits(cores: Iterable[Metrics], name: str) -> str:
+    """Return the limit of a resource, or the smallest and the largest where cores differ."""
+    found = sorted(
+        {use["limit"] for core in cores if (use := core["resources"].get(name)) and use["limit"] is not None}
+    )
+    if not found:
+        return "none known"
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
+
+
+def bottleneck_lines(metrics: Metrics) -> list[str]:
+    """Return how many cores are in use and which limit is nearest, in a line; nothing without cores."""
+    cores = metrics.get("utilisation") or ()
+    if not cores:
+        return []
+    n = _get(metrics, "mesh", "cores")
+    text = f"cores          {len(cores):,}" + ("" if n is None else f" of {n:,}")
+    found = bottleneck(metrics)
+    if found is not None:
+        text += (
+            f"; bottleneck: {found['resource'].replace('_', ' ')}, {found['used']:,} of {found['limit']:,} on core "
+            f"{found['core']} ({format_share(found['share'])})"
+        )
+    return [text]
+
+
+def _fullest_share(core: Metrics) -> float:
+    return max((use["share"] for use in core["resources"].values() if use.get("share") is not None), default=0.0)
+
+
+def _fullest(metrics: Metrics) -> str:
+    """Name the resource that comes closest to its limit."""
+    found = bottleneck(metrics)
+    if found is None:
         return ""
-    share, core, name = max(shares)
-    return f"; fullest: {name.replace('_', ' ')} of core {core}, {share:.0%}"
+    return f"; fullest: {found['resource'].replace('_', ' ')} of core {found['core']}, {found['share']:.0%}"

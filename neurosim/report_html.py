@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurosim import report
+from neurosim import report, report_energy
 from neurosim.atomic import write_atomically
-from neurosim.plots import DARK, FIGURES, LIGHT, render
+from neurosim.plots import DARK, FIGURES, LIGHT, draw
+from neurosim.plots_energy import STUDY_FIGURES
 from neurosim.version import VERSION
 
 Metrics = Mapping[str, Any]
@@ -21,6 +22,7 @@ TEMPLATE = Path(__file__).with_name("data") / "report.html.j2"
 MAX_SVG_BYTES = 300_000  # larger drawings are stored as pictures of fixed size
 PAPER, INK = (16, 21, 31), (255, 244, 214)  # colours of an example from no ink to full ink
 FULL_INK = 16
+STUDY_CORES = 16  # cores listed in a study of energy
 
 ALT = {
     "accuracy": "Accuracy and fitness over the generations",
@@ -29,6 +31,10 @@ ALT = {
     "weights": "Weights of single neurons as pictures",
     "utilisation": "Share of each resource used on each core",
     "energy": "Energy by operation",
+    "energy-components": "Share of each operation in the energy, by each table of prices",
+    "energy-cores": "Energy of each core",
+    "links": "Packets over each link of the mesh",
+    "energy-ann": "Energy of the network and of an artificial network of the same shape",
 }
 
 
@@ -58,7 +64,7 @@ def make_report(metrics: Metrics) -> str:
         title=_title(metrics),
         lead=_lead(metrics),
         headline=_headline(metrics),
-        figures={name: found for name in FIGURES if (found := _figure(metrics, name))},
+        figures=_figures(metrics),
         examples=_examples(metrics),
         sample=(metrics.get("raster") or {}).get("sample"),
         confusions=_worst_confusions(metrics),
@@ -66,12 +72,15 @@ def make_report(metrics: Metrics) -> str:
         connections=report.connections_table(metrics),
         quantization=report.quantization_table(metrics),
         chip=metrics.get("chip") or "the chip",
-        utilisation=report.utilisation_table(metrics),
+        utilisation=report.fill_table(metrics),
         chip_cost=metrics.get("chip_cost"),
         chip_cost_tables=report.chip_cost_tables(metrics),
         counts=report.counts_table(metrics),
         counted=_counted(metrics),
         energies=_energies(metrics),
+        study=metrics.get("study"),
+        study_tables=_study_tables(metrics.get("study")),
+        study_lines=_study_lines(metrics.get("study")),
         repeat=_repeat(metrics),
         next_steps=list(metrics.get("next_steps") or ()),
         data=_data_line(metrics),
@@ -143,17 +152,46 @@ def _headline(metrics: Metrics) -> list[tuple[str, str, str]]:
     return cards
 
 
-def _figure(metrics: Metrics, name: str) -> dict[str, str] | None:
+def _figures(metrics: Metrics) -> dict[str, dict[str, str]]:
+    """Every figure of the run, and of its study of energy if there is one, by name."""
+    study = metrics.get("study") or {}
+    makers = {name: (make, metrics) for name, make in FIGURES.items()}
+    makers |= {name: (make, study) for name, make in STUDY_FIGURES.items() if study and name not in makers}
+    return {name: found for name, (make, source) in makers.items() if (found := _figure(name, make, source))}
+
+
+def _figure(name: str, make: Any, metrics: Metrics) -> dict[str, str] | None:
     """A figure in both themes as data addresses; None if the metrics lack it."""
     found = {}
     for key, theme in (("light", LIGHT._replace(paper=None)), ("dark", DARK)):
-        data, kind = render(name, metrics, theme, "svg"), "svg+xml"
+        data, kind = draw(make, metrics, theme, "svg", name), "svg+xml"
         if data is not None and len(data) > MAX_SVG_BYTES:
-            data, kind = render(name, metrics, theme, "png"), "png"
+            data, kind = draw(make, metrics, theme, "png", name), "png"
         if data is None:
             return None
         found[key] = _data_address(data, kind)
     return found | {"alt": ALT[name]}
+
+
+def _study_tables(study: Metrics | None) -> list[report.Table]:
+    """Tables of a study of energy: totals by each table of prices, times, and the cores that spend most."""
+    if not study:
+        return []
+    found = [report_energy.overview_table(study, per) for per in report.UNITS]
+    found.append(report_energy.times_table(study))
+    for energy in (study["energies"].get("per_inference") or ())[:1]:
+        if energy["total_pj"] is not None and energy["by_core_pj"]:
+            found.append(report_energy.cores_table(energy, STUDY_CORES))
+    if study.get("ann"):
+        found.append(report_energy.ann_table(study))
+    return [table for table in found if table.rows]
+
+
+def _study_lines(study: Metrics | None) -> list[str]:
+    """What times and the artificial network rest on."""
+    if not study:
+        return []
+    return report_energy.time_lines(study) + (report_energy.ann_lines(study) if study.get("ann") else [])
 
 
 def _examples(metrics: Metrics) -> list[dict[str, Any]]:
@@ -207,6 +245,7 @@ def _energies(metrics: Metrics) -> list[dict[str, Any]]:
             shown.append({
                 "words": words, "prices": [row for row in prices if row[1]], "total": energy.get("total_pj"),
                 "unpriced": report.unpriced_table(metrics, per).rows,
+                "range": report_energy.range_text(energy) if energy.get("range_pj") else "",
                 "table": energy.get("table"), "title": energy.get("title"),
                 "uncertainty": energy.get("uncertainty"), "not_modelled": energy.get("not_modelled") or (),
             })  # fmt: skip

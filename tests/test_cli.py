@@ -21,7 +21,21 @@ from neurosim.config import TrainConfig, example_toml
 from neurosim.modelfile import load_model
 
 SMALL = ("--set", "epochs=1", "--set", "network.hidden=[8]", "--set", "evaluate_every=10", "--threads", "1")
-COMMANDS = ("demo", "train", "run", "evaluate", "compare", "export", "inspect", "report", "backends", "chips", "doctor")
+COMMANDS = (
+    "demo",
+    "train",
+    "run",
+    "evaluate",
+    "energy",
+    "bench",
+    "compare",
+    "export",
+    "inspect",
+    "report",
+    "backends",
+    "chips",
+    "doctor",
+)
 
 
 def call(*arguments: object) -> Any:
@@ -163,7 +177,9 @@ def test_train_begins_with_another_model(trained: Path, tmp_path: Path) -> None:
     assert metrics["config"]["network"]["hidden"] == [8]
     assert metrics["config"]["start"] == (trained / "model.npz").as_posix()
     assert metrics["chip_cost"]["chip"] == "loihi1"
-    assert "leave out --set, --seed, --backend, --out, --from" in error("train", "--resume", trained, "--from", trained)
+    assert "leave out --set, --seed, --backend, --chip, --out, --from" in error(
+        "train", "--resume", trained, "--from", trained
+    )
 
 
 def test_train_prints_an_example() -> None:
@@ -211,7 +227,7 @@ def test_an_interrupt_before_the_first_checkpoint_promises_nothing(tmp_path: Pat
 
 
 def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> None:
-    assert "leave out --set, --seed, --backend, --out, --from, --force and --dry-run" in error(
+    assert "leave out --set, --seed, --backend, --chip, --out, --from, --force and --dry-run" in error(
         "train", "--resume", trained, "--seed", 2
     )
     assert "leave out" in error("train", "--resume", trained, "--backend", "reference")

@@ -84,7 +84,7 @@ def test_every_figure_is_there_in_both_themes(html):
 
 @pytest.mark.parametrize("missing", list(full_metrics()))
 def test_any_part_may_be_missing(metrics, missing, monkeypatch):
-    monkeypatch.setattr("neurosim.report_html.render", lambda name, *rest: b"<svg/>")  # drawing has its own tests
+    monkeypatch.setattr("neurosim.report_html.draw", lambda *rest: b"<svg/>")  # drawing has its own tests
     page = Page(make_report({key: value for key, value in metrics.items() if key != missing}))
     assert "Run it again" in page.text and page.open == []
 
@@ -92,7 +92,7 @@ def test_any_part_may_be_missing(metrics, missing, monkeypatch):
 @pytest.mark.parametrize("part", ["counts", "energy"])
 @pytest.mark.parametrize("per", ["per_inference", "per_learning_step"])
 def test_a_run_without_learning_or_without_test_has_a_report(metrics, part, per, monkeypatch):
-    monkeypatch.setattr("neurosim.report_html.render", lambda name, *rest: None)
+    monkeypatch.setattr("neurosim.report_html.draw", lambda *rest: None)
     for value in ({}, {per: None}):  # absent, or known to be absent
         less = metrics | {part: {key: found for key, found in metrics[part].items() if key != per} | value}
         assert "The work, counted" in Page(make_report(less)).text
@@ -108,7 +108,7 @@ def test_examples_without_labels_show_the_answer_only(metrics):
 
 
 def test_names_from_outside_cannot_inject_html(metrics, monkeypatch):
-    monkeypatch.setattr("neurosim.report_html.render", lambda name, *rest: None)
+    monkeypatch.setattr("neurosim.report_html.draw", lambda *rest: None)
     evil = "<script>alert(1)</script>"
     page = make_report(metrics | {"task": evil, "chip": evil, "next_steps": [evil], "data": {"name": evil}})
     assert "<script" not in page and "&lt;script&gt;" in page

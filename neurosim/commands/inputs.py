@@ -27,6 +27,15 @@ def load(path: Path) -> Model:
     return load_model(model_file(path))
 
 
+def load_on(path: Path, chip: str | None) -> Model:
+    """Read a model as `load` does, for another chip where one is named."""
+    from neurosim.chip import load_chip
+    from neurosim.energystudy import on_chip
+
+    other = None if chip is None else load_chip(chip)  # a wrong file is an error before anything is read
+    return on_chip(load(path), other)
+
+
 def check_one_source(source: Path | None, task: str | None) -> None:
     """Refuse two places for spikes to come from."""
     from neurosim.errors import ConfigError

@@ -15,18 +15,22 @@ from neurosim.commands.inputs import (
     check_one_source,
     events_of,
     load,
+    load_on,
     steps_of,
     task_of,
     task_to_test,
 )
-from neurosim.commands.options import BackendName, Json, ModelPath, Threads, usable_threads
+from neurosim.commands.options import BackendName, ChipName, Json, ModelPath, Threads, usable_threads
 
 if TYPE_CHECKING:
     from neurosim.backend import RunResult
     from neurosim.modelfile import Model
     from neurosim.network import Network
+    from neurosim.runfolder import RunFolder
     from neurosim.tables import Table
 
+STUDY = "energy.json"  # in a run folder
+MAX_CORES = 32  # shown on a terminal; JSON has all
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")]
 
 
@@ -62,7 +66,7 @@ def run(
 
 def evaluate(
     model: ModelPath, task: TaskName = None, backend: BackendName = "simulator", limit: Limit = None,
-    threads: Threads = None, as_json: Json = False,
+    chip: ChipName = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Measure the accuracy of a trained model on the test samples of a task, with operations and energy."""
     from neurosim import report
@@ -72,7 +76,7 @@ def evaluate(
     from neurosim.tasks import EPISODE_TASKS
 
     get_backend(backend)
-    loaded = load(model)
+    loaded = load_on(model, chip)
     if task_of(loaded, task) in EPISODE_TASKS:
         _evaluate_controller(loaded, backend, limit, usable_threads(threads), as_json)
         return
@@ -120,14 +124,14 @@ def _evaluate_controller(model: Model, backend: str, limit: int | None, threads:
     show_energy(console, metrics)
 
 
-def inspect(model: ModelPath, as_json: Json = False) -> None:
+def inspect(model: ModelPath, chip: ChipName = None, as_json: Json = False) -> None:
     """Show what a model file holds and how the network lies on its chip."""
     from neurosim import report
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
     from neurosim.compile_network import compile
     from neurosim.metrics import describe_program
 
-    loaded = load(model)
+    loaded = load_on(model, chip)
     program = compile(loaded.network, loaded.chip, loaded.arithmetic)
     described = describe_program(program)
     facts = {
@@ -143,9 +147,10 @@ def inspect(model: ModelPath, as_json: Json = False) -> None:
     show_heading(console, f"Model {loaded.network.name}")
     described_facts = facts | {key: value for key, value in loaded.metadata.items() if not isinstance(value, dict)}
     show_lines(console, [f"{name:<14} {value}" for name, value in described_facts.items()])
-    for table in (report.network_table(described), report.connections_table(described),
-                  report.utilisation_table(described)):  # fmt: skip
+    show_lines(console, report.bottleneck_lines(described))
+    for table in (report.network_table(described), report.connections_table(described)):
         show_table(console, table)
+    show_table(console, report.fill_table(described, MAX_CORES), right=True)
 
 
 def report(
@@ -159,7 +164,7 @@ def report(
     from neurosim.runfolder import RunFolder
 
     run_folder = RunFolder.open(folder)
-    metrics = run_folder.read_metrics()
+    metrics = with_study(run_folder, run_folder.read_metrics())
     run_folder.plots.mkdir(exist_ok=True)
     paths = [*save_plots(metrics, run_folder.plots), run_folder.report_path]
     write_report(metrics, run_folder.report_path)
@@ -168,6 +173,23 @@ def report(
         return
     for path in paths:
         print(path)
+
+
+def with_study(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics with the study of energy that ``neurosim energy --save`` left in the folder, if there is one."""
+    import json
+
+    from neurosim.errors import RunFolderError
+
+    path = folder.path / STUDY
+    if not path.exists():
+        return metrics
+    try:
+        return metrics | {"study": json.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, ValueError) as error:
+        raise RunFolderError(
+            f"file {str(path)!r}: cannot be read ({error}); write it again: neurosim energy {folder.path} --save"
+        ) from error
 
 
 def _readout(model: Model) -> str:

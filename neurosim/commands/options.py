@@ -16,6 +16,8 @@ Seed = Annotated[int | None, typer.Option(help="Everything random follows from i
 Threads = Annotated[int | None, typer.Option(help="Worker threads; results do not depend on them.")]
 BackendName = Annotated[str, typer.Option("--backend", help="What runs the network; see: neurosim backends.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, or the run folder that holds one.")]
+ChipName = Annotated[str | None, typer.Option("--chip", metavar="NAME or CHIP.toml", help="Map the network onto another chip; "
+                     "the list: neurosim chips.")]  # fmt: skip
 
 
 def usable_threads(threads: int | None) -> int:

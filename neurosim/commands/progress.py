@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from neurosim.benchsuite import Step
     from neurosim.experiment import Progress
 
 PLAIN_LINES = 20  # about so many for a whole training
@@ -76,3 +78,45 @@ class ProgressView:
         if seconds > 0 and self.wide:
             parts.append(f"{samples / seconds:,.0f} samples/s")
         return "  ".join(parts)
+
+
+class StepsView:
+    """Shows pieces of work that differ in length; use it in a ``with`` block and pass `show` as ``on_step``."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Bar | None = None
+        self.task: TaskID | None = None
+        self.begin = time.perf_counter()
+
+    def __enter__(self) -> StepsView:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self.bar = Bar(
+                MofNCompleteColumn(), BarColumn(bar_width=16), TimeRemainingColumn(), TextColumn("left"),
+                TextColumn("{task.description}"), console=self.console,
+            )  # fmt: skip
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, step: Step) -> None:
+        """Take note of what begins."""
+        seconds = time.perf_counter() - self.begin
+        rate = f", {60 * step.done / seconds:.0f} a minute" if step.done and seconds > 0 else ""
+        if self.bar is None:
+            due = step.done * PLAIN_LINES // step.total != (step.done - 1) * PLAIN_LINES // step.total
+            if not due and step.total > PLAIN_LINES:
+                return
+            self.console.print(f"  {step.done:>4,} of {step.total:,}{rate}: {step.text}", soft_wrap=True)
+            return
+        if self.task is None:
+            self.task = self.bar.add_task("", total=step.total)
+        self.bar.update(self.task, completed=step.done, description=f"{step.text}{rate}")

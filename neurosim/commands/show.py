@@ -37,8 +37,8 @@ def show_lines(console: Console, lines: Iterable[str]) -> None:
         console.print("  " + line, soft_wrap=True)
 
 
-def show_table(console: Console, table: Table, title: bool = True) -> None:
-    """Write a table of plain values; nothing without rows."""
+def show_table(console: Console, table: Table, title: bool = True, right: bool = False) -> None:
+    """Write a table of plain values, nothing without rows; numbers right, and with `right` all but the first column."""
     if not table.rows:
         return
     from rich import box
@@ -49,7 +49,7 @@ def show_table(console: Console, table: Table, title: bool = True) -> None:
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for i, column in enumerate(table.columns):
         numbers = all(row[i] is None or isinstance(row[i], (int, float)) for row in table.rows)
-        shown.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        shown.add_column(column, justify="right" if numbers or (right and i > 0) else "left", overflow="fold")
     for row in table.rows:
         shown.add_row(*map(format_cell, row))
     if title:
@@ -63,15 +63,44 @@ def write_json(data: Any) -> None:
 
 
 def show_energy(console: Console, metrics: Any) -> None:
-    """Write the energy by operation with its sources, and what it leaves out."""
+    """Write the energy of a run by operation with its sources, and what it leaves out."""
     from neurosim import report
 
+    before: dict[str, Any] = {}
     for per in report.UNITS:
-        table = report.energy_table_rows(metrics, per)
-        show_table(console, table._replace(rows=tuple(row for row in table.rows if row[1])))
-        show_table(console, report.unpriced_table(metrics, per))
-    found = (metrics.get("energy") or {}).get("per_inference")
-    if found:
+        energy = (metrics.get("energy") or {}).get(per)
+        if energy:
+            show_priced(console, energy, per, before.get(energy["table"]))
+            before[energy["table"]] = energy
+    for energy in before.values():
         show_heading(console, "About these energies")
-        show_lines(console, [f"uncertainty: {found['uncertainty']}"])
-        show_lines(console, [f"not modelled: {text}" for text in found["not_modelled"]])
+        show_lines(console, [f"uncertainty: {energy['uncertainty']}"])
+        show_lines(console, [f"not modelled: {text}" for text in energy["not_modelled"]])
+
+
+def show_priced(console: Console, energy: Any, per: str, before: Any = None, most: int | None = None) -> None:
+    """Write an energy by component, group and core, with what it rests on, but for sources that `before` has shown.
+
+    Of more than `most` cores those that spend most are listed.
+    """
+    from neurosim import report, report_energy
+
+    words = report.UNITS[per]
+    show_heading(console, f"Energy per {words} by {energy['table']}: {report_energy.bounded(energy)}")
+    lines = [energy["title"]]
+    found_range = report_energy.range_text(energy)
+    if energy.get("total_pj") is not None:
+        lines.append(
+            f"range {found_range}" if found_range != "unknown" else "range unknown: no uncertainty was measured"
+        )
+    show_lines(console, lines)
+    if energy.get("total_pj") is not None:
+        show_table(console, report_energy.components_table(energy), title=False, right=True)
+        if energy.get("by_group_pj"):
+            show_table(console, report_energy.groups_table(energy), title=False, right=True)
+        if energy.get("by_core_pj"):
+            show_table(console, report_energy.cores_table(energy, most), right=True)
+        show_lines(console, [f"source of {text}" for text in report_energy.source_lines(energy, before)])
+    if energy.get("unpriced"):
+        show_heading(console, f"Not in the energy per {words} by {energy['table']}")
+        show_lines(console, report_energy.unpriced_lines(energy))

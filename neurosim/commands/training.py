@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neurosim.runfolder import RunFolder
 
 RUNS = Path("runs")
+MAX_CORES = 16  # shown on a terminal; the report has all
 INTERRUPTED = 130
 #: Written out, as the table of tasks would load numpy; a test compares.
 TASK_HELP = (
@@ -56,6 +57,8 @@ def train(
                                           "and stop.")] = False,
     backend: Annotated[str | None, typer.Option(help="What it learns on, if not what the configuration says; see: "
                                                 "neurosim backends.")] = None,
+    chip: Annotated[str | None, typer.Option(metavar="NAME or CHIP.toml", help="Short for --set chip=...; priced by that chip's first "
+                    "energy table, unless energy_table is set.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Train nothing; show the network, and what learning would "
                                           "need of the chip.")] = False,
     seed: Seed = None, threads: Threads = None, as_json: Json = False,
@@ -75,12 +78,13 @@ def train(
             or force
             or seed is not None
             or backend is not None
+            or chip is not None
             or dry_run
             or start is not None
         ):
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
-                "leave out --set, --seed, --backend, --out, --from, --force and --dry-run"
+                "leave out --set, --seed, --backend, --chip, --out, --from, --force and --dry-run"
             )
         from neurosim.experiment import checkpoint_config
 
@@ -94,6 +98,7 @@ def train(
 
         config = override(replace(TrainConfig(), task=what), task_settings(what))
     config = config if start is None else _started(config, start)
+    config = config if chip is None else _for_chip(config, chip)
     config = _with_options(override(config, assignments or ()), seed, None)
     config = config if backend is None else replace(config, backend=backend)
     _check_names(config)
@@ -102,6 +107,18 @@ def train(
         return
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _for_chip(config: TrainConfig, chip: str) -> TrainConfig:
+    """Return the configuration with a chip, and with its first energy table where the default would price it."""
+    from neurosim.chip import load_chip
+    from neurosim.config import TrainConfig
+    from neurosim.energystudy import tables_of
+
+    config = replace(config, chip=chip)
+    if config.energy_table != TrainConfig().energy_table:
+        return config
+    return replace(config, energy_table=tables_of(load_chip(chip))[0])
 
 
 def _started(config: TrainConfig, path: Path) -> TrainConfig:
@@ -244,7 +261,9 @@ def _show_network(console: Console, config: TrainConfig, program: Program, learn
     show_table(console, report.network_table(described)._replace(title="Network"))
     show_table(console, report.connections_table(described), title=False)
     show_heading(console, f"Chip {described['chip']}")
-    show_table(console, report.utilisation_table(described), title=False)
+    show_table(
+        console, report.fill_table(described, MAX_CORES), title=len(described["utilisation"]) > MAX_CORES, right=True
+    )
     show_heading(console, "Learning")
     show_lines(console, learning)
     if config.backend == "simulator" and not _kernels_are_compiled():

@@ -1,5 +1,6 @@
 """A backend that computes as the reference does, but for one voltage: what a comparison must find."""
 
+from dataclasses import replace
 from typing import Any
 
 from neurosim.backend import RunResult
@@ -36,3 +37,22 @@ class SilentBackend(FaultyBackend):
     """The same without the feature that would show the fault."""
 
     features = ReferenceBackend.features - {"probe_state"}
+
+
+class CountlessRunner(ReferenceRunner):
+    """Counts nothing, as a board may."""
+
+    backend = "countless"
+
+    def run(self, events: Events, n_steps: int | None = None, state: Any = None) -> RunResult:
+        return replace(super().run(events, n_steps, state), counts=None)
+
+
+class CountlessBackend(ReferenceBackend):
+    """Opens `CountlessRunner`."""
+
+    name = "countless"
+    features = ReferenceBackend.features - {"counts"}
+
+    def open(self, program: Program, *, threads: int = 1, strict: bool = False) -> CountlessRunner:
+        return CountlessRunner(program, threads, strict)
