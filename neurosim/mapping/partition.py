@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ from neurosim.network import Input, Network
 Limits = dict[str, int | None]
 #: By group: its neurons in the order in which they are cut; groups that are not named are cut as they are numbered.
 Orders = dict[str, Int64Array]
+#: By group: its blocks, what each asks of its core, and whether it is the last.
+Cuts = dict[str, list[tuple[Block, Demand, bool]]]
 
 
 @dataclass(eq=False)
@@ -49,6 +51,7 @@ def partition(
     fans: dict[str, list[Fan]],
     learning: LearningNeeds | None = None,
     orders: Orders | None = None,
+    cuts: Cuts | None = None,
 ) -> tuple[tuple[Block, ...], ...]:
     """Split every group into contiguous blocks and give each block a core.
 
@@ -63,6 +66,8 @@ def partition(
         As for `fan_in`.
     orders : dict of group to (n,) int64, optional
         From `choose_orders`, with the fans that it returns: blocks are then stretches of these orders.
+    cuts : dict of group to its blocks, optional
+        From there as well: what need not be cut again.
 
     Returns
     -------
@@ -79,13 +84,13 @@ def partition(
     first for the largest core, the next for the next largest, and so on; not where a group must stay on one core.
     """
     largest = core_limits(chip)
-    cores = _fill(network, chip, fans, learning, lambda i: largest)
+    cores = _fill(network, chip, fans, learning, lambda i: largest, cuts or {})
     if chip.cores_per_group != 1 and not _assignable(cores, chip):
         memory, room = (
             np.array(x or (1,) * chip.n_cores) for x in (chip.synapse_memory_bits_by_core, chip.compartments_by_core)
         )
         order = np.lexsort((-memory, -room)).tolist()
-        cores = _fill(network, chip, fans, learning, lambda i: core_limits(chip, order[min(i, len(order) - 1)]))
+        cores = _fill(network, chip, fans, learning, lambda i: core_limits(chip, order[min(i, len(order) - 1)]), {})
     return _split_by_axons_out([core.blocks for core in cores], fans, network, chip, orders or {})
 
 
@@ -95,13 +100,16 @@ def _fill(
     fans: dict[str, list[Fan]],
     learning: LearningNeeds | None,
     limits_of: Callable[[int], Limits],
+    cuts: Cuts,
 ) -> list[_Core]:
     """Fill cores with the blocks of all groups; `limits_of` gives the limits of the core with a number."""
     cores: list[_Core] = []
     configs = configuration_sets(network)
     for group in network.ordered_groups:
         if not isinstance(group, Input):
-            blocks = blocks_of(group.name, group.n, fans[group.name], chip, learning, lambda: limits_of(len(cores)))
+            blocks: Iterable[tuple[Block, Demand, bool]] = cuts.get(group.name, ())
+            if group.name not in cuts:
+                blocks = blocks_of(group.name, group.n, fans[group.name], chip, learning, lambda: limits_of(len(cores)))
             for block, demand, is_last in blocks:
                 room = (core for core in cores if is_last and _joins(core, block, demand, configs, chip))
                 home = next(room, None)

@@ -129,9 +129,10 @@ def test_cutting_by_channels_needs_fewer_cores_where_lists_are_shared(shared):
         shared_synapses=shared, synapse_memory_bits_per_core=memory, compartments_per_core=1024, axons_out_per_core=None
     )
     mapping = map_network(network, chip)
-    orders, fans = choose_orders(network, chip, fan_in(network, chip))
+    orders, fans, cuts = choose_orders(network, chip, fan_in(network, chip))
     assert list(orders) == ["a"] and sorted(orders["a"].tolist()) == list(range(2400))
     plain = partition(network, chip, fan_in(network, chip))
+    assert partition(network, chip, fans, orders=orders, cuts=cuts) == partition(network, chip, fans, orders=orders)
     assert len(mapping.cores) == len(partition(network, chip, fans, orders=orders)) < len(plain)
     if shared == "shifted":
         used, read = slow_memory(network, chip, mapping, "once")
