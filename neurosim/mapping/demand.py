@@ -50,7 +50,7 @@ Configurations = dict[str, tuple[set[Any], set[Any], set[Any]]]
 
 
 class Block(NamedTuple):
-    """Neurons ``start..stop - 1`` of a group, all on one core."""
+    """Neurons ``start..stop - 1`` of a group in the order in which it is cut, all on one core."""
 
     group: str
     start: int
@@ -104,7 +104,10 @@ def _listed(block: Block, fan: Fan, chip: Chip) -> tuple[Int64Array, int, int]:
     pre, count = _count(fan.pre[first:last], fan.connection.shape[1])
     if fan.sharing == "kernel":
         assert isinstance(fan.connection, Conv)
-        n_channels = min(block.stop - block.start, fan.connection.output_shape[2]) if len(pre) else 0
+        n_channels = min(block.stop - block.start, fan.connection.output_shape[2])
+        if fan.channel is not None:
+            n_channels = len(np.unique(fan.channel[block.start : block.stop]))
+        n_channels = n_channels if len(pre) else 0
         return pre, kernel_memory(fan.connection, n_channels, fan.bits, chip), kernel_words(fan.connection, n_channels)
     if fan.tap is not None:
         post = np.repeat(np.arange(block.start, block.stop), np.diff(fan.start[block.start : block.stop + 1]))

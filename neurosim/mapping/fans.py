@@ -27,6 +27,7 @@ class Fan(NamedTuple):
     tap: Int64Array | None = None  # which weight of its kernel each synapse uses; only for sharing "shifted"
     beside: int = 0  # bits that learning keeps beside each stored synapse, part of `bits`
     row: int = 0  # bits that learning keeps for each presynaptic neuron
+    channel: Int64Array | None = None  # (n_post,) output channel of each neuron of a convolution in another order
 
 
 def fan_in(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> dict[str, list[Fan]]:
@@ -56,6 +57,17 @@ def fan_in(network: Network, chip: Chip, learning: LearningNeeds | None = None) 
             )  # fmt: skip
         )
     return fans
+
+
+def reordered(fan: Fan, order: Int64Array) -> Fan:
+    """Return the same synapses for postsynaptic neurons in another order: place i holds neuron ``order[i]``."""
+    if fan.start is None or fan.pre is None:
+        return fan
+    n = np.diff(fan.start)[order]
+    start = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+    at = np.arange(start[-1]) + np.repeat(fan.start[order] - start[:-1], n)
+    channel = order % fan.connection.output_shape[2] if isinstance(fan.connection, Conv) else None
+    return fan._replace(start=start, pre=fan.pre[at], tap=None if fan.tap is None else fan.tap[at], channel=channel)
 
 
 def _of_list(connection: IntegerConnection) -> Synapses:

@@ -21,9 +21,11 @@ from neurosim.mapping.demand import (
     joined,
     used_by,
 )
+from neurosim.mapping.fans import reordered
 from neurosim.mapping.layout import Mapping
 from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.limits import check_neurons, check_spread
+from neurosim.mapping.orders import choose_orders
 from neurosim.mapping.partition import core_of_neurons, partition
 from neurosim.mapping.route import Targets, axons_out_of, targets_of
 from neurosim.mapping.sites import Rooms, assign, in_rows, rooms_for
@@ -36,6 +38,7 @@ class Fitted(NamedTuple):
 
     blocks: tuple[tuple[Block, ...], ...]  # of each core
     core: Int32Array  # (n_neurons,) core of each neuron, -1 for input lines
+    compartment: Int32Array  # (n_neurons,) its place on the core, -1 for input lines
     targets: list[Targets]
     used: list[dict[str, int]]  # of each core; configurations are listed where the chip limits them
     rooms: Rooms | None
@@ -46,8 +49,9 @@ def fit(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> 
     check_formats(network, chip, learning)
     fans = fan_in(network, chip, learning)
     check_neurons(network, chip, fans)
-    blocks = partition(network, chip, fans, learning)
-    core = core_of_neurons(network, blocks)
+    orders, fans, cuts = choose_orders(network, chip, fans, learning)
+    blocks = partition(network, chip, fans, learning, orders, cuts)
+    core, compartment = core_of_neurons(network, blocks, orders)
     targets = targets_of(network, core)
     check_spread(network, chip, core, targets)
     used = _used(network, blocks, fans, axons_out_of(network, targets), core, chip, learning)
@@ -57,20 +61,24 @@ def fit(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> 
         check_fits(f"core {i} with {groups} needs", of_core, limits, chip)
     rooms = rooms_for(used, chip)
     assign(len(blocks), in_rows(chip), rooms, chip, f"network {network.name!r}")
-    return Fitted(blocks, core, targets, used, rooms)
+    return Fitted(blocks, core, compartment, targets, used, rooms)
 
 
 def used_with(network: Network, chip: Chip, mapping: Mapping, learning: LearningNeeds) -> list[dict[str, int]]:
     """Return what each core of a mapping would use if learning kept other bits; limits are not checked."""
+    fans = fan_in(network, chip, learning)
     blocks: list[list[Block]] = [[] for _ in mapping.cores]
     for group in network.ordered_groups:
-        of_group = mapping.core[network.offsets[group.name] :][: group.n]
+        here = slice(network.offsets[group.name], network.offsets[group.name] + group.n)
+        place = np.arange(group.n) if mapping.compartment is None else mapping.compartment[here]
+        order = np.lexsort((place, mapping.core[here]))  # as it was cut, core by core
+        of_group = mapping.core[here][order]
+        fans[group.name] = [reordered(fan, order) for fan in fans[group.name]]
         starts = np.flatnonzero(np.diff(of_group, prepend=-2)).tolist()
         for start, stop in zip(starts, [*starts[1:], group.n], strict=True):
             if of_group[start] >= 0:
                 blocks[int(of_group[start])].append(Block(group.name, start, stop))
     sends = axons_out_of(network, targets_of(network, mapping.core))
-    fans = fan_in(network, chip, learning)
     return _used(network, tuple(map(tuple, blocks)), fans, sends, mapping.core, chip, learning)
 
 

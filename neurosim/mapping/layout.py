@@ -45,6 +45,8 @@ class Mapping:
     ----------
     core : (n_neurons,) int32
         Core of each neuron in the program's numbering; -1 for input lines, which live outside the chip.
+    compartment : (n_neurons,) int32, optional
+        Place of each neuron on its core, from 0; -1 for input lines. None: in the order of their numbers.
     cores : tuple of CoreUse
         One per used core, by core number.
     route : (n_neurons, 7) int32
@@ -54,3 +56,4 @@ class Mapping:
     core: npt.NDArray[np.int32]
     cores: tuple[CoreUse, ...]
     route: npt.NDArray[np.int32]
+    compartment: npt.NDArray[np.int32] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,10 @@ from neurosim.mapping.sites import assign, in_rows, rooms_for
 from neurosim.network import Input, Network
 
 Limits = dict[str, int | None]
+#: By group: its neurons in the order in which they are cut; groups that are not named are cut as they are numbered.
+Orders = dict[str, Int64Array]
+#: By group: its blocks, what each asks of its core, and whether it is the last.
+Cuts = dict[str, list[tuple[Block, Demand, bool]]]
 
 
 @dataclass(eq=False)
@@ -42,7 +46,12 @@ class _Core:
 
 
 def partition(
-    network: Network, chip: Chip, fans: dict[str, list[Fan]], learning: LearningNeeds | None = None
+    network: Network,
+    chip: Chip,
+    fans: dict[str, list[Fan]],
+    learning: LearningNeeds | None = None,
+    orders: Orders | None = None,
+    cuts: Cuts | None = None,
 ) -> tuple[tuple[Block, ...], ...]:
     """Split every group into contiguous blocks and give each block a core.
 
@@ -55,6 +64,10 @@ def partition(
         From `fan_in`.
     learning : LearningNeeds, optional
         As for `fan_in`.
+    orders : dict of group to (n,) int64, optional
+        From `choose_orders`, with the fans that it returns: blocks are then stretches of these orders.
+    cuts : dict of group to its blocks, optional
+        From there as well: what need not be cut again.
 
     Returns
     -------
@@ -71,14 +84,14 @@ def partition(
     first for the largest core, the next for the next largest, and so on; not where a group must stay on one core.
     """
     largest = core_limits(chip)
-    cores = _fill(network, chip, fans, learning, lambda i: largest)
+    cores = _fill(network, chip, fans, learning, lambda i: largest, cuts or {})
     if chip.cores_per_group != 1 and not _assignable(cores, chip):
         memory, room = (
             np.array(x or (1,) * chip.n_cores) for x in (chip.synapse_memory_bits_by_core, chip.compartments_by_core)
         )
         order = np.lexsort((-memory, -room)).tolist()
-        cores = _fill(network, chip, fans, learning, lambda i: core_limits(chip, order[min(i, len(order) - 1)]))
-    return _split_by_axons_out([core.blocks for core in cores], fans, network, chip)
+        cores = _fill(network, chip, fans, learning, lambda i: core_limits(chip, order[min(i, len(order) - 1)]), {})
+    return _split_by_axons_out([core.blocks for core in cores], fans, network, chip, orders or {})
 
 
 def _fill(
@@ -87,13 +100,16 @@ def _fill(
     fans: dict[str, list[Fan]],
     learning: LearningNeeds | None,
     limits_of: Callable[[int], Limits],
+    cuts: Cuts,
 ) -> list[_Core]:
     """Fill cores with the blocks of all groups; `limits_of` gives the limits of the core with a number."""
     cores: list[_Core] = []
     configs = configuration_sets(network)
     for group in network.ordered_groups:
         if not isinstance(group, Input):
-            blocks = _blocks(group.name, group.n, fans[group.name], chip, learning, lambda: limits_of(len(cores)))
+            blocks: Iterable[tuple[Block, Demand, bool]] = cuts.get(group.name, ())
+            if group.name not in cuts:
+                blocks = blocks_of(group.name, group.n, fans[group.name], chip, learning, lambda: limits_of(len(cores)))
             for block, demand, is_last in blocks:
                 room = (core for core in cores if is_last and _joins(core, block, demand, configs, chip))
                 home = next(room, None)
@@ -113,17 +129,31 @@ def _assignable(cores: list[_Core], chip: Chip) -> bool:
     return len(assign(len(cores), in_rows(chip), rooms, chip, "", partly=True)) == len(cores)
 
 
-def core_of_neurons(network: Network, cores: Sequence[Sequence[Block]]) -> Int32Array:
-    """Return the core of each neuron in the program's numbering, -1 for input lines: (n_neurons,) int32."""
-    core = np.full(network.n_neurons, OUTSIDE, np.int32)
+def core_of_neurons(
+    network: Network, cores: Sequence[Sequence[Block]], orders: Orders | None = None
+) -> tuple[Int32Array, Int32Array]:
+    """Return core and compartment of each neuron in the program's numbering, -1 for input lines: twice (n_neurons,) int32."""
+    core, compartment = (np.full(network.n_neurons, OUTSIDE, np.int32) for _ in range(2))
     offsets = network.offsets
     for i, blocks in enumerate(cores):
+        taken = 0
         for block in blocks:
-            core[offsets[block.group] + block.start : offsets[block.group] + block.stop] = i
-    return core
+            here = neurons_of(block, offsets, orders or {})
+            core[here] = i
+            compartment[here] = np.arange(taken, taken + len(here))
+            taken += len(here)
+    return core, compartment
 
 
-def _blocks(
+def neurons_of(block: Block, offsets: dict[str, int], orders: Orders) -> Int64Array:
+    """Return the neurons of a block, in the program's numbering and in the order of their compartments."""
+    within_group = np.arange(block.start, block.stop, dtype=np.int64)
+    if block.group in orders:
+        within_group = orders[block.group][block.start : block.stop]
+    return offsets[block.group] + within_group
+
+
+def blocks_of(
     group: str, n: int, fans: list[Fan], chip: Chip, learning: LearningNeeds | None, limits_now: Callable[[], Limits]
 ) -> Iterator[tuple[Block, Demand, bool]]:
     """Yield the longest blocks that fit on empty cores, and whether each is the last of its group."""
@@ -168,7 +198,7 @@ def _joins(core: _Core, block: Block, demand: Demand, configs: Configurations, c
 
 
 def _split_by_axons_out(
-    cores: list[list[Block]], fans: dict[str, list[Fan]], network: Network, chip: Chip
+    cores: list[list[Block]], fans: dict[str, list[Fan]], network: Network, chip: Chip, orders: Orders
 ) -> tuple[tuple[Block, ...], ...]:
     """Split cores whose neurons send to more cores than a core's table of axons out can hold.
 
@@ -177,9 +207,9 @@ def _split_by_axons_out(
     limit, offsets = chip.axons_out_per_core, network.offsets
     if limit is None or len(cores) > chip.n_cores:  # too many already: `place` says so
         return tuple(tuple(blocks) for blocks in cores)
-    sends = axons_out_of(network, targets_of(network, core_of_neurons(network, cores)))
+    sends = axons_out_of(network, targets_of(network, core_of_neurons(network, cores, orders)[0]))
     while len(cores) <= chip.n_cores:
-        pieces = [_cut(blocks, sends, offsets, limit, chip) for blocks in cores]
+        pieces = [_cut(blocks, sends, offsets, limit, chip, orders) for blocks in cores]
         for blocks, runs in zip(cores, pieces, strict=True):
             if len(runs) > 1:  # who sent to the core now sends to each piece where it has a synapse
                 sends[_axons(blocks, fans, chip)] -= 1
@@ -197,13 +227,14 @@ def _axons(blocks: list[Block], fans: dict[str, list[Fan]], chip: Chip) -> Int64
     return distinct([demand.axons for demand in demands])
 
 
-def _cut(blocks: list[Block], sends: Int64Array, offsets: dict[str, int], limit: int, chip: Chip) -> list[list[Block]]:
+def _cut(
+    blocks: list[Block], sends: Int64Array, offsets: dict[str, int], limit: int, chip: Chip, orders: Orders
+) -> list[list[Block]]:
     """Cut the neurons of a core, in order, into runs that need at most `limit` axons out each."""
     runs: list[list[Block]] = [[]]
     free = limit
     for block in blocks:
-        first = offsets[block.group]
-        total = np.cumsum(sends[first + block.start : first + block.stop])
+        total = np.cumsum(sends[neurons_of(block, offsets, orders)])
         begin, spent = block.start, 0
         while begin < block.stop:
             end = block.start + int(np.searchsorted(total, spent + free, side="right"))

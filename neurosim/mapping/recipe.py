@@ -71,12 +71,12 @@ def map_network(
 def _mapped(
     network: Network, chip: Chip, rates: npt.NDArray[np.float64], learning: LearningNeeds | None, placement: str
 ) -> Mapping:
-    blocks, core, targets, used, rooms = fit(network, chip, learning)
+    blocks, core, compartment, targets, used, rooms = fit(network, chip, learning)
     traffic = traffic_of(network, core, targets, rates, sum(chip.mesh)) if placement == "traffic" else None
     sites = place(len(blocks), chip, f"network {network.name!r}", placement=placement, traffic=traffic, rooms=rooms)
     tiles = tiles_of(sites, chip)
     routes = np.column_stack([route(network, core, tiles, targets), synapse_reads(network, core, chip, learning)])
-    mapping = Mapping(core, _core_uses(blocks, used, sites, tiles, chip), routes.astype(np.int32))
+    mapping = Mapping(core, _core_uses(blocks, used, sites, tiles, chip), routes.astype(np.int32), compartment)
     validate(network, chip, mapping)
     return mapping
 

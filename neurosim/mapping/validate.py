@@ -54,6 +54,9 @@ def validate(network: Network, chip: Chip, mapping: Mapping) -> None:
     core, n_cores = mapping.core, len(mapping.cores)
     assert core.shape == (network.n_neurons,) and int(core.max(initial=-1)) < n_cores <= chip.n_cores
     assert not np.any(core[network.n_inputs :] < 0) and np.all(core[: network.n_inputs] == -1)
+    place = np.arange(network.n_neurons) if mapping.compartment is None else mapping.compartment.astype(np.int64)
+    taken = np.stack([core.astype(np.int64), place])[:, network.n_inputs :]
+    assert np.all(taken >= 0) and len(np.unique(taken, axis=1).T) == taken.shape[1]
     held = np.bincount(core[network.n_inputs :], minlength=n_cores)
     sets, sites = configuration_sets(network), [use.site for use in mapping.cores]
     assert len(set(sites)) == len(sites)

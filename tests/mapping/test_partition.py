@@ -61,8 +61,10 @@ def test_every_synapse_lies_on_the_core_of_its_target():
     for seed in range(5):
         network, chip = random_network(seed), roomy(compartments_per_core=5)
         cores = partition(network, chip, fan_in(network, chip))
-        core = core_of_neurons(network, cores)
+        core, compartment = core_of_neurons(network, cores)
         assert all(core[post] >= 0 for _, _, post in synapses(network))
+        places = list(zip(core.tolist(), compartment.tolist(), strict=True))[network.n_inputs :]
+        assert len(set(places)) == len(places) and compartment.max() < 5
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapping_examples import chip_with, roomy
 
-from neurosim.mapping import map_network
+from neurosim.mapping import LearningNeeds, map_network
 from neurosim.mapping.demand import fan_in
+from neurosim.mapping.fit import used_with
+from neurosim.mapping.orders import by_channel, choose_orders
+from neurosim.mapping.partition import partition
 from neurosim.network import LIF, Conv, Dense, Input, Network
 
 
@@ -51,12 +54,14 @@ def slow_memory(network, chip, mapping, stored):
     sparse, offset = network.connections[0].as_sparse(), network.offsets["a"]
     lists = {}
     for post, pre, weight in zip(sparse.row.tolist(), sparse.col.tolist(), sparse.data.tolist(), strict=True):
-        lists.setdefault((int(mapping.core[offset + post]), pre), []).append((post, weight))
+        place = int(mapping.compartment[offset + post])
+        lists.setdefault((int(mapping.core[offset + post]), pre), []).append((place, weight))
     bits = 8 + {1024: 10, 20: 6}[chip.compartments_per_core]
     used, read = [0] * len(mapping.cores), [0] * network.n_inputs
     seen = set()
     for (core, pre), entries in lists.items():
-        entries = [(post - entries[0][0], weight) for post, weight in sorted(entries)]
+        entries.sort()
+        entries = [(place - entries[0][0], weight) for place, weight in entries]
         length, total = len(entries), 0
         while length > 0:
             total += -(-(min(length, 64) * bits + 10) // 64) * 64
@@ -70,10 +75,12 @@ def slow_memory(network, chip, mapping, stored):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 10_000), small=st.booleans(), shared=st.sampled_from(["none", "shifted"]))
-def test_lists_that_differ_by_a_shift_are_stored_once(seed, small, shared):
-    network = random_conv(seed)
-    chip = roomy(shared_synapses=shared, axons_out_per_core=None, **({"compartments_per_core": 20} if small else {}))
+@given(
+    seed=st.integers(0, 10_000), small=st.booleans(), memory=st.integers(20, 400), shared=st.sampled_from(["none", "shifted"])
+)  # fmt: skip
+def test_lists_that_differ_by_a_shift_are_stored_once(seed, small, memory, shared):
+    network, limits = random_conv(seed), {"compartments_per_core": 20} if small else {}
+    chip = roomy(shared_synapses=shared, synapse_memory_bits_per_core=64 * memory, axons_out_per_core=None, **limits)
     mapping = map_network(network, chip)
     used, read = slow_memory(network, chip, mapping, "once" if shared == "shifted" else "each")
     assert [use.used["synapse_memory_bits"] for use in mapping.cores] == used
@@ -106,6 +113,60 @@ def test_sharing_never_costs_more_and_often_less():
         uses = map_network(network, chip).cores
         cores[shared], memory[shared] = len(uses), sum(use.used["synapse_memory_bits"] for use in uses)
     assert memory["none"] > 5 * memory["shifted"] > 5 * memory["kernel"] and set(cores.values()) == {1}
+
+
+def many_channels():
+    """Return a convolution whose lists are long: 3 to 24 channels on 10 x 10 pixels."""
+    conv = Conv("in", "a", np.arange(24 * 27).reshape(24, 3, 3, 3) % 200, (10, 10, 3), padding=1)
+    return Network([Input("in", 300), LIF("a", 2400)], [conv])
+
+
+@pytest.mark.parametrize("shared", ["shifted", "kernel"])
+def test_cutting_by_channels_needs_fewer_cores_where_lists_are_shared(shared):
+    network = many_channels()
+    memory = {"shifted": 60_000, "kernel": 1728}[shared]  # a third of the kernel
+    chip = roomy(
+        shared_synapses=shared, synapse_memory_bits_per_core=memory, compartments_per_core=1024, axons_out_per_core=None
+    )
+    mapping = map_network(network, chip)
+    orders, fans, cuts = choose_orders(network, chip, fan_in(network, chip))
+    assert list(orders) == ["a"] and sorted(orders["a"].tolist()) == list(range(2400))
+    plain = partition(network, chip, fan_in(network, chip))
+    assert partition(network, chip, fans, orders=orders, cuts=cuts) == partition(network, chip, fans, orders=orders)
+    assert len(mapping.cores) == len(partition(network, chip, fans, orders=orders)) < len(plain)
+    if shared == "shifted":
+        used, read = slow_memory(network, chip, mapping, "once")
+        assert [use.used["synapse_memory_bits"] for use in mapping.cores] == used
+        assert mapping.route[:300, 6].tolist() == read
+    here = [np.flatnonzero(mapping.core[300:] == use.core) for use in mapping.cores]
+    assert sum(len(neurons) for neurons in here) == 2400
+    for use, neurons in zip(mapping.cores, here, strict=True):
+        assert sorted(mapping.compartment[300 + neurons].tolist()) == list(range(use.used["compartments"]))
+
+
+def test_what_learning_would_keep_is_counted_in_the_order_of_the_cut():
+    network = many_channels()
+    conv = dataclasses.replace(network.connections[0], plastic=True, weights=network.connections[0].weights // 2 * 2)
+    network = dataclasses.replace(network, connections=(conv,))
+    chip = roomy(shared_synapses="shifted", synapse_memory_bits_per_core=90_000, axons_out_per_core=None)
+    needs = LearningNeeds({"in->a": 8}, {"in->a": 3}, {"a": 5}, 64)
+    mapping = map_network(network, chip, learning=needs)
+    assert np.any(np.diff(mapping.core[300:]) < 0)  # cut by channels: cores repeat from pixel to pixel
+    assert [use.used for use in mapping.cores] == used_with(network, chip, mapping, needs)
+
+
+def test_a_map_is_cut_as_it_is_numbered_where_that_needs_no_more_cores():
+    network = random_conv(5)
+    chip = roomy(shared_synapses="shifted", compartments_per_core=20, axons_out_per_core=None)
+    assert np.all(np.diff(map_network(network, chip).core[network.n_inputs :]) >= 0)
+
+
+def test_bands_hold_whole_columns():
+    order = by_channel((5, 3, 2), 2)
+    assert sorted(order.tolist()) == list(range(30))
+    x, channel = order // 6, order % 2
+    band = x * 2 // 5
+    assert np.all(np.diff(band * 2 + channel) >= 0)
 
 
 def test_sharing_is_for_convolutions_only():
