@@ -54,4 +54,4 @@ def lint(session: nox.Session) -> None:
 def neurobench(session: nox.Session) -> None:
     """Hold our values against NeuroBench's own; not among the default sessions, because torch is large."""
     session.install(".[test]", "neurobench==2.3.*", "snntorch==1.0.*")
-    session.run("pytest", "tests/test_neurobench.py", *session.posargs)
+    session.run("pytest", "tests/costs/test_neurobench.py", *session.posargs)

@@ -15,12 +15,12 @@ from benchmarks.sanafe_convert import Converted, convert
 from benchmarks.sanafe_terms import Ran, all_trains, from_inputs, sorted_rows, unread, updates
 from neurosim.backend import get_backend
 from neurosim.chip import Chip, load_chip
+from neurosim.costs.latency import latency, load_time_table
+from neurosim.costs.percore import count_per_core
 from neurosim.counters import OpCounts
 from neurosim.energy import energy
 from neurosim.energytable import EnergyTable, load_energy_table
 from neurosim.errors import DataError
-from neurosim.latency import latency, load_time_table
-from neurosim.percore import count_per_core
 
 TABLE = "loihi1-sanafe2026"
 NJ, PJ = 1e9, 1e12  # in a J
@@ -71,7 +71,7 @@ def tables(options: Options) -> list[Table]:
     return [
         Table("Beside SANA-FE: counts (SANA-FE / neurosim)", COUNTS, counts, "\n".join(notes)),
         Table("Beside SANA-FE: energy", ENERGY, energies, f"SANA-FE's `arch/loihi.yaml`, our table `{TABLE}`; all steps and samples. Dendrites cost nothing in either."),
-        Table("Beside SANA-FE: time", TIME, times, "Mean over steps, barrier included; our critical path is SANA-FE's simple model in our counts (`neurosim.latency`)."),
+        Table("Beside SANA-FE: time", TIME, times, "Mean over steps, barrier included; our critical path is SANA-FE's simple model in our counts (`neurosim.costs.latency`)."),
     ]  # fmt: skip
 
 

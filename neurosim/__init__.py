@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from neurosim.compare import compare_results as compare_results
     from neurosim.compile_network import compile as compile
     from neurosim.config import TrainConfig as TrainConfig
+    from neurosim.costs.latency import latency as latency
+    from neurosim.costs.percore import count_per_core as count_per_core
+    from neurosim.costs.timetable import load_time_table as load_time_table
+    from neurosim.costs.workload import workload as workload
     from neurosim.energy import energy as energy
     from neurosim.energy import load_energy_table as load_energy_table
     from neurosim.events import Events as Events
@@ -50,7 +54,6 @@ if TYPE_CHECKING:
     from neurosim.neurons import TernaryLIF as TernaryLIF
     from neurosim.neurons import rotation as rotation
     from neurosim.quantize import quantize as quantize
-    from neurosim.workload import workload as workload
 
 #: Every public name: its module, and its name there.
 _PUBLIC: dict[str, tuple[str, str]] = {
@@ -81,17 +84,20 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "compare_backends": ("compare", "compare_backends"),
     "compare_results": ("compare", "compare_results"),
     "compile": ("compile_network", "compile"),
+    "count_per_core": ("costs.percore", "count_per_core"),
     "energy": ("energy", "energy"),
     "events_from_dense": ("events", "events_from_dense"),
     "get_backend": ("backend", "get_backend"),
+    "latency": ("costs.latency", "latency"),
     "load_chip": ("chip", "load_chip"),
     "load_energy_table": ("energy", "load_energy_table"),
     "load_model": ("modelfile", "load_model"),
+    "load_time_table": ("costs.timetable", "load_time_table"),
     "quantize": ("quantize", "quantize"),
     "rotation": ("neurons", "rotation"),
     "save_model": ("modelfile", "save_model"),
     "train": ("experiment", "train"),
-    "workload": ("workload", "workload"),
+    "workload": ("costs.workload", "workload"),
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -128,7 +128,7 @@ def energy(counts: OpCounts, table: EnergyTable, per: int = 1, seconds: float | 
     per : int
         Divide all energies by it, for instance ``counts.n_samples``.
     seconds : float, optional
-        How long the chip took for all of it (`neurosim.latency`): the static energy is the table's static power
+        How long the chip took for all of it (`neurosim.costs.latency`): the static energy is the table's static power
         for that time. None: not known, and no static energy is given.
     """
     if isinstance(per, bool) or not isinstance(per, int) or per < 1:

@@ -188,7 +188,7 @@ def _ann_rows(found: Study) -> list[tuple[Cell, ...]]:
         price = memory["price"]
         for key, side in (("ann", "artificial"), ("snn", "spiking")):
             rows.append(("per_inference", "ann", found["table"], side, "memory words", memory[f"{key}_words"], "words of 64 bits",
-                         "assumed", "neurosim.ann"))  # fmt: skip
+                         "assumed", "neurosim.costs.ann"))  # fmt: skip
             rows.append(("per_inference", "ann", found["table"], side, "memory", memory[f"{key}_pj"], "pJ", price["kind"],
                          price["source"]))  # fmt: skip
     return rows

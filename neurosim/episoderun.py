@@ -13,6 +13,7 @@ from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.episodeplan import N_ACTIONS, N_STATE
 from neurosim.errors import ConfigError, DataError
+from neurosim.figures.run import save_plots
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.episodes import (
     EPOCH,
@@ -23,7 +24,6 @@ from neurosim.learning.episodes import (
 )
 from neurosim.metrics import counts_metrics, describe_program
 from neurosim.modelfile import Model, save_model
-from neurosim.plots import save_plots
 from neurosim.program import Program
 from neurosim.quantize import QuantNote, quantize
 from neurosim.report_html import write_report

@@ -21,13 +21,13 @@ from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
+from neurosim.figures.run import save_plots
 from neurosim.learning.activity import find_gains
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.metrics import counts_metrics, training_metrics
 from neurosim.modelfile import Model, save_model
 from neurosim.network import Network, Probe
-from neurosim.plots import save_plots
 from neurosim.program import Program
 from neurosim.quantize import QuantNote, quantize
 from neurosim.report_html import write_report

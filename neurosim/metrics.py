@@ -42,7 +42,7 @@ def training_metrics(
     test: dict[str, Any],
     threads: int,
 ) -> dict[str, Any]:
-    """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.plots` read."""
+    """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.figures.run` read."""
     learning = trainer.op_counts
     n_runs = trainer.generation * config.batch * (1 + 2 * config.rule.pairs)  # of a backend that counts nothing
     priced = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from neurosim.costs.latency import HOPS
 from neurosim.energytable import SYNAPTIC_KINDS
-from neurosim.latency import HOPS
 from neurosim.report import UNITS, accuracy_interval, bottleneck_lines, counter_name, tested
 from neurosim.tables import Cell, Table, format_cell, format_energy, format_share
 

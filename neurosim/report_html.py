@@ -12,8 +12,8 @@ from typing import Any
 
 from neurosim import report, report_energy
 from neurosim.atomic import write_atomically
-from neurosim.plots import DARK, FIGURES, LIGHT, draw
-from neurosim.plots_energy import STUDY_FIGURES
+from neurosim.figures.energy import STUDY_FIGURES
+from neurosim.figures.run import DARK, FIGURES, LIGHT, draw
 from neurosim.version import VERSION
 
 Metrics = Mapping[str, Any]

@@ -66,7 +66,7 @@ def command(*arguments: object) -> list[str]:
 
 def sorted_plots(folder: Path) -> list[Path]:
     """The figures in the order in which they are made."""
-    from neurosim.plots import FIGURES
+    from neurosim.figures.run import FIGURES
 
     return [folder / "plots" / f"{name}.png" for name in FIGURES]
 

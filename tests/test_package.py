@@ -29,7 +29,7 @@ def test_public_names_are_those_of_their_modules(name: str) -> None:
 
 def test_type_checkers_see_the_same_names() -> None:
     text = Path(neurosim.__file__).read_text(encoding="utf-8")
-    imports = re.findall(r"^    from neurosim\.(\w+) import (\w+) as (\w+)$", text, re.MULTILINE)
+    imports = re.findall(r"^    from neurosim\.([\w.]+) import (\w+) as (\w+)$", text, re.MULTILINE)
     assert {name: (module, attribute) for module, attribute, name in imports} == neurosim._PUBLIC
 
 

@@ -8,13 +8,12 @@ from matplotlib.text import Text
 
 from neurosim.chip import load_chip
 from neurosim.energyrows import machine_table
-from neurosim.energystudy import cores_of, count_events, neurobench_of, study, tables_of
 from neurosim.events import events_from_dense
+from neurosim.figures.energy import STUDY_FIGURES
+from neurosim.figures.run import draw
+from neurosim.figures.style import DARK, LIGHT
 from neurosim.modelfile import Model
 from neurosim.network import LIF, Dense, Input, Network
-from neurosim.plots import draw
-from neurosim.plots_energy import STUDY_FIGURES
-from neurosim.plotstyle import DARK, LIGHT
 from neurosim.report_energy import (
     bounded,
     components_table,
@@ -28,6 +27,7 @@ from neurosim.report_energy import (
     unpriced_lines,
 )
 from neurosim.report_html import make_report
+from neurosim.studies.energystudy import cores_of, count_events, neurobench_of, study, tables_of
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosim.plots import FIGURES
+from neurosim.figures.run import FIGURES
 from neurosim.report_html import make_report, picture, write_report
 
 full_metrics = runpy.run_path(str(Path(__file__).with_name("metrics_fixture.py")))["full_metrics"]

@@ -36,12 +36,12 @@ def bench(
 
     With the --out of an interrupted run, the same suite goes on where it stopped.
     """
-    from neurosim.benchconfig import Suite, example_suite, load_suite
-    from neurosim.benchfolder import SUITE, BenchFolder
-    from neurosim.benchsuite import check_suite, run_suite
     from neurosim.commands.progress import StepsView
     from neurosim.commands.show import make_console, write_json
     from neurosim.runfolder import unique_run_path
+    from neurosim.studies.benchconfig import Suite, example_suite, load_suite
+    from neurosim.studies.benchfolder import SUITE, BenchFolder
+    from neurosim.studies.benchsuite import check_suite, run_suite
 
     if example:
         print(example_suite(), end="")
@@ -85,9 +85,9 @@ def _split(text: str, mark: str) -> tuple[str, ...]:
 def _write(results: dict[str, Any], folder: Any) -> list[Path]:
     """Write tables and pictures of what is done."""
     from neurosim.atomic import write_atomically
-    from neurosim.benchfolder import RESULTS
-    from neurosim.plots_bench import save_bench_plots
+    from neurosim.figures.bench import save_bench_plots
     from neurosim.report_bench import machine_table, wide_table
+    from neurosim.studies.benchfolder import RESULTS
     from neurosim.tables import to_csv
 
     written = [folder.path / RESULTS]
@@ -101,8 +101,8 @@ def _write(results: dict[str, Any], folder: Any) -> list[Path]:
 def _show(results: dict[str, Any], written: list[Path]) -> None:
     """Show the results on the terminal."""
     from neurosim import report_bench
-    from neurosim.benchsuite import unequal_backends
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table
+    from neurosim.studies.benchsuite import unequal_backends
 
     console = make_console()
     show_table(console, report_bench.results_table(results), right=True)

@@ -92,7 +92,7 @@ def _compare_runs(a: Path, b: Path, table: str | None, csv: Path | None, threads
     """Show two runs side by side."""
     from neurosim.atomic import write_atomically
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
-    from neurosim.compareruns import compare_runs, machine_table, metrics_of, priced_anew, quantities_table
+    from neurosim.studies.compareruns import compare_runs, machine_table, metrics_of, priced_anew, quantities_table
     from neurosim.tables import Table, to_csv
 
     runs = [metrics_of(path, threads=threads) for path in (a, b)]

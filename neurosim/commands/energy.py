@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from neurosim.counters import OpCounts
-    from neurosim.energystudy import Counted
     from neurosim.modelfile import Model
+    from neurosim.studies.energystudy import Counted
 
 MAX_CORES = 8
 LIMIT = 100  # samples of a task: enough for a mean, and a second of work
@@ -57,10 +57,10 @@ def energy(
     """
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, write_json
+    from neurosim.costs.latency import load_time_table
     from neurosim.energy import load_energy_table
-    from neurosim.energystudy import cores_of, neurobench_of, study, tables_of
     from neurosim.errors import ConfigError
-    from neurosim.latency import load_time_table
+    from neurosim.studies.energystudy import cores_of, neurobench_of, study, tables_of
 
     check_one_source(source, task)
     get_backend(backend)
@@ -92,8 +92,8 @@ def _count(
 ) -> tuple[Counted, str]:  # fmt: skip
     """Run the model and say on what."""
     from neurosim.commands.eventfile import load_events
-    from neurosim.energystudy import count_controller, count_events, count_samples
     from neurosim.errors import ConfigError
+    from neurosim.studies.energystudy import count_controller, count_events, count_samples
     from neurosim.tasks import EPISODE_TASKS
 
     if source is not None:
@@ -114,9 +114,9 @@ def _count(
 
 def _learning(path: Path, counted: Counted) -> tuple[OpCounts | None, str]:
     """Return what training counted, where the model lies in the folder of a run; or why that cannot be priced."""
-    from neurosim.energystudy import counts_from_metrics
     from neurosim.errors import ModelFileError
     from neurosim.runfolder import RunFolder
+    from neurosim.studies.energystudy import counts_from_metrics
 
     folder = RunFolder(path if path.is_dir() else path.parent)
     if not folder.metrics_path.exists() or (path.is_file() and path.resolve() != folder.model_path.resolve()):
@@ -145,7 +145,7 @@ def _write_files(found: dict[str, Any], csv: Path | None, plot: Path | None) -> 
             write_atomically(path, to_csv(part).encode("utf-8"))
             written.append(path)
     if plot is not None:
-        from neurosim.plots_energy import save_study_plots
+        from neurosim.figures.energy import save_study_plots
 
         plot.mkdir(parents=True, exist_ok=True)
         written += save_study_plots(found, plot)

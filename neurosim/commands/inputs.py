@@ -30,7 +30,7 @@ def load(path: Path) -> Model:
 def load_on(path: Path, chip: str | None) -> Model:
     """Read a model as `load` does, for another chip where one is named."""
     from neurosim.chip import load_chip
-    from neurosim.energystudy import on_chip
+    from neurosim.studies.energystudy import on_chip
 
     other = None if chip is None else load_chip(chip)  # a wrong file is an error before anything is read
     return on_chip(load(path), other)

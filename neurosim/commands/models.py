@@ -159,7 +159,7 @@ def report(
 ) -> None:
     """Write the plots and the report of a run again, from its metrics."""
     from neurosim.commands.show import write_json
-    from neurosim.plots import save_plots
+    from neurosim.figures.run import save_plots
     from neurosim.report_html import write_report
     from neurosim.runfolder import RunFolder
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from neurosim.benchsuite import Step
     from neurosim.experiment import Progress
+    from neurosim.studies.benchsuite import Step
 
 PLAIN_LINES = 20  # about so many for a whole training
 WIDE = 115  # columns that the bar takes with everything beside it; narrower terminals get the essentials

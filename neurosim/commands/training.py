@@ -113,7 +113,7 @@ def _for_chip(config: TrainConfig, chip: str) -> TrainConfig:
     """Return the configuration with a chip, and with its first energy table where the default would price it."""
     from neurosim.chip import load_chip
     from neurosim.config import TrainConfig
-    from neurosim.energystudy import tables_of
+    from neurosim.studies.energystudy import tables_of
 
     config = replace(config, chip=chip)
     if config.energy_table != TrainConfig().energy_table:

@@ -16,7 +16,7 @@ from neurosim.learnplan import LearnPlan, Squares, learned_neurons
 from neurosim.network import Connection, Conv
 from neurosim.program import Program
 
-#: Counters of learning; those of running the members are `neurosim.percore`'s.
+#: Counters of learning; those of running the members are `neurosim.costs.percore`'s.
 LEARNING = (
     "noise_draws",
     "perturbations",

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from neurosim.benchconfig import Suite, example_suite, load_suite, parse_network
-from neurosim.benchsuite import pruned, thinned, unequal_backends
 from neurosim.cli import app
 from neurosim.errors import ConfigError
 from neurosim.events import events_from_dense
 from neurosim.modelfile import load_model
 from neurosim.network import LIF, Dense, Input, Network
+from neurosim.studies.benchconfig import Suite, example_suite, load_suite, parse_network
+from neurosim.studies.benchsuite import pruned, thinned, unequal_backends
 from neurosim.tasks import load_task
 
 TINY = (
@@ -125,7 +125,7 @@ def test_more_input_means_more_energy(finished: tuple[Path, str]) -> None:
 
 
 def test_an_interrupted_suite_goes_on(monkeypatch: pytest.MonkeyPatch, finished: tuple[Path, str]) -> None:
-    import neurosim.benchsuite as benchsuite
+    import neurosim.studies.benchsuite as benchsuite
 
     measured, calls = benchsuite.count_samples, []
 
@@ -247,8 +247,8 @@ def test_progress_is_a_bar_on_a_terminal_and_few_lines_elsewhere() -> None:
 
     from rich.console import Console
 
-    from neurosim.benchsuite import Step
     from neurosim.commands.progress import PLAIN_LINES, StepsView
+    from neurosim.studies.benchsuite import Step
 
     shown = {}
     for terminal in (True, False):

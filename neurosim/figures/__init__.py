@@ -1,0 +1,1 @@
+"""Figures, made from metrics and studies; the only place that imports matplotlib."""

@@ -1,0 +1,1 @@
+"""Studies over finished models: their energy, suites of them, two runs side by side."""
