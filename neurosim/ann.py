@@ -173,7 +173,7 @@ def against_ann(network: Network, counts: OpCounts, table: EnergyTable) -> dict[
         "arithmetic": [
             _arithmetic(name, mac, ac, work, operations, graded, updates) for name, (mac, ac) in formats.items()
         ],
-        "memory": _memory(work, operations, updates, table),
+        "memory": _memory(work, counts, updates, table),
         "spikes_per_synapse": per_synapse,
         "activation_sparsity": silent,
         "bounds": BOUNDS,
@@ -224,7 +224,7 @@ def _arithmetic(
     }  # fmt: skip
 
 
-def _memory(work: AnnWork, operations: float, updates: float, table: EnergyTable) -> dict[str, Any] | None:
+def _memory(work: AnnWork, counts: OpCounts, updates: float, table: EnergyTable) -> dict[str, Any] | None:
     """Return words moved and their energy in pJ per inference; None where the table has no memory."""
     listed = [name for name in MEMORIES if name in table.information]
     if not listed:
@@ -232,9 +232,10 @@ def _memory(work: AnnWork, operations: float, updates: float, table: EnergyTable
     fitting = [name for name in listed if (size := MEMORIES[name]) is None or 8 * size >= work.weight_bits]
     name = fitting[0] if fitting else listed[-1]
     price = table.information[name]
-    bits = work.weight_bits / work.weights if work.weights else 0.0  # of a weight, on average
-    ann = work.macs * (bits + ACTIVATION_BITS) + work.passes * work.n_neurons * ACTIVATION_BITS
-    snn = operations * (bits + 2 * SUM_BITS) + updates * 2 * STATES_BITS
+    read = sum(layer.macs * (layer.bits + ACTIVATION_BITS) for layer in work.layers)
+    ann = work.passes * (read + work.n_neurons * ACTIVATION_BITS)
+    added = sum(counts.of(layer.name, "synaptic_operations") * (layer.bits + 2 * SUM_BITS) for layer in work.layers)
+    snn = added / counts.n_samples + updates * 2 * STATES_BITS
     return {
         "memory": name, "price": price._asdict(), "weight_bits": work.weight_bits,
         "ann_words": ann / WORD_BITS, "snn_words": snn / WORD_BITS,

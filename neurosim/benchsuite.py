@@ -245,14 +245,13 @@ def _summary(counted: Counted, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def unequal_backends(results: dict[str, Any]) -> list[str]:
-    """Return rows whose counts or answers differ from those of the first backend on the same chip: none should."""
-    first: dict[tuple[str, str], dict[str, Any]] = {}
+    """Return rows whose answers or counts differ from those of the first backend that has them on the same chip: none should."""
+    firsts: dict[tuple[str, str, str], dict[str, Any]] = {}
     found = []
     for row in results["rows"]:
-        if row["state"] != "ok":
-            continue
-        model = first.setdefault((row["network"], row["chip"]), row)
-        same = row["n_correct"] == model["n_correct"] and (row["counts"] is None or row["counts"] == model["counts"])
-        if not same:
-            found.append(f"{row['network']} on {row['chip']}: {row['backend']} differs from {model['backend']}")
-    return found
+        for key in ("n_correct", "counts"):
+            if row.get(key) is not None:
+                first = firsts.setdefault((row["network"], row["chip"], key), row)
+                if row[key] != first[key]:
+                    found.append(f"{row['network']} on {row['chip']}: {row['backend']} differs from {first['backend']}")
+    return list(dict.fromkeys(found))

@@ -360,18 +360,15 @@ def _plain(value: Any) -> Cell:
 def bottleneck(metrics: Metrics) -> dict[str, Any] | None:
     """Return the resource that comes closest to its limit: resource, core, used, limit, share; None without any limit.
 
-    The last core of the fullest ones is named, and of its resources the last by name.
+    The first of equals, as `neurosim.mapping.utilisation.bottleneck` has it.
     """
     shares = [
-        (use["share"], core["core"], name, use["used"], use["limit"])
+        {"resource": name, "core": core["core"], "used": use["used"], "limit": use["limit"], "share": use["share"]}
         for core in metrics.get("utilisation") or ()
         for name, use in core["resources"].items()
         if use.get("share") is not None
     ]
-    if not shares:
-        return None
-    share, core, name, used, limit = max(shares)
-    return {"resource": name, "core": core, "used": used, "limit": limit, "share": share}
+    return max(shares, key=lambda each: each["share"], default=None)
 
 
 def _used(use: Metrics | None) -> str | None:

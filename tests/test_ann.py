@@ -93,6 +93,14 @@ def test_energies_by_hand():
     assert any("weights have up to 8 bits on both sides" in line for line in found["reading"])
 
 
+def test_memory_counts_the_bits_of_each_connection():
+    """10 operations on weights of 4 bits, in one sample; one pass reads 6 weights of 8 bits and 2 of 4."""
+    network = replace(small(), connections=(small().connections[0], Dense("a", "b", [[5, 6]], num_weight_bits=4)))
+    memory = against_ann(network, counted(network, 1, 1, synaptic_operations=10), CPU)["memory"]
+    assert memory["ann_words"] == pytest.approx((6 * 16 + 2 * 12 + 3 * 8) / 64)
+    assert memory["snn_words"] == pytest.approx(10 * (4 + 64) / 64)
+
+
 def test_formats_are_those_of_the_table_with_kind_and_source():
     found = against_ann(small(), counted(small(), 1, 1), CPU)
     assert [row["format"] for row in found["arithmetic"]] == list(ARITHMETICS)

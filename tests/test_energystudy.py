@@ -172,3 +172,10 @@ def test_terms_of_neurobench_or_the_reason(counted):
     delayed = Network([Input("in", 2), LIF("a", 1)], [Dense("in", "a", [[5, 5]], delays=3)])
     other = count_events(Model(delayed, load_chip("loihi1")), events_from_dense(np.ones((1, 4, 2), int)))
     assert "delays up to 3 steps" in neurobench_of(other, 1)["why_not"]
+
+
+def test_the_bottleneck_is_that_of_the_mapping(counted, found):
+    from neurosim.mapping.utilisation import bottleneck
+
+    named = bottleneck(counted.program.mapping)
+    assert found["bottleneck"] == {key: getattr(named, key) for key in ("resource", "core", "used", "limit", "share")}

@@ -151,3 +151,18 @@ def test_the_report_shows_a_study_where_there_is_one(found):
         "as an artificial one",
     ):
         assert words in whole and words not in bare
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_many_cores_are_drawn_where_they_lie(found, theme):
+    cores = [
+        {"core": i, "site": i, "tile": [i // 4 % 8, i // 32], "groups": ["a"], "resources": {}} for i in range(120)
+    ]
+    spent = {str(i): {"synaptic_operations": 10.0 * i, "spikes": None} for i in range(120)}
+    energy = energies(found, 0) | {"by_core_pj": spent, "total_pj": 71400.0}
+    many = found | {"utilisation": cores, "energies": {"per_inference": [energy]}}
+    figure = STUDY_FIGURES["energy-cores"](many, theme)
+    pixels = figure.axes[0].get_images()[0].get_array()
+    assert np.ma.count(pixels) == 120 and pixels.max() == 1190.0 and pixels.sum() == 71400.0
+    assert "1.19 nJ" in [text.get_text() for text in figure.findobj(Text)]
+    assert draw(STUDY_FIGURES["energy-cores"], many, theme, "png", "cores")

@@ -56,3 +56,10 @@ class CountlessBackend(ReferenceBackend):
 
     def open(self, program: Program, *, threads: int = 1, strict: bool = False) -> CountlessRunner:
         return CountlessRunner(program, threads, strict)
+
+
+class NarrowBackend(ReferenceBackend):
+    """Has no dense connections."""
+
+    name = "narrow"
+    features = ReferenceBackend.features - {"dense"}

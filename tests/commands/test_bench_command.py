@@ -261,3 +261,25 @@ def test_progress_is_a_bar_on_a_terminal_and_few_lines_elsewhere() -> None:
     assert len(lines) == PLAIN_LINES + 1 and "\x1b[" not in shown[False]
     assert "200 of 200, " in lines[-1] and lines[-1].endswith(" a minute: network 200")
     assert "200/200" in shown[True] and "left" in shown[True]
+
+
+def test_a_backend_that_counts_nothing_has_accuracy_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurosim.backend import BUILT_IN
+
+    monkeypatch.setitem(BUILT_IN, "countless", "faulty_backend:CountlessBackend")
+    given = ("--networks", "0", "--epochs", 1, "--samples", 3, "--chips", "loihi1", "--threads", 1)
+    shown = output("bench", *given, "--backends", "countless,simulator", "--out", "some")
+    first, second = results_of(Path("some"))["rows"]
+    assert first["counts"] is None and first["energies"] == [] and first["n_correct"] == second["n_correct"]
+    assert "all backends give the same answers and counts" in shown and "countless" in shown
+
+
+def test_a_backend_that_lacks_what_the_network_needs_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurosim.backend import BUILT_IN
+
+    monkeypatch.setitem(BUILT_IN, "narrow", "faulty_backend:NarrowBackend")
+    given = ("--networks", "0", "--epochs", 1, "--samples", 3, "--chips", "loihi1", "--threads", 1)
+    shown = output("bench", *given, "--backends", "simulator,narrow", "--out", "some")
+    refused = results_of(Path("some"))["rows"][1]
+    assert refused["state"] == "cannot run" and "lacks: dense" in refused["why"]
+    assert "0 on loihi1, narrow: backend 'narrow' lacks: dense" in shown

@@ -329,3 +329,15 @@ def test_models_without_voltages_and_messages_with_values() -> None:
     found = json.loads(output(*given, "--json"))
     assert found["ann"]["snn"]["synaptic_operations_graded"] == found["ann"]["snn"]["synaptic_operations"] == 2
     assert "no table of times for chip 'unlimited'; give one with --time" in output(*given)
+
+
+def test_a_run_is_compared_with_a_model(run: Path) -> None:
+    """The model is run on the first samples of its task."""
+    (run.parent / "alone.npz").write_bytes((run / "model.npz").read_bytes())
+    found = json.loads(output("compare", run, run.parent / "alone.npz", "--json"))
+    assert found["measured"] == ["by its training run", "now, on 100 test samples"]
+    assert found["configuration"] == [] and found["names"] == ["run", "alone.npz"]
+    energies = [row for row in found["quantities"] if row["what"] == "energy" and row["per"] == "inference"]
+    assert energies[-1]["item"] == "sum" and energies[-1]["a"] == pytest.approx(energies[-1]["b"], rel=0.1)
+    shown = output("compare", run, run.parent / "alone.npz")
+    assert "the same configuration" in shown and "no more than chance may give" in shown
