@@ -12,6 +12,7 @@ import numpy.typing as npt
 from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, Sparse
 
 Weights = npt.NDArray[Any]
+INSTANT = 4095  # du of a current that lasts one step; where a source gives no decays, neither u nor v has one here
 
 
 def dense_layers(sizes: Sequence[int], seed: int) -> Network:
@@ -138,7 +139,9 @@ def _lava_dl(path: Path) -> Network:
 
 def _single_dense(path: Path) -> Network:
     weights = _fit(np.load(path))
-    return Network([Input("in", weights.shape[1]), LIF("out", weights.shape[0])], [Dense("in", "out", weights)])
+    return Network(
+        [Input("in", weights.shape[1]), LIF("out", weights.shape[0], du=INSTANT)], [Dense("in", "out", weights)]
+    )
 
 
 def _single_convolution(path: Path) -> Network:
@@ -147,12 +150,12 @@ def _single_convolution(path: Path) -> Network:
         options = {key: tuple(int(n) for n in data[key]) for key in ("stride", "padding", "dilation")}
         conv = Conv("in", "out", _fit(data["weights"]), shape, groups=int(data["groups"]), **options)
         assert conv.output_shape == data["out_gt"].shape
-    return Network([Input("in", conv.shape[1]), LIF("out", conv.shape[0])], [conv])
+    return Network([Input("in", conv.shape[1]), LIF("out", conv.shape[0], du=INSTANT)], [conv])
 
 
 def _seqmnist(folder: Path) -> Network:
     into, within, out = (_fit(np.load(folder / f"w_{name}.npy")).T for name in ("in", "rec", "out"))
-    groups = [Input("in", into.shape[1]), LIF("rec", within.shape[0]), LIF("out", out.shape[0])]
+    groups = [Input("in", into.shape[1]), LIF("rec", within.shape[0], du=INSTANT), LIF("out", out.shape[0], du=INSTANT)]
     return Network(groups, [Dense("in", "rec", into), Dense("rec", "rec", within), Dense("rec", "out", out)])
 
 
@@ -163,17 +166,17 @@ def _gesture(path: Path) -> Network:
     """
     with np.load(path) as data:
         vth = data["thresholds"].tolist()
-        groups = [LIF("g0", 1024, du=4095, vth=vth[0], bias_mant=np.rint(data["inputs"]).astype(np.int64))]
+        groups = [LIF("g0", 1024, du=INSTANT, vth=vth[0], bias_mant=np.rint(data["inputs"]).astype(np.int64))]
         connections: list[AnyConnection] = []
         shape: tuple[int, int, int] = (32, 32, 1)
         for i, stride in enumerate((2, 1, 1, 1), 1):
             kernel = _fit(data[f"conv{i}"]).transpose(3, 1, 0, 2)  # y, x, in, out in the file
             conv = Conv(f"g{i - 1}", f"g{i}", kernel, shape, stride)
             shape = conv.output_shape
-            groups.append(LIF(f"g{i}", conv.shape[0], du=4095, vth=vth[i]))
+            groups.append(LIF(f"g{i}", conv.shape[0], du=INSTANT, vth=vth[i]))
             connections.append(conv)
         last = _fit(data["dense1"]).T
-        groups.append(LIF("g5", last.shape[0], du=4095, vth=vth[5]))
+        groups.append(LIF("g5", last.shape[0], du=INSTANT, vth=vth[5]))
         connections.append(Dense("g4", "g5", last))
     return Network(groups, connections, name="dvs")
 
@@ -194,4 +197,4 @@ def _lines(path: Path) -> Network:
     for (g, h), found in edges.items():
         post, pre, weight = (np.array(column) for column in zip(*found, strict=True))
         connections.append(Sparse(f"g{g}", f"g{h}", (sizes[h], sizes[g]), post, pre, weight))
-    return Network([LIF(f"g{i}", n) for i, n in enumerate(sizes)], connections, name=path.stem)
+    return Network([LIF(f"g{i}", n, du=INSTANT) for i, n in enumerate(sizes)], connections, name=path.stem)

@@ -115,7 +115,7 @@ def _of_others(options: Options) -> Table:
     rows: list[list[Cell]] = []
     note = (
         "Cores, and the limit with the largest share on any of them; otherwise why the network does not fit. Weights as stored, "
-        "few beyond 9 bits clipped; SANA-FE's YAML forms are not read (no YAML reader is needed elsewhere): dvs gesture comes from "
+        "few beyond 9 bits clipped; neurons without a leak where the source gives none; SANA-FE's YAML forms are not read (no YAML reader is needed elsewhere): dvs gesture comes from "
         "its stored weights; dendrite.net needs dendrites, which no model here has."
     )
     if home is None or find_spec("h5py") is None:
