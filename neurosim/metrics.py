@@ -27,8 +27,13 @@ N_WEIGHT_IMAGES = 16  # first-layer neurons shown as pictures
 
 
 def counts_metrics(counts: OpCounts) -> dict[str, Any]:
-    """Return counts as plain values: number of samples, totals, and by group and connection."""
-    return {"samples": counts.n_samples, "totals": counts.totals(), "by_row": counts.by_row()}
+    """Return counts as plain values: number of samples, totals, by group and connection, and the kind of each of these."""
+    return {
+        "samples": counts.n_samples,
+        "totals": counts.totals(),
+        "by_row": counts.by_row(),
+        "kinds": dict(zip(counts.rows, counts.kinds, strict=True)) if counts.kinds else {},
+    }
 
 
 def training_metrics(

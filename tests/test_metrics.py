@@ -210,5 +210,7 @@ def test_counts_metrics_leave_out_zeros_by_row_only() -> None:
     matrix[1, 0] = 7
     found = counts_metrics(OpCounts(("a", "a->b"), matrix, 3, 12))
     assert found["samples"] == 3
-    assert found["by_row"] == {"a": {}, "a->b": {COUNTERS[0]: 7}}
+    assert found["by_row"] == {"a": {}, "a->b": {COUNTERS[0]: 7}} and found["kinds"] == {}
+    kinds = counts_metrics(OpCounts(("a", "a->b"), matrix, 3, 12, ("input", "conv")))["kinds"]
+    assert kinds == {"a": "input", "a->b": "conv"}
     assert found["totals"] == dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, "barriers": 12}

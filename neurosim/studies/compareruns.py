@@ -66,7 +66,8 @@ def metrics_of(path: Path, *, backend: str = "simulator", threads: int = 1, limi
 def priced_anew(metrics: Metrics, table: str) -> dict[str, Any]:
     """Return metrics with their counts priced by another table.
 
-    Kinds of connections are not stored with counts: where a table has a price for each, that of dense ones is taken.
+    Metrics of older versions do not have the kinds of connections: where a table has a price for each, that of dense ones
+    is taken.
     """
     prices = load_energy_table(table)
     energies: dict[str, Any] = {}
@@ -307,7 +308,7 @@ def _use(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
 
 
 def _plain_counts(found: Metrics) -> OpCounts:
-    """Return stored counts; rows of input lines are known by what they do."""
+    """Return stored counts; where metrics of an older version have no kinds, input lines are known by what they do."""
     import numpy as np
 
     rows = tuple(found["by_row"])
@@ -319,7 +320,9 @@ def _plain_counts(found: Metrics) -> OpCounts:
                     f"metrics: counter {name!r} is of another version of neurosim; train again, or leave out --table"
                 )
             matrix[i, COLUMN[name]] = count
-    return OpCounts(rows, matrix, int(found["samples"]), int(found["totals"]["barriers"]))
+    kinds = found.get("kinds") or {}
+    ordered = tuple(kinds[row] for row in rows) if kinds else ()
+    return OpCounts(rows, matrix, int(found["samples"]), int(found["totals"]["barriers"]), ordered)
 
 
 def _cell(value: Any) -> Cell:

@@ -128,6 +128,16 @@ def test_counters_of_another_version_cannot_be_priced_anew(pair):
         priced_anew(old, "cpu-45nm")
 
 
+def test_connections_are_priced_anew_by_their_kind(pair):
+    run = copy.deepcopy(pair[0])
+    counts = run["counts"]["per_inference"]
+    counts["kinds"] = {row: "sparse" if "->" in row else "" for row in counts["by_row"]} | {"pixels": "input"}
+    plain, kinds = (priced_anew(each, "loihi1-sanafe2026")["energy"]["per_inference"] for each in (pair[0], run))
+    n = counts["totals"]["synaptic_operations"] / counts["samples"]
+    assert kinds["components_pj"]["synaptic_operations_sparse"] == pytest.approx(33.6 * n)
+    assert plain["components_pj"]["synaptic_operations"] == pytest.approx(35.5 * n)
+
+
 def test_a_model_without_a_task_has_nothing_measured(tmp_path):
     network = Network([Input("in", 2), LIF("out", 1)], [Dense("in", "out", [[6, 8]])])
     save_model(tmp_path / "model.npz", Model(network, load_chip("loihi1")))
