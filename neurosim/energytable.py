@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as Table
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurosim.counters import COUNTERS, OVERFLOWS
 from neurosim.errors import ChipError
-from neurosim.sourced import Constant, check_entry, check_format, check_keys, find_preset, read_texts, read_toml
+from neurosim.sourced import (
+    Constant,
+    check_entry,
+    check_format,
+    check_keys,
+    find_preset,
+    read_amount,
+    read_reasons,
+    read_texts,
+    read_toml,
+)
 
 FORMAT = 1  # of energy tables; a reader refuses any other number
 
@@ -121,7 +130,7 @@ class EnergyTable:
                 raise ChipError(f"{where}: {key} {data[key]!r} is not a text; write it in quotes")
         percent = data.get("uncertainty_percent")
         if percent is not None:
-            percent = _number(f"{where}: uncertainty_percent", percent)
+            percent = read_amount(f"{where}: uncertainty_percent", percent)
         not_modelled = read_texts(where, "not_modelled", data)
         prices = _constants(where, "price", data, OPERATIONS)
         for name, price in prices.items():
@@ -131,7 +140,7 @@ class EnergyTable:
         for name, power in static.items():
             if power.unit != "mW":
                 raise ChipError(f"{where}: static {name} is in {power.unit!r}; static power is in mW")
-        reasons = {key: _reasons(where, key, data) for key in ("unpriced", "not_work", "included")}
+        reasons = {key: read_reasons(where, key, data, OPERATIONS) for key in ("unpriced", "not_work", "included")}
         for name in OPERATIONS:
             places = [key for key in ("price", *reasons) if name in data.get(key, {})]
             if len(places) > 1:
@@ -164,16 +173,22 @@ class EnergyTable:
             return OF_INPUTS.get(operation, operation)
         if operation != "synaptic_operations":
             return operation
-        form, _, graded = kind.partition(" ")
-        names = [f"synaptic_operations_{graded}"] * bool(graded) + [f"synaptic_operations_{form}"]
-        return next((name for name in names if self._lists(name)), operation)
+        listed = (*self.prices, *self.unpriced, *self.not_work, *self.included)
+        return synaptic_name(kind, listed)
 
     def is_work(self, operation: str) -> bool:
         """Whether an operation exists on the device and is not part of another one's price."""
         return operation not in self.not_work and operation not in self.included
 
-    def _lists(self, operation: str) -> bool:
-        return any(operation in table for table in (self.prices, self.unpriced, self.not_work, self.included))
+
+def synaptic_name(kind: str, listed: Collection[str]) -> str:
+    """Return the name under which a table lists synaptic operations of a kind of connection.
+
+    Messages with values come before the form of the connection; what has no entry of its own is "synaptic_operations".
+    """
+    form, _, graded = kind.partition(" ")
+    names = [f"synaptic_operations_{graded}"] * bool(graded) + [f"synaptic_operations_{form}"]
+    return next((name for name in names if name in listed), "synaptic_operations")
 
 
 def energy_table_names() -> tuple[str, ...]:
@@ -198,12 +213,6 @@ def load_energy_table(name_or_path: str | Path) -> EnergyTable:
     return EnergyTable.from_dict(read_toml("energy table", path), f"energy table '{path.name}'")
 
 
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ChipError(f"{where}: value {value!r} is not a number of at least 0; leave out what is unknown")
-    return float(value)
-
-
 def _constants(where: str, key: str, data: Table[str, Any], known: Sequence[str] | None) -> dict[str, Constant]:
     entries = data.get(key, {})
     if not isinstance(entries, dict):
@@ -214,13 +223,5 @@ def _constants(where: str, key: str, data: Table[str, Any], known: Sequence[str]
     for name, entry in entries.items():
         owner = f"{where}: {key} of {name}"
         check_entry(owner, entry, tuple(ENERGY_KINDS))
-        constants[name] = Constant(_number(owner, entry["value"]), entry["unit"], entry["source"], entry["kind"])
+        constants[name] = Constant(read_amount(owner, entry["value"]), entry["unit"], entry["source"], entry["kind"])
     return {name: constants[name] for name in known if name in constants} if known is not None else constants
-
-
-def _reasons(where: str, key: str, data: Table[str, Any]) -> dict[str, str]:
-    reasons = data.get(key, {})
-    if not isinstance(reasons, dict) or not all(isinstance(text, str) and text for text in reasons.values()):
-        raise ChipError(f'{where}: {key} {reasons!r} is not a table of reasons; write NAME = "why"')
-    check_keys(f"{where}: {key}", reasons, (), OPERATIONS)
-    return dict(reasons)

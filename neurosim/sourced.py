@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 from collections.abc import Mapping as Table
 from collections.abc import Sequence
@@ -86,3 +87,19 @@ def read_texts(where: str, key: str, data: Table[str, Any]) -> tuple[str, ...]:
     if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) and text for text in texts):
         raise ChipError(f"{where}: {key} {texts!r} is not a list of texts; write each in quotes")
     return tuple(texts)
+
+
+def read_amount(where: str, value: Any) -> float:
+    """Return a number of at least 0, or refuse the value."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ChipError(f"{where}: value {value!r} is not a number of at least 0; leave out what is unknown")
+    return float(value)
+
+
+def read_reasons(where: str, key: str, data: Table[str, Any], known: Sequence[str]) -> dict[str, str]:
+    """Return the reasons of a table of a file, by name; none where it is left out."""
+    reasons = data.get(key, {})
+    if not isinstance(reasons, dict) or not all(isinstance(text, str) and text for text in reasons.values()):
+        raise ChipError(f'{where}: {key} {reasons!r} is not a table of reasons; write NAME = "why"')
+    check_keys(f"{where}: {key}", reasons, (), known)
+    return dict(reasons)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping as Table
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neurosim.energytable import ENERGY_KINDS, SYNAPTIC_KINDS
+from neurosim.energytable import ENERGY_KINDS, SYNAPTIC_KINDS, synaptic_name
 from neurosim.errors import ChipError
-from neurosim.sourced import Constant, check_entry, check_format, check_keys, find_preset, read_toml
+from neurosim.sourced import (
+    Constant,
+    check_entry,
+    check_format,
+    check_keys,
+    find_preset,
+    read_amount,
+    read_reasons,
+    read_toml,
+)
 
 FORMAT = 1  # of time tables; a reader refuses any other number
 
@@ -127,9 +135,9 @@ class TimeTable:
         if not isinstance(omitted, list) or not all(isinstance(text, str) and text for text in omitted):
             raise ChipError(f"{where}: not_modelled {omitted!r} is not a list of texts; write what is left out")
         percent = data.get("uncertainty_percent")
-        percent = None if percent is None else _number(f"{where}: uncertainty_percent", percent)
+        percent = None if percent is None else read_amount(f"{where}: uncertainty_percent", percent)
         times = _times(where, data.get("time", {}))
-        reasons = {key: _reasons(where, key, data.get(key, {})) for key in ("unknown", "not_work")}
+        reasons = {key: read_reasons(where, key, data, (*TIMES, "barrier")) for key in ("unknown", "not_work")}
         for name in TIMES:
             places = ["time"] * (name in times) + [key for key, listed in reasons.items() if name in listed]
             if len(places) > 1:
@@ -158,10 +166,7 @@ class TimeTable:
         >>> load_time_table("loihi1-davies2018").synaptic_name("conv graded")
         'synaptic_operations'
         """
-        form, _, graded = kind.partition(" ")
-        names = [f"synaptic_operations_{graded}"] * bool(graded) + [f"synaptic_operations_{form}"]
-        listed = (*self.times, *self.unknown, *self.not_work)
-        return next((name for name in names if name in listed), "synaptic_operations")
+        return synaptic_name(kind, (*self.times, *self.unknown, *self.not_work))
 
 
 def time_table_names() -> tuple[str, ...]:
@@ -186,12 +191,6 @@ def load_time_table(name_or_path: str | Path) -> TimeTable:
     return TimeTable.from_dict(read_toml("time table", path), f"time table '{path.name}'")
 
 
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise ChipError(f"{where}: value {value!r} is not a number of at least 0; leave out what is unknown")
-    return float(value)
-
-
 def _times(where: str, entries: Any) -> dict[str, Constant]:
     if not isinstance(entries, dict):
         raise ChipError(f"{where}: time {entries!r} is not a table; write [time.NAME]")
@@ -202,7 +201,7 @@ def _times(where: str, entries: Any) -> dict[str, Constant]:
         check_entry(owner, entry, tuple(TIME_KINDS))
         if entry["unit"] != "ns":
             raise ChipError(f"{owner} is in {entry['unit']!r}; times are in ns")
-        times[name] = Constant(_number(owner, entry["value"]), "ns", entry["source"], entry["kind"])
+        times[name] = Constant(read_amount(owner, entry["value"]), "ns", entry["source"], entry["kind"])
     return times
 
 
@@ -220,16 +219,9 @@ def _barrier(where: str, entry: Any) -> Barrier:
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in tiles)
     if not whole or list(tiles) != sorted(set(tiles)):
         raise ChipError(f"{owner}: tiles {tiles!r} are not ascending positive integers; sort them")
-    ns = tuple(_number(owner, one) for one in value)
+    ns = tuple(read_amount(owner, one) for one in value)
     return Barrier(tuple(tiles), ns, entry["between"], "ns", entry["source"], entry["kind"])
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-
-
-def _reasons(where: str, key: str, reasons: Any) -> dict[str, str]:
-    if not isinstance(reasons, dict) or not all(isinstance(text, str) and text for text in reasons.values()):
-        raise ChipError(f'{where}: {key} {reasons!r} is not a table of reasons; write NAME = "why"')
-    check_keys(f"{where}: {key}", reasons, (), (*TIMES, "barrier"))
-    return dict(reasons)
