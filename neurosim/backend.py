@@ -277,13 +277,13 @@ def needed_features(program: Program) -> frozenset[str]:
         needed.add(program.arithmetic)
     if any(probe.what != "spikes" for probe in network.probes):
         needed.add("probe_state")
-    if _has_cycle({(c.source, c.target) for c in network.connections}):
+    if has_cycle({(c.source, c.target) for c in network.connections}):
         needed.add("recurrent")
     return frozenset(needed)
 
 
-def _has_cycle(edges: set[tuple[str, str]]) -> bool:
-    """Whether a directed graph has a cycle (a self-connection counts)."""
+def has_cycle(edges: set[tuple[str, str]]) -> bool:
+    """Whether a directed graph, (source, target) by name, has a cycle; a self-connection is one."""
     while edges:
         sources = {source for source, _ in edges}
         kept = {(source, target) for source, target in edges if target in sources}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neurosim.backend import has_cycle
 from neurosim.chip import Constant
 from neurosim.counters import OpCounts
 from neurosim.energytable import EnergyTable
@@ -100,7 +101,7 @@ def ann_work(network: Network, n_steps: int) -> AnnWork:
     """
     layers = tuple(_layer(connection) for connection in network.connections)
     n_inputs = sum(group.n for group in network.groups if isinstance(group, Input))
-    passes = n_steps if _has_cycle(network) else 1
+    passes = n_steps if has_cycle({(c.source, c.target) for c in network.connections}) else 1
     return AnnWork(layers, n_inputs, network.n_neurons - n_inputs, passes)
 
 
@@ -191,18 +192,6 @@ def _layer(connection: AnyConnection) -> Layer:
         return Layer(name, "conv", n_pre, n_post, conv_macs(connection), int(np.size(connection.weights)), bits)
     stored = len(connection.as_sparse().word)
     return Layer(name, "sparse", n_pre, n_post, stored, stored, bits)
-
-
-def _has_cycle(network: Network) -> bool:
-    """Whether connections lead from a group back to itself."""
-    edges = {(c.source, c.target) for c in network.connections}
-    while edges:
-        sources = {source for source, _ in edges}
-        kept = {(source, target) for source, target in edges if target in sources}
-        if kept == edges:
-            return True
-        edges = kept
-    return False
 
 
 def _arithmetic(
