@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from neurosim.backend import check_features, check_steps, get_backend
@@ -190,12 +192,29 @@ def _check_totals(program: Program, counts: CoreCounts, theirs: OpCounts) -> Non
                 )
 
 
-def core_energy(counts: CoreCounts, table: EnergyTable) -> dict[int | str, dict[str, float | None]]:
+class ByCore(Protocol):
+    """What is counted by core."""
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the chip; each ends with a barrier."""
+        ...
+
+    def by_core(self) -> dict[int | str, dict[str, int]]:
+        """What each core, and the world outside, did."""
+        ...
+
+    def by_kind(self, core: int) -> dict[str, int]:
+        """Synaptic operations of a core by kind of connection."""
+        ...
+
+
+def core_energy(counts: ByCore, table: EnergyTable) -> dict[int | str, dict[str, float | None]]:
     """Return the energy of each core by operation, in pJ; None where there is no price.
 
     Parameters
     ----------
-    counts : CoreCounts
+    counts : CoreCounts, or `neurosim.learning.percore.LearningByCore`
     table : EnergyTable
 
     Returns

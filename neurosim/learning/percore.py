@@ -1,22 +1,30 @@
-"""Where on the chip the operations of learning happen, core by core."""
+"""Where on the chip a generation of learning happens, core by core."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.codes import NEURON_GROUP, NEURON_RESIDUAL
-from neurosim.counters import COLUMN, N_COUNTERS
+from neurosim.costs.corecounts import COUNTED, OUTSIDE, SYNAPTIC
+from neurosim.costs.deliveries import deliveries_of, spread
+from neurosim.counters import COLUMN
 from neurosim.errors import ConfigError
 from neurosim.learning.trainer import Trainer
 from neurosim.learning.weights import learned_weights
 from neurosim.learnplan import LearnPlan, Squares, learned_neurons
+from neurosim.mapping.layout import ROUTE_COLUMNS
 from neurosim.network import Connection, Conv
 from neurosim.program import Program
 
-#: Counters of learning; those of running the members are `neurosim.costs.percore`'s.
+if TYPE_CHECKING:
+    from neurosim.reference.run import Chip
+
+#: Counters of learning, beside those of running the candidates.
 LEARNING = (
     "noise_draws",
     "perturbations",
@@ -28,36 +36,64 @@ LEARNING = (
 )
 
 
+#: What is counted at a core, beside synaptic operations.
+NAMES = (*COUNTED, *LEARNING)
+
+
 @dataclass(frozen=True, eq=False)
 class LearningByCore:
-    """Operations of learning of one generation, exact.
+    """Operations of one generation, all runs of all candidates included, exact.
 
     Parameters
     ----------
     generation : int
         Its number, from 0.
-    cores : (n_cores, len(LEARNING)) int64
-        Counters of `LEARNING` on each core.
-    outside : (len(LEARNING),) int64
-        The same at input lines, which lie outside the chip: their counts of spikes and their factors.
+    cores : tuple of int
+        Numbers of the cores in use.
+    kinds : tuple of str
+        Kinds of connections (`neurosim.program.Program.kinds`).
+    operations : (n_cores + 1, len(NAMES)) int64
+        `NAMES`; the last row is the world outside, where input lines are.
+    synaptic : (n_cores, n_kinds) int64
+        Synaptic operations.
+    n_samples, n_steps : int
+        Samples learned from, and steps of the chip over all runs; each ends with a barrier.
     """
 
     generation: int
-    cores: npt.NDArray[np.int64]
-    outside: npt.NDArray[np.int64]
+    cores: tuple[int, ...]
+    kinds: tuple[str, ...]
+    operations: npt.NDArray[np.int64]
+    synaptic: npt.NDArray[np.int64]
+    n_samples: int
+    n_steps: int
 
-    def total(self, counter: str) -> int:
-        """Sum over all cores and input lines."""
-        column = LEARNING.index(counter)
-        return int(self.cores[:, column].sum() + self.outside[column])
+    def total(self, name: str) -> int:
+        """Sum of one of `NAMES`, or of "synaptic_operations", over all cores and input lines."""
+        return int(self.synaptic.sum() if name == SYNAPTIC else self.operations[:, NAMES.index(name)].sum())
 
-    def of(self, core: int, counter: str) -> int:
-        """One counter of one core."""
-        return int(self.cores[core, LEARNING.index(counter)])
+    def of(self, core: int | str, name: str) -> int:
+        """One of `NAMES`, or "synaptic_operations", of a core or of "outside"."""
+        row = len(self.cores) if core == OUTSIDE else self.cores.index(int(core))
+        if name == SYNAPTIC:
+            return 0 if core == OUTSIDE else int(self.synaptic[row].sum())
+        return int(self.operations[row, NAMES.index(name)])
+
+    def by_core(self) -> dict[int | str, dict[str, int]]:
+        """What each core, and the world outside, did: `NAMES` and "synaptic_operations", where not 0."""
+        owners: Iterable[int | str] = (*self.cores, OUTSIDE)
+        return {owner: {name: n for name in (SYNAPTIC, *NAMES) if (n := self.of(owner, name))} for owner in owners}
+
+    def by_kind(self, core: int) -> dict[str, int]:
+        """Synaptic operations of a core by kind of connection, those that occur."""
+        found = self.synaptic[self.cores.index(core)].tolist()
+        return {kind: n for kind, n in zip(self.kinds, found, strict=True) if n}
 
 
 def learning_by_core(trainer: Trainer) -> LearningByCore:
-    """Return where the operations of a trainer's next generation happen; the trainer stays as it is.
+    """Return where the operations of a generation happen: a trainer's next one, or its last again if it is done.
+
+    The trainer stays as it is.
 
     Parameters
     ----------
@@ -86,7 +122,7 @@ def learning_by_core(trainer: Trainer) -> LearningByCore:
         raise ConfigError(
             "learning by core: the fitness is a function of yours, which the twin does not call; use a built-in fitness"
         )
-    program, plan, g = trainer.program, trainer.plan, trainer.generation
+    program, plan, g = trainer.program, trainer.plan, min(trainer.generation, trainer.n_generations - 1)
     twin = Learner(
         program, plan, trainer.scales, learned_weights(program, plan, trainer.full),
         learned_neurons(program, plan, trainer.full),
@@ -108,7 +144,7 @@ def learning_by_core(trainer: Trainer) -> LearningByCore:
         Squares(*found.squares), program,
     )  # fmt: skip
     np.add.at(spent[COLUMN["weight_updates"]], *_written(program, plan, full, new.full))
-    return _by_core(g, spent, program)
+    return _by_core(g, program, twin.chip, spent, len(found.predictions))
 
 
 def _written(
@@ -138,9 +174,29 @@ def _written(
     return home[changed], np.ones(int(changed.sum()), np.int64)
 
 
-def _by_core(generation: int, spent: npt.NDArray[np.int64], program: Program) -> LearningByCore:
-    core, n_cores = program.mapping.core, len(program.mapping.cores)
-    columns = [COLUMN[name] for name in LEARNING]
-    found = np.zeros((n_cores + 1, N_COUNTERS), np.int64)
-    np.add.at(found, np.where(core < 0, n_cores, core), spent.T)
-    return LearningByCore(generation, found[:n_cores, columns], found[n_cores, columns])
+def _by_core(
+    generation: int, program: Program, chip: Chip, spent: npt.NDArray[np.int64], n_samples: int
+) -> LearningByCore:
+    """Add up what happened at each neuron on its core, and what its spikes did at the cores that they reached."""
+    deliveries = deliveries_of(program)
+    kinds = tuple(dict.fromkeys(reach.kind for reach in deliveries.reaches))
+    n_cores, neurons = deliveries.n_cores, np.arange(len(chip.fired_at))
+    at = np.zeros((len(neurons), len(NAMES)), np.int64)
+    inside = deliveries.core < n_cores  # input lines are not updated
+    at[:, NAMES.index("neuron_updates_active")] = chip.active_at
+    at[:, NAMES.index("neuron_updates_idle")] = inside * (chip.n_run - chip.active_at)
+    at[:, NAMES.index("spikes")] = chip.fired_at
+    for column, name in enumerate(ROUTE_COLUMNS):
+        if name != "synapse_bits_read":  # counted where it is read
+            at[:, NAMES.index(name)] = chip.fired_at * program.mapping.route[:, column].astype(np.int64)
+    for name in LEARNING:
+        at[:, NAMES.index(name)] = spent[COLUMN[name]]
+    operations = np.zeros((n_cores + 1, len(NAMES)), np.int64)
+    np.add.at(operations, deliveries.core, at)
+    fired, delivered = (np.repeat(neurons, times) for times in (chip.fired_at, chip.delivered_at))
+    sent = spread(deliveries, kinds, np.zeros(len(fired), np.int64), fired, 1)
+    operations[:n_cores, NAMES.index("messages_in")] = sent.arrived[0]
+    operations[:n_cores, NAMES.index("synapse_bits_read")] = sent.bits[0]
+    met = spread(deliveries, kinds, np.zeros(len(delivered), np.int64), delivered, 1)
+    cores = tuple(use.core for use in program.mapping.cores)
+    return LearningByCore(generation, cores, kinds, operations, met.synapses[0], n_samples, chip.n_run)

@@ -27,7 +27,7 @@ class LIFStep(NamedTuple):
     v: Int64Array
     fired: npt.NDArray[np.bool_]
     near: npt.NDArray[np.bool_]  # v came above `half` before the reset
-    n_active: int
+    active: npt.NDArray[np.bool_]
     n_over_input: int
     n_corrected: int
     n_saturated: int
@@ -62,7 +62,7 @@ def update_lif(
         v=np.where(fired, 0, new_v),
         fired=fired,
         near=new_v > half,
-        n_active=int(active.sum()),
+        active=active,
         n_over_input=int((wrap_int32(shifted) != shifted).sum()),
         n_corrected=int(((raw_u > STATE_LIMIT) | (raw_u <= -STATE_LIMIT)).sum()),
         n_saturated=int((np.abs(raw_v) > STATE_MAX).sum()),

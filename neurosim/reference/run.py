@@ -27,7 +27,17 @@ N_SLOTS = 4  # states of a neuron
 
 
 class Chip:
-    """One sample's state on the simulated chip, and the step that advances it."""
+    """One sample's state on the simulated chip, and the step that advances it.
+
+    Attributes
+    ----------
+    counts : (n_rows, N_COUNTERS) int64
+        Of all steps so far.
+    fired_at, delivered_at, active_at : (n_neurons,) int64
+        How often each neuron fired, had its spike delivered, and was updated as active, in all steps so far.
+    n_run : int
+        Steps so far, over all samples.
+    """
 
     def __init__(
         self, program: Program, weights: dict[str, Int64Array] | None = None, neurons: dict[str, LIF] | None = None
@@ -49,7 +59,8 @@ class Chip:
         self.u, self.v = self.slots[0], self.slots[1]
         self.fired, self.near = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
         self.value = np.zeros(n, np.int64)
-        self.t = 0
+        self.fired_at, self.delivered_at, self.active_at = (np.zeros(n, np.int64) for _ in range(3))
+        self.t = self.n_run = 0
         self.rings = () if program.models is None else program.models.ring
         self.later = {(int(r[RING_PORT]), int(r[RING_FIRST])): self._empty(r) for r in self.rings}
         self.reset()
@@ -122,7 +133,9 @@ class Chip:
         """
         sent = self.value * self.fired
         sums = self._deliver(sent)
+        self.delivered_at += self.fired
         self.t += 1
+        self.n_run += 1
         for group in self.network.ordered_groups:
             where = self.slices[group.name]
             if isinstance(group, Input):
@@ -183,7 +196,7 @@ class Chip:
         )
         self.u[where], self.v[where], self.value[where] = out.u, out.v, out.fired
         self.near[where] |= out.near
-        self._count_updates(group, out.n_active, out)
+        self._count_updates(group, where, out)
 
     def _update_model(self, group: Neurons, where: slice, sums: list[Int64Array]) -> None:
         states = [self.slots[i, where] for i in range(len(group.states))]
@@ -192,10 +205,11 @@ class Chip:
             self.slots[i, where] = new
         self.value[where] = out.value
         self.near[where] |= came_near(group, out, self.profile)
-        self._count_updates(group, int(out.active.sum()), out)
+        self._count_updates(group, where, out)
 
-    def _count_updates(self, group: Neurons, n_active: int, out: LIFStep | ModelStep) -> None:
-        row = self.counts[self.row[group.name]]
+    def _count_updates(self, group: Neurons, where: slice, out: LIFStep | ModelStep) -> None:
+        row, n_active = self.counts[self.row[group.name]], int(out.active.sum())
+        self.active_at[where] += out.active
         row[counters.NEURON_UPDATES_ACTIVE] += n_active
         row[counters.NEURON_UPDATES_IDLE] += group.n - n_active
         row[counters.OVERFLOW_ACCUMULATOR] += out.n_over_input
@@ -204,6 +218,7 @@ class Chip:
 
     def _count_spikes(self, name: str, where: slice) -> None:
         row, fired = self.counts[self.row[name]], self.fired[where]
+        self.fired_at[where] += fired
         row[counters.SPIKES] += int(fired.sum())
         sent = self.route[where][fired].sum(axis=0)
         row[counters.MESSAGES : counters.MESSAGES + len(sent)] += sent

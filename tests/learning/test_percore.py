@@ -10,11 +10,14 @@ import pytest
 from neurosim.chip import load_chip
 from neurosim.compile_network import compile
 from neurosim.config import TrainConfig, override
-from neurosim.counters import COLUMN
+from neurosim.costs.corecounts import OUTSIDE, SYNAPTIC
+from neurosim.costs.percore import core_energy
+from neurosim.counters import COLUMN, OpCounts
+from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError
 from neurosim.experiment import prepare_program
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.percore import LEARNING, LearningByCore, learning_by_core
+from neurosim.learning.percore import NAMES, LearningByCore, learning_by_core
 from neurosim.learning.trainer import Trainer
 from neurosim.tasks import load_task
 
@@ -53,9 +56,16 @@ def test_sums_over_cores_are_the_counts_of_the_generation(form: str, factor: str
         trainer.step()
         assert before is not None and trainer.counts is not None
         spent = trainer.counts - before
-    for name in LEARNING:
-        assert found.total(name) == spent[:, COLUMN[name]].sum(), name
+    for name in (SYNAPTIC, *NAMES):
+        if name != "messages_in":
+            assert found.total(name) == spent[:, COLUMN[name]].sum(), name
         assert found.total(name) == again.total(name)
+    assert found.total("messages_in") == found.total("messages") + found.total("messages_local")
+    counts = OpCounts(trainer.program.rows, spent, 3, found.n_steps, trainer.program.kinds)
+    for table in map(load_energy_table, ("loihi1-davies2018", "loihi1-sanafe2026")):
+        cores = core_energy(found, table)
+        parts = [pj for each in cores.values() for pj in each.values() if pj is not None]
+        assert sum(parts) == pytest.approx(energy(counts, table).total_pj)
     assert found.generation == 1 and found.total("votes") > 0 and found.total("weight_updates") > 0
     assert len(found.cores) == len(trainer.program.mapping.cores) > 1
 
@@ -67,8 +77,8 @@ def test_the_simulator_learns_where_the_reference_does() -> None:
             return learning_by_core(trainer)
 
     one, twin = first("simulator"), first("reference")
-    np.testing.assert_array_equal(one.cores, twin.cores)
-    np.testing.assert_array_equal(one.outside, twin.outside)
+    np.testing.assert_array_equal(one.operations, twin.operations)
+    np.testing.assert_array_equal(one.synaptic, twin.synaptic)
 
 
 def test_neurons_of_a_core_vote_on_that_core() -> None:
@@ -84,7 +94,7 @@ def test_neurons_of_a_core_vote_on_that_core() -> None:
     alone = [c for c in set(readout.tolist()) - mixed]
     per_neuron = {found.of(c, "votes") / neurons[c] for c in alone}
     assert len(alone) > 0 and len(per_neuron) == 1
-    assert found.outside[LEARNING.index("trace_updates")] > 0 and found.outside[LEARNING.index("votes")] == 0
+    assert found.of(OUTSIDE, "trace_updates") > 0 and found.of(OUTSIDE, "votes") == 0
 
 
 def test_a_trainer_that_has_not_begun_is_refused() -> None:
