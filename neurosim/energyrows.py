@@ -62,7 +62,8 @@ def _energy_rows(per: str, energy: Study, samples: int) -> list[tuple[Cell, ...]
         for name, pj in parts.items():
             price = energy["constants"].get(name) or reasons[name]
             core = f"core {owner}" if owner.isdecimal() else owner
-            rows.append((per, "energy_by_core", table, core, name, pj, "pJ", price["kind"], price["source"]))
+            what = "energy_by_core" + "_of_a_generation" * ("by_core_of" in energy)
+            rows.append((per, what, table, core, name, pj, "pJ", price["kind"], price["source"]))
     for group, parts in energy["by_group_pj"].items():
         for name, pj in parts.items():
             rows.append((per, "energy_by_group", table, group, name.removesuffix("_pj"), pj, "pJ", kinds, made))

@@ -118,23 +118,37 @@ def core_parts(parts: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def cores_table(energy: Study, most: int | None = None) -> Table:
-    """Energy by core in parts, the largest first where only `most` are listed; packets count where they are sent."""
-    total, rows = energy["total_pj"], []
+    """Energy by core in parts, the largest first where only `most` are listed; packets count where they are sent.
+
+    That of learning is of one generation, named in the title, and its shares are of that generation.
+    """
+    total, of, rows = energy["total_pj"], energy.get("by_core_of"), []
+    if of is not None:
+        total = sum(pj for parts in energy["by_core_pj"].values() for pj in parts.values() if pj is not None)
     for owner, parts in energy["by_core_pj"].items():
         priced = {name: pj for name, pj in parts.items() if pj is not None}
         spent = sum(priced.values())
         if parts and (spent or owner not in ("outside", "chip")):
-            rows.append((spent, owner, list(core_parts(parts).values()), not priced))
-    n_cores, title = len(rows), "By core"
+            split: list[float | None] = list(core_parts(parts).values())
+            rows.append((spent, owner, split if of is None else [*split, _learning_part(parts)], not priced))
+    n_cores, title = len(rows), "By core" + f", {of}" * bool(of)
     if most is not None and n_cores > most:
         rows = sorted(rows, key=lambda row: -row[0])[:most]
-        title = f"By core: the {most} that spend most of {n_cores:,}"
+        title += f": the {most} that spend most of {n_cores:,}"
     cells = [
-        (owner, *("no price" if none else format_energy(pj) for pj in split), "no price" if none else format_energy(spent),
+        (owner, *("no price" if none else _priced(pj) for pj in split), "no price" if none else format_energy(spent),
          format_share(spent / total if total else None))
         for spent, owner, split, none in rows
     ]  # fmt: skip
-    return Table(title, ("core", *CORE_PARTS, "sum", "share"), tuple(cells))
+    return Table(title, ("core", *CORE_PARTS, *("learning",) * bool(of), "sum", "share"), tuple(cells))
+
+
+def _learning_part(parts: Mapping[str, float | None]) -> float | None:
+    """Return what a core spends on learning itself; None where it did something and nothing of it has a price."""
+    running = {name for names in CORE_PARTS.values() for name in names}
+    found = [pj for name, pj in parts.items() if name not in running]
+    priced = [pj for pj in found if pj is not None]
+    return sum(priced) if priced or not found else None
 
 
 def times_table(study: Study) -> Table:

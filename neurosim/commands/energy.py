@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from neurosim.counters import OpCounts
+    from neurosim.learning.percore import LearningByCore
     from neurosim.modelfile import Model
     from neurosim.studies.energystudy import Counted
 
@@ -41,7 +42,8 @@ def energy(
                       "By default those of the chip, and cpu-45nm.")] = None,
     times: Annotated[list[str] | None, typer.Option("--time", metavar="NAME or TIMES.toml", help="Table of times; may be repeated. "
                      "By default those that go with the energy tables.")] = None,
-    per_core: Annotated[bool, typer.Option("--per-core", help=f"Show every core, not only the {MAX_CORES} that spend most.")] = False,
+    per_core: Annotated[bool, typer.Option("--per-core", help=f"Show every core, not only the {MAX_CORES} that spend most; of a run folder, "
+                   "the cores of a generation of learning as well, which takes a while.")] = False,
     per_step: Annotated[bool, typer.Option("--per-step", help="Show what happens in each time step.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE.csv or FOLDER", help="Write every number with unit, kind and "
                    "source, one a row: into one file, or a file for each sort of number.")] = None,
@@ -76,8 +78,9 @@ def energy(
     learning, no_learning = (None, "of another chip") if chip is not None else _learning(model, counted)
     chosen = tables or list(tables_of(ready.chip))
     cores = cores_of(counted, chosen, times, n_threads)
-    found = study(counted, chosen, learning, cores) | {"model": str(model), "source": where}
-    found["no_learning"] = no_learning
+    learned, no_cores = _learning_cores(model) if per_core and learning is not None else (None, "")
+    found = study(counted, chosen, learning, cores, learned) | {"model": str(model), "source": where}
+    found |= {"no_learning": no_learning, "no_learning_cores": no_cores}
     found["neurobench"] = neurobench_of(counted, n_threads)
     written = _write_files(found, csv, plot)
     written += _save(model, found) if save else []
@@ -127,6 +130,18 @@ def _learning(path: Path, counted: Counted) -> tuple[OpCounts | None, str]:
     try:
         return counts_from_metrics(found, counted.program, str(folder.metrics_path)), ""
     except ModelFileError as error:  # an inference can be priced all the same
+        return None, str(error)
+
+
+def _learning_cores(path: Path) -> tuple[LearningByCore | None, str]:
+    """Return a generation of a run by core, or why there is none."""
+    from neurosim.errors import NeurosimError
+    from neurosim.runfolder import RunFolder
+    from neurosim.studies.learningcores import learning_cores
+
+    try:
+        return learning_cores(RunFolder(path if path.is_dir() else path.parent)), ""
+    except NeurosimError as error:  # all else can be shown
         return None, str(error)
 
 
@@ -198,6 +213,8 @@ def _show(console: Console, found: dict[str, Any], written: list[Path], per_core
             before[energy["table"]] = energy
     if found["no_learning"]:
         show_lines(console, [f"energy of learning: not known, {found['no_learning']}"])
+    if found["no_learning_cores"]:
+        show_lines(console, [f"cores of learning: not known, {found['no_learning_cores']}"])
     show_heading(console, "How far to trust it")
     about = {energy["table"]: energy for energies in found["energies"].values() for energy in energies}
     show_lines(console, [f"{name}: {energy['uncertainty']}" for name, energy in about.items()])

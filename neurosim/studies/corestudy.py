@@ -13,6 +13,7 @@ from neurosim.costs.latency import LatencyReport, latency, load_time_table, time
 from neurosim.costs.percore import NEEDED, core_energy, count_per_core
 from neurosim.energy import EnergyTable
 from neurosim.events import Events
+from neurosim.learning.percore import LearningByCore
 from neurosim.program import Program
 
 #: Counts of single steps that are held at once: a sample and step of a core take about 160 bytes.
@@ -102,10 +103,10 @@ def seconds_of(cores: CoreStudy | None, table: str, chip: str) -> tuple[float, L
     return None
 
 
-def by_core(cores: CoreStudy, table: EnergyTable) -> dict[str, dict[str, float | None]]:
+def by_core(counts: CoreCounts | LearningByCore, table: EnergyTable) -> dict[str, dict[str, float | None]]:
     """Return the energy of each core by operation, per sample, in pJ; "outside" for inputs and "chip" for barriers."""
-    n = cores.whole.n_samples
-    found = core_energy(cores.whole, table)
+    n = counts.n_samples
+    found = core_energy(counts, table)
     return {
         str(owner): {name: None if pj is None else pj / n for name, pj in parts.items()} for owner, parts in found.items()
     }  # fmt: skip

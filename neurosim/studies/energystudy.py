@@ -20,6 +20,7 @@ from neurosim.episoderun import N_TEST, evaluate_controller
 from neurosim.errors import ConfigError, ModelFileError, NetworkError
 from neurosim.events import Events
 from neurosim.experiment import run_test_samples
+from neurosim.learning.percore import LearningByCore
 from neurosim.metrics import counts_metrics, describe_program
 from neurosim.modelfile import Model
 from neurosim.program import Program
@@ -134,8 +135,9 @@ def cores_of(counted: Counted, tables: Sequence[str], times: Sequence[str] | Non
 
 
 def study(
-    counted: Counted, tables: Sequence[str], learning: OpCounts | None = None, cores: CoreStudy | None = None
-) -> dict[str, Any]:
+    counted: Counted, tables: Sequence[str], learning: OpCounts | None = None, cores: CoreStudy | None = None,
+    learning_cores: LearningByCore | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return everything known of the energy of a run, in plain values: units stand in names, sources beside values.
 
     Parameters
@@ -147,6 +149,8 @@ def study(
         Operations of training, all candidates included.
     cores : CoreStudy, optional
         The same run by core, from `cores_of`; without it no time and no static energy is given.
+    learning_cores : LearningByCore, optional
+        A generation of the training by core, from `neurosim.studies.learningcores`.
     """
     prices = [load_energy_table(name) for name in dict.fromkeys(tables)]
     program, counts = counted.program, counted.counts
@@ -178,7 +182,12 @@ def study(
     if counts is not None:
         found["energies"]["per_inference"] = [_energy_of(counts, table, program, cores) for table in prices]
     if learning is not None:
-        found["energies"]["per_learning_step"] = [_energy_of(learning, table, program, None) for table in prices]
+        energies = [_energy_of(learning, table, program, None) for table in prices]
+        if learning_cores is not None:
+            of = f"generation {learning_cores.generation + 1:,}"
+            for energy_of_table, table in zip(energies, prices, strict=True):
+                energy_of_table |= {"by_core_pj": by_core(learning_cores, table), "by_core_of": of}
+        found["energies"]["per_learning_step"] = energies
     if counts is not None and counts.n_samples:
         found["ann"] = against_ann(program.network, counts, load_energy_table(ARITHMETIC_TABLE))
     return found
@@ -205,7 +214,7 @@ def _energy_of(counts: OpCounts, table: EnergyTable, program: Program, cores: Co
     return report.to_dict() | {
         "notes": table.notes,
         "by_group_pj": by_group(report, program),
-        "by_core_pj": None if cores is None else by_core(cores, table),
+        "by_core_pj": None if cores is None else by_core(cores.whole, table),
         "time_table": None if time is None else time[1].table,
         "time_is_complete": None if time is None else time[1].is_complete,
     }

@@ -252,6 +252,29 @@ def test_learning_is_priced_by_every_table(run: Path) -> None:
     assert found["test"]["n"] == 3
 
 
+def test_a_generation_of_learning_is_shown_by_core(run: Path) -> None:
+    arguments = ("energy", run, "--limit", 2, "--table", "cpu-45nm", "--per-core")
+    found = json.loads(output(*arguments, "--json"))
+    (energy,) = found["energies"]["per_learning_step"]
+    parts = [pj for core in energy["by_core_pj"].values() for pj in core.values() if pj is not None]
+    n = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["training"]["generations"]
+    assert energy["by_core_of"] == f"generation {n}" and found["no_learning_cores"] == ""
+    # one generation of the run, whose mean is the total: about as much, not the same
+    assert 0.5 * energy["total_pj"] < sum(parts) < 2 * energy["total_pj"]
+    shown = output(*arguments, "--csv", "all.csv")
+    assert f"By core, generation {n}" in shown and "learning" in shown
+    assert "energy_by_core_of_a_generation" in Path("all.csv").read_text(encoding="utf-8")
+    assert "by_core_of" not in output("energy", run, "--limit", 2, "--json")  # only when asked for
+
+
+def test_cores_of_learning_that_cannot_be_known_leave_the_rest(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for name in ("model.npz", "metrics.json"):
+        (tmp_path / "bare" / name).write_bytes((run / name).read_bytes())
+    shown = output("energy", "bare", "--limit", 2, "--per-core")
+    assert "cores of learning: not known, " in shown and "Energy per training sample" in shown
+
+
 def test_a_model_alone_says_that_it_knows_nothing_of_learning(run: Path, tmp_path: Path) -> None:
     (tmp_path / "alone.npz").write_bytes((run / "model.npz").read_bytes())
     assert "a model file knows nothing of its training" in output("energy", "alone.npz", "--limit", 2)

@@ -1,0 +1,35 @@
+"""What each core did in one generation of a finished run."""
+
+from __future__ import annotations
+
+from neurosim.config import TrainConfig
+from neurosim.errors import ConfigError
+from neurosim.experiment import answer_of, open_trainer, prepare_program
+from neurosim.learning.percore import LearningByCore, learning_by_core
+from neurosim.runfolder import RunFolder
+from neurosim.runloop import checkpoint_config
+from neurosim.tasks import EPISODE_TASKS, load_task
+from neurosim.trainrun import TrainRun
+
+
+def learning_cores(folder: RunFolder) -> LearningByCore:
+    """Return what each core did in a generation of a run: the one after its newest checkpoint, or its last one again.
+
+    It is repeated on the numpy twin, which takes seconds to minutes.
+
+    Raises
+    ------
+    ConfigError, DataError, ModelFileError
+        If the run plays episodes, learned by a function of the user's, has no checkpoint, or its task cannot be loaded.
+    """
+    config: TrainConfig = checkpoint_config(folder)
+    if config.task.partition(":")[0] in EPISODE_TASKS:
+        raise ConfigError(f"task {config.task!r}: episodes are not counted by core; choose a run on samples")
+    if config.rule.fitness == "function":
+        raise ConfigError("rule.fitness: a function of yours is not kept with a run; call learning_by_core in Python")
+    task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
+    program, _ = prepare_program(config, task)
+    with open_trainer(config, program, task, threads=1) as trainer:
+        run = TrainRun(config, folder, task, trainer, answer_of(config, task), threads=1)
+        run.restore()
+        return learning_by_core(trainer)
