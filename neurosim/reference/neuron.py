@@ -27,7 +27,7 @@ class LIFStep(NamedTuple):
     v: Int64Array
     fired: npt.NDArray[np.bool_]
     near: npt.NDArray[np.bool_]  # v came above `half` before the reset
-    active: npt.NDArray[np.bool_]
+    active: npt.NDArray[np.bool_]  # u, v, the input or the bias was not zero
     n_over_input: int
     n_corrected: int
     n_saturated: int
