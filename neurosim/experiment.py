@@ -184,6 +184,7 @@ def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
     model = folder.model_path
     return [
         f"neurosim inspect {model}   # what is on the chip, core by core",
+        f"neurosim energy {folder.path}   # what an inference costs, by several tables, with its time",
         f"neurosim run {model} --task {config.task} --sample 0   # one sample, spike by spike",
         f"neurosim evaluate {model} --backend reference --limit 20   # the same numbers from the plain numpy twin",
         f"neurosim train {config.task} --set rule.form=scalar --set rule.pairs=16 --set epochs=8   # a reward per pair is all",
