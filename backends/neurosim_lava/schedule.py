@@ -31,5 +31,5 @@ def longest_delays(network: Network) -> list[int]:
     found = []
     for connection in network.connections:
         if not isinstance(connection, Connection) and connection.delays is not None:
-            found.append(int(np.max(connection.delays)))
+            found.append(int(np.asarray(connection.delays).max()))
     return found

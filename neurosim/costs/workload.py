@@ -196,7 +196,7 @@ def _check_delays(network: Network) -> None:
     for connection in network.connections:
         if not isinstance(connection, Connection) and connection.delays is not None:
             raise NetworkError(
-                f"connection {connection.name!r}: delays up to {int(np.max(connection.delays))} steps, which no layer that "
+                f"connection {connection.name!r}: delays up to {int(np.asarray(connection.delays).max())} steps, which no layer that "
                 "NeuroBench counts has; use a network without delays"
             )
 

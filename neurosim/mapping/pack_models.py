@@ -228,7 +228,7 @@ class _Links:
             if not isinstance(c, Connection) and c.delays is not None:
                 target = self.network.group(c.target)
                 key = (port_of(c, self.network), self.network.offsets[target.name], target.n)
-                longest[key] = max(longest.get(key, 0), int(np.max(c.delays)))
+                longest[key] = max(longest.get(key, 0), int(np.asarray(c.delays).max()))
         offset = 0
         for (port, first, width), delay in longest.items():
             self.rings[port, first] = len(self.ring_rows)

@@ -134,7 +134,7 @@ def _check_synapses(connection: IntegerConnection, chip: Chip, learning: Learnin
             f"{owner}: {connection.num_message_bits} message bits exceed the limit of {chip.message_bits} of chip "
             f"{chip.name!r}; use num_message_bits={chip.message_bits}, or another chip, such as 'loihi2'"
         )
-    longest = 0 if connection.delays is None else int(np.max(connection.delays))
+    longest = 0 if connection.delays is None else int(np.asarray(connection.delays).max())
     if chip.delay_max is not None and longest > chip.delay_max:
         raise CapacityError(
             f"{owner}: delay {longest} exceeds the limit of {chip.delay_max} steps of chip {chip.name!r}; "
