@@ -18,7 +18,7 @@ from neurosim.codes import (
     PERTURBED,
     WEIGHT_BITS,
 )
-from neurosim.counters import OpCounts
+from neurosim.counters import LEARNING, OpCounts
 from neurosim.goals import RESPONSE_BITS
 from neurosim.learning.trainer import Trainer, largest_vote
 from neurosim.learnplan import LearnPlan
@@ -30,10 +30,6 @@ VOLTAGE_BITS = 24  # of a readout, sign included; the difference of two has one 
 POWER_BITS = 45  # of a row's mean square: votes count up to 2**22 in it (`kernels.weights`)
 MOMENTUM_BITS = 16  # of the average of a weight's votes
 KEY_BITS = 64  # on each core with neurons that learn: the key from which its noise is drawn again (`kernels.noise`)
-#: Operations that learning adds to running the members.
-EXTRA = (
-    "noise_draws", "perturbations", "trace_updates", "response_updates", "votes", "weight_updates", "reward_broadcasts",
-)  # fmt: skip
 #: What no limit here stands for.
 NOT_MODELLED = (
     "drawing the same +1 and -1 again for both members of a pair (a hash of counters), and its time",
@@ -182,8 +178,8 @@ def chip_cost(
     messages = tuple(_messages(program, plan))
     per_sample = per_step = None
     if counts is not None and counts.n_samples:
-        per_sample = {name: counts.total(name) / counts.n_samples for name in EXTRA}
-        per_step = {name: counts.total(name) / counts.n_steps for name in EXTRA}
+        per_sample = {name: counts.total(name) / counts.n_samples for name in LEARNING}
+        per_step = {name: counts.total(name) / counts.n_steps for name in LEARNING}
     widest = None
     if accumulated is not None and plan.form == FORM_RESPONSE:
         widest = int(np.abs(accumulated).max(initial=0)).bit_length() + 1

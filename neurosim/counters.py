@@ -51,6 +51,17 @@ VOTES = COLUMN["votes"]
 WEIGHT_UPDATES = COLUMN["weight_updates"]
 REWARD_BROADCASTS = COLUMN["reward_broadcasts"]
 
+#: What learning adds to running the members.
+LEARNING = (
+    "noise_draws",
+    "perturbations",
+    "trace_updates",
+    "response_updates",
+    "votes",
+    "weight_updates",
+    "reward_broadcasts",
+)
+
 #: Events that lose information; an error in strict mode.
 OVERFLOWS = ("overflow_accumulator", "overflow_u", "saturation_v")
 

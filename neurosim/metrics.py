@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
-from neurosim.counters import OpCounts
+from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
@@ -34,6 +36,20 @@ def counts_metrics(counts: OpCounts) -> dict[str, Any]:
         "by_row": counts.by_row(),
         "kinds": dict(zip(counts.rows, counts.kinds, strict=True)) if counts.kinds else {},
     }
+
+
+def unknown_counter(by_row: Mapping[str, Mapping[str, int]]) -> str | None:
+    """Return a counter of stored counts that this version does not have; None if it has all."""
+    return next((name for found in by_row.values() for name in found if name not in COLUMN), None)
+
+
+def counts_matrix(rows: Sequence[str], by_row: Mapping[str, Mapping[str, int]]) -> npt.NDArray[np.int64]:
+    """Return stored counts as the matrix of `OpCounts`, rows that counted nothing included."""
+    matrix = np.zeros((len(rows), N_COUNTERS), np.int64)
+    for i, row in enumerate(rows):
+        for name, count in by_row.get(row, {}).items():
+            matrix[i, COLUMN[name]] = count
+    return matrix
 
 
 def training_metrics(

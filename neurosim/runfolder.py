@@ -178,6 +178,11 @@ class RunFolder:
         return sorted((int(found[1]), path) for path in paths if (found := _CHECKPOINT.fullmatch(path.name)))
 
 
+def model_file(path: Path) -> Path:
+    """Return the model file that a path means: itself, or that of a run folder."""
+    return RunFolder(path).model_path if path.is_dir() else path
+
+
 def unique_run_path(base: Path, name: str) -> Path:
     """Return the next free folder name: ``base/name-001``, ``name-002`` and so on, one above the highest taken.
 

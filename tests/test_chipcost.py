@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from neurosim.chip import Chip, load_chip
-from neurosim.chipcost import EXTRA, KEY_BITS, ChipCost, chip_cost, cost_of, learning_needs
+from neurosim.chipcost import KEY_BITS, ChipCost, chip_cost, cost_of, learning_needs
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, override
+from neurosim.counters import LEARNING
 from neurosim.experiment import open_trainer, plan_training, prepare_program
 from neurosim.learnplan import make_plan
 from neurosim.network import LIF, Dense, Input, Network
@@ -164,7 +165,7 @@ def test_operations_are_those_counted_and_the_accumulator_is_measured():
         found, counts = cost_of(trainer), trainer.op_counts
         widest = int(np.abs(trainer.accumulated).max())
     assert counts is not None and found.per_sample is not None and found.per_step is not None
-    assert found.per_sample == {name: counts.total(name) / 3 for name in EXTRA}
+    assert found.per_sample == {name: counts.total(name) / 3 for name in LEARNING}
     assert found.per_sample["noise_draws"] == 8  # one pair, 8 hidden neurons
     assert found.per_step["noise_draws"] == 8 / (3 * 6)  # three runs of 4 + 2 steps
     assert found.accumulator_bits_used is not None and widest < 1 << (found.accumulator_bits_used - 1) <= 2 * widest

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from neurosim.commands.options import Json, Out, Seed, Threads, usable_threads
-
-if TYPE_CHECKING:
-    pass
 
 RUNS = Path("runs")
 INTERRUPTED = 130

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurosim.commands.inputs import InputFile, Steps, TaskName, check_one_source, events_of, load, steps_of
-from neurosim.commands.options import Json, ModelPath, model_file
+from neurosim.commands.options import Json, ModelPath
 
 
 def export(
@@ -33,6 +33,7 @@ def export(
     """
     from neurosim.commands.show import write_json
     from neurosim.errors import ConfigError
+    from neurosim.runfolder import model_file
 
     write = _exporter(backend)
     check_one_source(source, task)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neurosim.commands.options import model_file
-
 if TYPE_CHECKING:
     from neurosim.data.task import Task
     from neurosim.events import Events
@@ -23,6 +21,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Time steps to run.")]
 def load(path: Path) -> Model:
     """Read a model file, or the model of a run folder."""
     from neurosim.modelfile import load_model
+    from neurosim.runfolder import model_file
 
     return load_model(model_file(path))
 

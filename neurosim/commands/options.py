@@ -27,10 +27,3 @@ def usable_threads(threads: int | None) -> int:
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), MAX_DEFAULT_THREADS)
     return min(os.cpu_count() or 1, MAX_DEFAULT_THREADS)
-
-
-def model_file(path: Path) -> Path:
-    """Return the model file that a path means."""
-    from neurosim.runfolder import RunFolder
-
-    return RunFolder(path).model_path if path.is_dir() else path

@@ -124,7 +124,7 @@ def _for_chip(config: TrainConfig, chip: str) -> TrainConfig:
 def _started(config: TrainConfig, path: Path) -> TrainConfig:
     """Return the configuration with a model to start from, and with that model's network."""
     from neurosim.commands.inputs import load
-    from neurosim.commands.options import model_file
+    from neurosim.runfolder import model_file
     from neurosim.transfer import model_network
 
     network = replace(model_network(load(path), f"--from {path}"), n_steps=config.network.n_steps)

@@ -10,12 +10,12 @@ from neurosim.chip import Chip
 from neurosim.fixedpoint import Int64Array
 from neurosim.mapping.learning import LearningNeeds
 from neurosim.mapping.reads import reads_of
-from neurosim.mapping.route import ENTRY_TILE, targets_of
+from neurosim.mapping.route import ENTRY_TILE, WAYS, count_pairs, targets_of
 from neurosim.network import Connection, Dense, IntegerConnection
 from neurosim.program import Program, kind_of
 
 #: A packet leaves a tile in one of these directions; north is towards larger y.
-DIRECTIONS = ("east", "west", "north", "south")
+DIRECTIONS = tuple(WAYS)
 EAST, NORTH = DIRECTIONS.index("east"), DIRECTIONS.index("north")  # the opposite direction comes next
 
 
@@ -127,11 +127,7 @@ def _bits(c: IntegerConnection, n_synapses: Int64Array, chip: Chip, learning: Le
 
 def _listed(neuron: Int64Array, core: Int64Array, n: int, n_cores: int) -> Listed:
     """List the cores of each neuron, and how often each pair occurs."""
-    key = neuron * n_cores + core
-    first = np.flatnonzero(np.diff(key, prepend=-1))  # runs: neighbouring targets mostly share a core
-    pairs, run = np.unique(key[first], return_inverse=True)
-    times = np.zeros(len(pairs), np.int64)
-    np.add.at(times, run, np.diff(first, append=len(key)))
+    pairs, times = count_pairs(neuron, core, n_cores)
     start = np.searchsorted(pairs, np.arange(n + 1, dtype=np.int64) * n_cores).astype(np.int64)
     return Listed(start, pairs % max(n_cores, 1), (times,))
 

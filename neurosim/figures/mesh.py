@@ -7,6 +7,7 @@ from math import ceil, isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurosim.figures.style import Theme
+from neurosim.mapping.route import WAYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 MAX_LINED_TILES = 40  # a side: beyond, lines between tiles would hide the cores
 MAX_LINED_CORES = 64  # a side
 MAX_TICKS = 8
-WAYS = {"east": (1, 0), "west": (-1, 0), "north": (0, 1), "south": (0, -1)}
 ASIDE = 0.1  # of a tile: how far a link lies from the middle
 NEARLY = 0.9  # of the full colour: above, cores have warm colours
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from neurosim.codes import NEURON_GROUP, NEURON_RESIDUAL
 from neurosim.costs.corecounts import COUNTED, OUTSIDE, SYNAPTIC
 from neurosim.costs.deliveries import deliveries_of, spread
-from neurosim.counters import COLUMN
+from neurosim.counters import COLUMN, LEARNING
 from neurosim.errors import ConfigError
 from neurosim.learning.trainer import Trainer
 from neurosim.learning.weights import learned_weights
@@ -23,18 +23,6 @@ from neurosim.program import Program
 
 if TYPE_CHECKING:
     from neurosim.reference.run import Chip
-
-#: Counters of learning, beside those of running the candidates.
-LEARNING = (
-    "noise_draws",
-    "perturbations",
-    "trace_updates",
-    "response_updates",
-    "votes",
-    "weight_updates",
-    "reward_broadcasts",
-)
-
 
 #: What is counted at a core, beside synaptic operations.
 NAMES = (*COUNTED, *LEARNING)

@@ -184,6 +184,11 @@ def configuration_limits(chip: Chip) -> dict[str, int | None]:
     }
 
 
+def all_limits(chip: Chip, site: int | None = None) -> dict[str, int | None]:
+    """Return the limit of each count of `CoreUse`; no chip states one for what learning keeps."""
+    return core_limits(chip, site) | configuration_limits(chip) | {"learning_bits": None}
+
+
 def check_fits(owner: str, used: Mapping[str, int], limits: Mapping[str, int | None], chip: Chip) -> None:
     """Refuse the first resource that is used beyond its limit."""
     for resource, count in used.items():

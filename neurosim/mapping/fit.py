@@ -11,11 +11,11 @@ from neurosim.fixedpoint import Int32Array, Int64Array
 from neurosim.mapping.demand import (
     Block,
     Fan,
+    all_limits,
     check_fits,
     configuration_limits,
     configuration_sets,
     configurations,
-    core_limits,
     demand_of,
     fan_in,
     joined,
@@ -53,9 +53,10 @@ def fit(network: Network, chip: Chip, learning: LearningNeeds | None = None) -> 
     blocks = partition(network, chip, fans, learning, orders, cuts)
     core, compartment = core_of_neurons(network, blocks, orders)
     targets = targets_of(network, core)
-    check_spread(network, chip, core, targets)
-    used = _used(network, blocks, fans, axons_out_of(network, targets), core, chip, learning)
-    limits = core_limits(chip) | configuration_limits(chip) | {"learning_bits": None}
+    sends = axons_out_of(network, targets)
+    check_spread(network, chip, core, sends)
+    used = _used(network, blocks, fans, sends, core, chip, learning)
+    limits = all_limits(chip)
     for i, of_core in enumerate(used):
         groups = ", ".join(dict.fromkeys(block.group for block in blocks[i]))
         check_fits(f"core {i} with {groups} needs", of_core, limits, chip)

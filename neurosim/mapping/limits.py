@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from neurosim.chip import Chip
 from neurosim.errors import CapacityError
 from neurosim.fixedpoint import RANGES, Int32Array, Int64Array
 from neurosim.mapping.demand import Fan
-from neurosim.mapping.route import Targets, distinct
+from neurosim.mapping.route import distinct
 from neurosim.network import Connection, Dense, Input, IntegerConnection, Network
 
 
@@ -46,8 +44,11 @@ def check_neurons(network: Network, chip: Chip, fans: dict[str, list[Fan]]) -> N
             _refuse(group.name, *what, chip, "use one delay for the synapses of a neuron")
 
 
-def check_spread(network: Network, chip: Chip, core: Int32Array, targets: Sequence[Targets]) -> None:
-    """Refuse a group on too many cores, and a neuron that sends to too many cores; input lines may send to all."""
+def check_spread(network: Network, chip: Chip, core: Int32Array, sends: Int64Array) -> None:
+    """Refuse a group on too many cores, and a neuron that sends to too many cores; input lines may send to all.
+
+    `sends` is of `route.axons_out_of`.
+    """
     offsets = network.offsets
     for group in network.groups:
         used = len(np.unique(core[offsets[group.name] : offsets[group.name] + group.n]))
@@ -58,12 +59,11 @@ def check_spread(network: Network, chip: Chip, core: Int32Array, targets: Sequen
             )
     if chip.target_cores_max is None:
         return
-    for sent in targets:
-        group = network.group(sent.group)
+    for group in network.ordered_groups:
         if not isinstance(group, Input):
-            n = len(sent.everyone) + np.bincount(sent.neuron, minlength=group.n)
+            n = sends[offsets[group.name] : offsets[group.name] + group.n]
             remedy = "connect it to neurons that fit on fewer cores, or relay through copies of it"
-            _refuse(group.name, "sends to", n.astype(np.int64), "cores", chip.target_cores_max, chip, remedy)
+            _refuse(group.name, "sends to", n, "cores", chip.target_cores_max, chip, remedy)
 
 
 def fan_in_counts(network: Network, group: str, fans: list[Fan], chip: Chip) -> Int64Array:

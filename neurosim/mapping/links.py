@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from neurosim.mapping.layout import ROUTE_COLUMNS, Mapping
 from neurosim.mapping.rates import Rates, neuron_rates
-from neurosim.mapping.route import ENTRY_TILE, OUTSIDE, targets_of
+from neurosim.mapping.route import ENTRY_TILE, OUTSIDE, WAYS, targets_of
 from neurosim.network import Network
-
-DIRECTIONS = {"east": (1, 0), "west": (-1, 0), "north": (0, 1), "south": (0, -1)}
 
 
 class LinkLoad(NamedTuple):
@@ -55,7 +53,7 @@ def link_loads(network: Network, mapping: Mapping, rates: Rates | None = None) -
     found = [
         LinkLoad((x, y), way, float(load[x, y])) for way, load in loads.items() for x, y in np.argwhere(load).tolist()
     ]
-    return sorted(found, key=lambda link: (link.tile[1], link.tile[0], list(DIRECTIONS).index(link.direction)))
+    return sorted(found, key=lambda link: (link.tile[1], link.tile[0], list(WAYS).index(link.direction)))
 
 
 def busiest_link(loads: list[LinkLoad]) -> LinkLoad | None:
@@ -67,7 +65,7 @@ def packets_per_step(network: Network, mapping: Mapping, rates: Rates | None = N
     """Return what a step costs if neurons fire at these rates: each entry of `ROUTE_COLUMNS`, and "hops", all directions."""
     expected = neuron_rates(network, rates)
     sums = {name: float(expected @ mapping.route[:, i]) for i, name in enumerate(ROUTE_COLUMNS)}
-    return sums | {"hops": sum(sums[f"hops_{way}"] for way in DIRECTIONS)}
+    return sums | {"hops": sum(sums[f"hops_{way}"] for way in WAYS)}
 
 
 def _along_ways(
@@ -75,8 +73,8 @@ def _along_ways(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Return the packets that leave each tile (x, y) in each direction: all ways go along x, then along y, step by step."""
     size = np.concatenate([source, target, [[0, 0]]]).max(axis=0) + 1
-    loads = {way: np.zeros(size) for way in DIRECTIONS}
-    for way, (x, y) in DIRECTIONS.items():
+    loads = {way: np.zeros(size) for way in WAYS}
+    for way, (x, y) in WAYS.items():
         axis, sign = (0, x) if x else (1, y)
         at = source.copy() if axis == 0 else np.column_stack([target[:, 0], source[:, 1]])
         links = sign * (target[:, axis] - at[:, axis])

@@ -7,7 +7,7 @@ import numpy as np
 from neurosim.chip import Chip
 from neurosim.fixedpoint import Int32Array, Int64Array
 from neurosim.mapping.learning import LearningNeeds
-from neurosim.mapping.route import axons_out_of, targets_of
+from neurosim.mapping.route import axons_out_of, count_pairs, targets_of
 from neurosim.mapping.storage import axon_memory, dense_memory, sharing_of, synapse_bits
 from neurosim.network import Connection, Dense, IntegerConnection, Network
 
@@ -66,9 +66,6 @@ def _add_listed(
     assert not isinstance(connection, Dense)
     sparse = connection.as_sparse()
     n_cores = int(of_post.max(initial=0)) + 1
-    key = np.asarray(sparse.col, dtype=np.int64) * n_cores + of_post[np.asarray(sparse.row)]
-    first = np.flatnonzero(np.diff(key, prepend=-1))  # runs: neighbouring targets mostly share a core
-    pairs, run = np.unique(key[first], return_inverse=True)
-    n = np.zeros(len(pairs), np.int64)
-    np.add.at(n, run, np.diff(first, append=len(key)))
+    at = of_post[np.asarray(sparse.row)].astype(np.int64)
+    pairs, n = count_pairs(np.asarray(sparse.col, dtype=np.int64), at, n_cores)
     np.add.at(reads, pairs // n_cores, reads_of(connection, n, chip, learning))

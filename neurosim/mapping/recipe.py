@@ -8,7 +8,7 @@ import numpy.typing as npt
 from neurosim.chip import Chip
 from neurosim.errors import CapacityError
 from neurosim.fixedpoint import Int64Array
-from neurosim.mapping.demand import Block, configuration_limits, core_limits
+from neurosim.mapping.demand import Block, all_limits
 from neurosim.mapping.fit import fit
 from neurosim.mapping.layout import CoreUse, Mapping
 from neurosim.mapping.learning import LearningNeeds
@@ -87,7 +87,7 @@ def _core_uses(
     uses = []
     for i, blocks in enumerate(cores):
         site, tile = int(sites[i]), (int(tiles[i, 0]), int(tiles[i, 1]))
-        limits = core_limits(chip, site) | configuration_limits(chip) | {"learning_bits": None}
+        limits = all_limits(chip, site)
         groups = tuple(dict.fromkeys(block.group for block in blocks))
         uses.append(CoreUse(i, tile, groups, used[i], {name: limits[name] for name in used[i]}, site))
     return tuple(uses)

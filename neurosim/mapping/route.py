@@ -14,6 +14,9 @@ ENTRY_TILE = (0, 0)  # where spikes of input lines enter the mesh: an assumption
 OUTSIDE = -1  # core of an input line
 N_COLUMNS = 6  # of what `route` returns
 
+#: Directions in which a packet leaves a tile, and where they lead; x grows to the east, y to the north.
+WAYS = {"east": (1, 0), "west": (-1, 0), "north": (0, 1), "south": (0, -1)}
+
 
 class Targets(NamedTuple):
     """The cores that the neurons of one group send to."""
@@ -60,6 +63,16 @@ def targets_of(network: Network, core: Int32Array) -> list[Targets]:
                 Targets(group.name, np.flatnonzero(everyone).astype(np.int64), neuron[further], target[further])
             )
     return found
+
+
+def count_pairs(neuron: Int64Array, core: Int64Array, n_cores: int) -> tuple[Int64Array, Int64Array]:
+    """Return the pairs ``neuron * n_cores + core`` that occur, ascending, and how often each does."""
+    key = neuron * n_cores + core
+    first = np.flatnonzero(np.diff(key, prepend=-1))  # runs: synapses come by neuron, and neighbours share a core
+    pairs, run = np.unique(key[first], return_inverse=True)
+    times = np.zeros(len(pairs), np.int64)
+    np.add.at(times, run, np.diff(first, append=len(key)))
+    return pairs, times
 
 
 def axons_out_of(network: Network, targets: Sequence[Targets]) -> Int64Array:

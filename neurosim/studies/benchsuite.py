@@ -20,7 +20,7 @@ from neurosim.experiment import model_metadata, open_trainer, prepare_program
 from neurosim.modelfile import Model, load_model, save_model
 from neurosim.network import Dense, IntegerConnection, Network, Sparse
 from neurosim.report import accuracy_interval
-from neurosim.runfolder import RunFolder
+from neurosim.runfolder import model_file
 from neurosim.studies.benchconfig import NetworkSpec, Suite, parse_network
 from neurosim.studies.benchfolder import BenchFolder
 from neurosim.studies.energystudy import Counted, cores_of, count_samples, on_chip, study, tables_of
@@ -49,7 +49,7 @@ def check_suite(suite: Suite) -> None:
     for name in suite.tables:
         load_energy_table(name)
     for name in suite.runs:
-        _load_run(name)
+        load_model(model_file(Path(name)))
 
 
 def run_suite(
@@ -82,7 +82,7 @@ def run_suite(
     for spec in networks:
         progress.next(f"train {spec.name}")
         models[spec.name] = _trained(suite, spec, folder, threads)
-    models |= {name: _load_run(name) for name in suite.runs}
+    models |= {name: load_model(model_file(Path(name))) for name in suite.runs}
     tasks: dict[int | None, Task] = {}
     done = {(row["network"], row["chip"], row["backend"]) for row in results["rows"]}
     for name, model in models.items():
@@ -160,11 +160,6 @@ class _Progress:
         """Say that all is done."""
         if self.on_step is not None:
             self.on_step(Step(self.total, self.total, "done"))
-
-
-def _load_run(name: str) -> Model:
-    path = Path(name)
-    return load_model(RunFolder(path).model_path if path.is_dir() else path)
 
 
 def _task_for(model: Model, suite: Suite, loaded: dict[int | None, Task]) -> Task:

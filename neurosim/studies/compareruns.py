@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from neurosim.chip import Constant
-from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
+from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError
+from neurosim.metrics import counts_matrix, unknown_counter
 from neurosim.modelfile import load_model
 from neurosim.report import UNITS, accuracy_interval, bottleneck, count_per, counter_name
-from neurosim.runfolder import RunFolder
+from neurosim.runfolder import RunFolder, model_file
 from neurosim.studies.energystudy import count_samples, study, tables_of
 from neurosim.tables import Cell, Table
 from neurosim.tasks import EPISODE_TASKS, load_task
@@ -36,7 +37,7 @@ def metrics_of(path: Path, *, backend: str = "simulator", threads: int = 1, limi
     folder = RunFolder(path)
     if folder.metrics_path.exists():
         return folder.read_metrics() | {"measured": "by its training run"}
-    model = load_model(folder.model_path if path.is_dir() else path)
+    model = load_model(model_file(path))
     name = model.metadata.get("task")
     if name is None or name in EPISODE_TASKS:
         what = "says no task" if name is None else f"plays task {name!r}"
@@ -309,18 +310,12 @@ def _use(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
 
 def _plain_counts(found: Metrics) -> OpCounts:
     """Return stored counts; where metrics of an older version have no kinds, input lines are known by what they do."""
-    import numpy as np
-
-    rows = tuple(found["by_row"])
-    matrix = np.zeros((len(rows), N_COUNTERS), np.int64)
-    for i, counters in enumerate(found["by_row"].values()):
-        for name, count in counters.items():
-            if name not in COLUMN:
-                raise ConfigError(
-                    f"metrics: counter {name!r} is of another version of neurosim; train again, or leave out --table"
-                )
-            matrix[i, COLUMN[name]] = count
-    kinds = found.get("kinds") or {}
+    rows, name = tuple(found["by_row"]), unknown_counter(found["by_row"])
+    if name is not None:
+        raise ConfigError(
+            f"metrics: counter {name!r} is of another version of neurosim; train again, or leave out --table"
+        )
+    matrix, kinds = counts_matrix(rows, found["by_row"]), found.get("kinds") or {}
     ordered = tuple(kinds[row] for row in rows) if kinds else ()
     return OpCounts(rows, matrix, int(found["samples"]), int(found["totals"]["barriers"]), ordered)
 

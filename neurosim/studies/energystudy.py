@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from neurosim.backend import get_backend
 from neurosim.chip import Chip, chip_names, load_chip
 from neurosim.compile_network import compile as compile_network
 from neurosim.costs.ann import against_ann
 from neurosim.costs.workload import workload
-from neurosim.counters import COLUMN, N_COUNTERS, OpCounts
+from neurosim.counters import OpCounts
 from neurosim.energy import EnergyReport, energy, load_energy_table
 from neurosim.energytable import EnergyTable
 from neurosim.episoderun import N_TEST, evaluate_controller
@@ -21,7 +19,7 @@ from neurosim.errors import ConfigError, ModelFileError, NetworkError
 from neurosim.events import Events
 from neurosim.experiment import run_test_samples
 from neurosim.learning.percore import LearningByCore
-from neurosim.metrics import counts_metrics, describe_program
+from neurosim.metrics import counts_matrix, counts_metrics, describe_program, unknown_counter
 from neurosim.modelfile import Model
 from neurosim.program import Program
 from neurosim.report import bottleneck
@@ -114,15 +112,14 @@ def counts_from_metrics(found: Mapping[str, Any], program: Program, where: str =
     ModelFileError
         If they are of another network or of a version that counted otherwise.
     """
-    matrix = np.zeros((len(program.rows), N_COUNTERS), np.int64)
     by_row = found["by_row"]
-    for row, counters in by_row.items():
+    for row in by_row:
         if row not in program.rows:
             raise ModelFileError(f"{where}: counts of {row!r}, which the model does not have; train it again")
-        for name, count in counters.items():
-            if name not in COLUMN:
-                raise ModelFileError(f"{where}: counter {name!r} is of another version of neurosim; train it again")
-            matrix[program.rows.index(row), COLUMN[name]] = count
+    name = unknown_counter(by_row)
+    if name is not None:
+        raise ModelFileError(f"{where}: counter {name!r} is of another version of neurosim; train it again")
+    matrix = counts_matrix(program.rows, by_row)
     return OpCounts(program.rows, matrix, int(found["samples"]), int(found["totals"]["barriers"]), program.kinds)
 
 
