@@ -15,8 +15,11 @@ from neurosim.sourced import (
     check_entry,
     check_format,
     check_keys,
+    check_listed_once,
+    check_texts,
     find_preset,
     read_amount,
+    read_percent,
     read_reasons,
     read_texts,
     read_toml,
@@ -125,12 +128,8 @@ class EnergyTable:
             ("price", "unpriced", "not_work", "included", "static", "information", "uncertainty_percent"),
         )
         check_format(where, data["format"], FORMAT)
-        for key in ("name", "title", "notes", "uncertainty"):
-            if not isinstance(data[key], str) or not data[key]:
-                raise ChipError(f"{where}: {key} {data[key]!r} is not a text; write it in quotes")
-        percent = data.get("uncertainty_percent")
-        if percent is not None:
-            percent = read_amount(f"{where}: uncertainty_percent", percent)
+        check_texts(where, data, ("name", "title", "notes", "uncertainty"))
+        percent = read_percent(where, data)
         not_modelled = read_texts(where, "not_modelled", data)
         prices = _constants(where, "price", data, OPERATIONS)
         for name, price in prices.items():
@@ -141,10 +140,7 @@ class EnergyTable:
             if power.unit != "mW":
                 raise ChipError(f"{where}: static {name} is in {power.unit!r}; static power is in mW")
         reasons = {key: read_reasons(where, key, data, OPERATIONS) for key in ("unpriced", "not_work", "included")}
-        for name in OPERATIONS:
-            places = [key for key in ("price", *reasons) if name in data.get(key, {})]
-            if len(places) > 1:
-                raise ChipError(f"{where}: {name} is listed under {' and '.join(places)}; keep one")
+        check_listed_once(where, data, OPERATIONS, ("price", *reasons))
         return cls(
             data["name"], data["title"], data["notes"], prices, **reasons, static=static,
             information=_constants(where, "information", data, None), uncertainty=data["uncertainty"], uncertainty_percent=percent,

@@ -103,3 +103,24 @@ def read_reasons(where: str, key: str, data: Table[str, Any], known: Sequence[st
         raise ChipError(f'{where}: {key} {reasons!r} is not a table of reasons; write NAME = "why"')
     check_keys(f"{where}: {key}", reasons, (), known)
     return dict(reasons)
+
+
+def read_percent(where: str, data: Table[str, Any]) -> float | None:
+    """Return the uncertainty in percent of a table; None where it is left out."""
+    percent = data.get("uncertainty_percent")
+    return None if percent is None else read_amount(f"{where}: uncertainty_percent", percent)
+
+
+def check_texts(where: str, data: Table[str, Any], keys: Sequence[str]) -> None:
+    """Refuse values of a table that are not texts, or empty."""
+    for key in keys:
+        if not isinstance(data[key], str) or not data[key]:
+            raise ChipError(f"{where}: {key} {data[key]!r} is not a text; write it in quotes")
+
+
+def check_listed_once(where: str, data: Table[str, Any], names: Sequence[str], parts: Sequence[str]) -> None:
+    """Refuse a name that stands in two parts of a table; each part is a table by name that may be left out."""
+    for name in names:
+        places = [key for key in parts if name in data.get(key, {})]
+        if len(places) > 1:
+            raise ChipError(f"{where}: {name} is listed under {' and '.join(places)}; keep one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
+    from typing_extensions import Self
 
     from neurosim.experiment import Progress
     from neurosim.studies.benchsuite import Step
@@ -18,26 +20,21 @@ PLAIN_LINES = 20  # about so many for a whole training
 WIDE = 115  # columns that the bar takes with everything beside it; narrower terminals get the essentials
 
 
-class ProgressView:
-    """Shows each generation; use it in a ``with`` block and pass `show` as ``on_progress``."""
+class _View(ABC):
+    """A bar on a terminal while a ``with`` block runs; none elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.wide = not console.is_terminal or console.width >= WIDE
-        self.first: Progress | None = None
         self.bar: Bar | None = None
         self.task: TaskID | None = None
 
-    def __enter__(self) -> ProgressView:
-        if self.console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
+    @abstractmethod
+    def _make_bar(self) -> Bar:
+        """Return the bar of a terminal."""
 
-            name = [TextColumn("generation")] if self.wide else []
-            self.bar = Bar(
-                *name, MofNCompleteColumn(), BarColumn(bar_width=24 if self.wide else 10),
-                TextColumn("{task.description}"), TimeRemainingColumn(), TextColumn("left"), console=self.console,
-            )  # fmt: skip
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.bar = self._make_bar()
             self.bar.start()
         return self
 
@@ -46,6 +43,25 @@ class ProgressView:
     ) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+class ProgressView(_View):
+    """Shows each generation; use it in a ``with`` block and pass `show` as ``on_progress``."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.wide = not console.is_terminal or console.width >= WIDE
+        self.first: Progress | None = None
+
+    def _make_bar(self) -> Bar:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        name = [TextColumn("generation")] if self.wide else []
+        return Bar(
+            *name, MofNCompleteColumn(), BarColumn(bar_width=24 if self.wide else 10),
+            TextColumn("{task.description}"), TimeRemainingColumn(), TextColumn("left"), console=self.console,
+        )  # fmt: skip
 
     def show(self, progress: Progress) -> None:
         """Take note of a finished generation."""
@@ -80,32 +96,21 @@ class ProgressView:
         return "  ".join(parts)
 
 
-class StepsView:
+class StepsView(_View):
     """Shows pieces of work that differ in length; use it in a ``with`` block and pass `show` as ``on_step``."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self.bar: Bar | None = None
-        self.task: TaskID | None = None
+        super().__init__(console)
         self.begin = time.perf_counter()
 
-    def __enter__(self) -> StepsView:
-        if self.console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
+    def _make_bar(self) -> Bar:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
 
-            self.bar = Bar(
-                MofNCompleteColumn(), BarColumn(bar_width=16), TimeRemainingColumn(), TextColumn("left"),
-                TextColumn("{task.description}"), console=self.console,
-            )  # fmt: skip
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+        return Bar(
+            MofNCompleteColumn(), BarColumn(bar_width=16), TimeRemainingColumn(), TextColumn("left"),
+            TextColumn("{task.description}"), console=self.console,
+        )  # fmt: skip
 
     def show(self, step: Step) -> None:
         """Take note of what begins."""

@@ -15,9 +15,13 @@ from neurosim.sourced import (
     check_entry,
     check_format,
     check_keys,
+    check_listed_once,
+    check_texts,
     find_preset,
     read_amount,
+    read_percent,
     read_reasons,
+    read_texts,
     read_toml,
 )
 
@@ -128,24 +132,16 @@ class TimeTable:
             ("time", "barrier", "unknown", "not_work", "uncertainty_percent"),
         )
         check_format(where, data["format"], FORMAT)
-        for key in texts:
-            if not isinstance(data[key], str) or not data[key]:
-                raise ChipError(f"{where}: {key} {data[key]!r} is not a text; write it in quotes")
-        omitted = data["not_modelled"]
-        if not isinstance(omitted, list) or not all(isinstance(text, str) and text for text in omitted):
-            raise ChipError(f"{where}: not_modelled {omitted!r} is not a list of texts; write what is left out")
-        percent = data.get("uncertainty_percent")
-        percent = None if percent is None else read_amount(f"{where}: uncertainty_percent", percent)
+        check_texts(where, data, texts)
+        not_modelled = read_texts(where, "not_modelled", data)
+        percent = read_percent(where, data)
         times = _times(where, data.get("time", {}))
         reasons = {key: read_reasons(where, key, data, (*TIMES, "barrier")) for key in ("unknown", "not_work")}
-        for name in TIMES:
-            places = ["time"] * (name in times) + [key for key, listed in reasons.items() if name in listed]
-            if len(places) > 1:
-                raise ChipError(f"{where}: {name} is listed under {' and '.join(places)}; keep one")
+        check_listed_once(where, data, TIMES, ("time", *reasons))
         barrier = _barrier(where, data["barrier"]) if "barrier" in data else None
         return cls(
             data["name"], data["title"], data["notes"], times, barrier, **reasons, uncertainty=data["uncertainty"],
-            uncertainty_percent=percent, not_modelled=tuple(omitted),
+            uncertainty_percent=percent, not_modelled=not_modelled,
         )  # fmt: skip
 
     def of(self, name: str) -> float | None:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurosim.atomic import write_atomically
-from neurosim.figures.run import draw
+from neurosim.figures.run import save_figures
 from neurosim.figures.style import LIGHT, Theme, make_figure
 from neurosim.report_bench import own_energy
 from neurosim.tables import format_energy
@@ -118,13 +117,7 @@ BENCH_FIGURES: dict[str, Callable[[Results, Theme], Figure | None]] = {
 
 def save_bench_plots(results: Results, folder: Path) -> list[Path]:
     """Write every picture that the results allow as PNG into an existing folder and return the paths."""
-    paths = []
-    for name, make in BENCH_FIGURES.items():
-        data = draw(make, results, LIGHT, "png", name)
-        if data is not None:
-            write_atomically(folder / f"{name}.png", data)
-            paths.append(folder / f"{name}.png")
-    return paths
+    return save_figures(BENCH_FIGURES, results, folder)
 
 
 def _once(rows: Iterable[Results]) -> list[Results]:

@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from neurosim.figures.mesh import draw_mesh, mesh_of, squares
-from neurosim.figures.style import LIGHT, Theme, make_figure
+from neurosim.figures.style import LIGHT, Theme, hide_scale, label_end, make_figure
 from neurosim.report import counter_name, format_energy, format_share
 
 if TYPE_CHECKING:
@@ -104,23 +104,12 @@ def energy_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
         rows = range(len(parts))
         chart.barh(rows, [pj for pj, _ in parts], height=0.66, color=theme.strong)
         for row, (pj, _) in enumerate(parts):
-            chart.annotate(
-                f"{format_energy(pj)}   {format_share(pj / total)}",
-                (pj, row),
-                (5, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-                color=theme.ink,
-            )
+            label_end(chart, pj, row, f"{format_energy(pj)}   {format_share(pj / total)}", theme)
         chart.set_yticks(rows, [name for _, name in parts])
         chart.set_ylim(len(parts) - 0.4, -0.6)
         chart.set_xlim(0, parts[0][0] * 1.22)
         chart.set_title(f"{title}: {format_energy(total)}", loc="left", weight="bold", fontsize=10)
-        chart.set_xticks([])
-        chart.grid(visible=False)
-        chart.spines["bottom"].set_visible(False)
-        chart.tick_params(length=0)
+        hide_scale(chart)
         captions += [counter_name(item["counter"]) for item in charts[title].get("unpriced") or ()]
     if captions:
         text = "counted, but without a price: " + ", ".join(dict.fromkeys(captions))

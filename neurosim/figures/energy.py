@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurosim.atomic import write_atomically
 from neurosim.figures.chip import MAX_LABELLED_CORES, utilisation_figure
 from neurosim.figures.mesh import draw_links, draw_mesh, mesh_of, squares
-from neurosim.figures.run import draw
-from neurosim.figures.style import LIGHT, Theme, make_figure, patch
+from neurosim.figures.run import save_figures
+from neurosim.figures.style import LIGHT, Theme, hide_scale, label_end, make_figure, patch
 from neurosim.report import UNITS, counter_name
 from neurosim.report_energy import CORE_PARTS, bounded, core_parts
 from neurosim.tables import format_cell, format_energy
@@ -123,22 +122,11 @@ def _draw_pairs(chart: Axes, bars: list[_Bar], colors: dict[str, str], theme: Th
         for name, pj in parts.items():
             chart.barh(y, pj, left=left, height=0.72, color=colors[name])
             left += pj
-        chart.annotate(
-            format_energy(left),
-            (left, y),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=theme.ink,
-        )
+        label_end(chart, left, y, format_energy(left), theme)
     chart.set_yticks(at, [name for name, _ in bars])
     chart.set_ylim(at[-1] + 0.6, -0.6)
     chart.set_xlim(0, 1.16 * max(sum(parts.values()) for _, parts in bars) or 1)
-    chart.set_xticks([])
-    chart.grid(visible=False)
-    chart.spines["bottom"].set_visible(False)
-    chart.tick_params(length=0)
+    hide_scale(chart)
 
 
 def cores_figure(study: Study, theme: Theme = LIGHT) -> Figure | None:
@@ -191,22 +179,11 @@ def _draw_core_bars(chart: Axes, names: list[str], parts: list[dict[str, float]]
         chart.barh(rows, widths, left=left, height=0.66, color=theme.cycle[i], label=part)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for row, sum_pj in zip(rows, left, strict=True):
-        chart.annotate(
-            format_energy(sum_pj),
-            (sum_pj, row),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=theme.ink,
-        )
+        label_end(chart, sum_pj, row, format_energy(sum_pj), theme)
     chart.set_yticks(rows, names)
     chart.set_ylim(len(names) - 0.4, -0.6)
     chart.set_xlim(0, 1.16 * max(left) or 1.0)
-    chart.set_xticks([])
-    chart.grid(visible=False)
-    chart.spines["bottom"].set_visible(False)
-    chart.tick_params(length=0)
+    hide_scale(chart)
     chart.legend(loc="lower right", frameon=False, ncols=3, bbox_to_anchor=(1, 1), borderaxespad=0)
 
 
@@ -230,13 +207,7 @@ STUDY_FIGURES: dict[str, Callable[[Study, Theme], Figure | None]] = {
 
 def save_study_plots(study: Study, folder: Path) -> list[Path]:
     """Write every picture that a study allows as PNG into an existing folder and return the paths."""
-    paths = []
-    for name, make in STUDY_FIGURES.items():
-        data = draw(make, study, LIGHT, "png", name)
-        if data is not None:
-            write_atomically(folder / f"{name}.png", data)
-            paths.append(folder / f"{name}.png")
-    return paths
+    return save_figures(STUDY_FIGURES, study, folder)
 
 
 def _shares(energy: Study) -> dict[str, float]:

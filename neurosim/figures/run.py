@@ -200,9 +200,16 @@ FIGURES: dict[str, Callable[[Metrics, Theme], Figure | None]] = {
 
 def save_plots(metrics: Metrics, folder: Path) -> list[Path]:
     """Write every figure that the metrics allow as PNG into an existing folder and return the paths."""
+    return save_figures(FIGURES, metrics, folder)
+
+
+def save_figures(
+    figures: Mapping[str, Callable[[Metrics, Theme], Figure | None]], metrics: Metrics, folder: Path
+) -> list[Path]:
+    """Write every figure, by name, that some metrics allow as PNG into an existing folder and return the paths."""
     paths = []
-    for name in FIGURES:
-        data = render(name, metrics, LIGHT, "png")
+    for name, make in figures.items():
+        data = draw(make, metrics, LIGHT, "png", name)
         if data is not None:
             write_atomically(folder / f"{name}.png", data)
             paths.append(folder / f"{name}.png")

@@ -79,3 +79,16 @@ def settle(figure: Figure) -> None:
     for chart in figure.axes:
         left, bottom, width, height = (round(float(edge), 5) for edge in chart.get_position(original=True).bounds)
         chart.set_position((left, bottom, width, height))
+
+
+def label_end(chart: Axes, x: float, y: float, text: str, theme: Theme) -> None:
+    """Write a text behind the end of a bar."""
+    chart.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5, color=theme.ink)
+
+
+def hide_scale(chart: Axes) -> None:
+    """Leave out the scale of bars that carry their values."""
+    chart.set_xticks([])
+    chart.grid(visible=False)
+    chart.spines["bottom"].set_visible(False)
+    chart.tick_params(length=0)
