@@ -35,6 +35,7 @@ BENCHMARKS = (
     "track_lava_learning",
     "track_mapping",
     "track_sanafe",
+    "track_workload",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.
