@@ -88,7 +88,8 @@ class Layer(NamedTuple):
 
 def read_net(path: Path) -> list[Layer]:
     """Read the dense layers of a lava-dl network file (HDF5 with the suffix .net)."""
-    h5py = pytest.importorskip("h5py", reason="lava-dl networks are HDF5 files: python -m pip install h5py")
+    import h5py
+
     layers = []
     with h5py.File(path) as file:
         for i in range(len(file["layer"])):
@@ -194,7 +195,8 @@ TINY_LIF = {"du": 4096 - 1, "dv": 1024, "vth": 25}
 def tiny_net() -> TinyNet:
     """Read the small convolutional network; the file's kernels are SLAYER's, so they are flipped here."""
     folder = data_file("lava-models", "tinynet", "tiny.net").parent
-    h5py = pytest.importorskip("h5py", reason="lava-dl networks are HDF5 files: python -m pip install h5py")
+    import h5py
+
     kernels, biases = [], []
     with h5py.File(folder / "tiny.net") as file:
         for layer in (file["layer"]["1"], file["layer"]["2"]):

@@ -1,0 +1,1 @@
+"""Models of other frameworks: files in, networks out, and back."""
