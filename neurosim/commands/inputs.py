@@ -75,11 +75,16 @@ def events_of(
     """
     from neurosim.commands.eventfile import load_events
     from neurosim.errors import DataError
+    from neurosim.exchange.binding import bind_task, inputs_of
+    from neurosim.exchange.imported import reorder_events
 
+    inputs = inputs_of(model.metadata)
     if source is not None:
         events, labels, owner = load_events(source), None, f"file {str(source)!r}"
+        if inputs is not None and events.n_inputs == len(inputs.order):  # another number is an error when it runs
+            events = reorder_events(events, inputs)
     else:
-        found = task_to_test(model, task)
+        found = bind_task(task_to_test(model, task), inputs)
         events, labels, owner = found.test_events, found.test_labels, f"task {found.name!r}"
     everything = source is not None and first is None
     count = (events.n_samples if everything else 1) if n is None else n
