@@ -40,7 +40,17 @@ def weights_table(report: Report) -> Table:
          w["largest_error"], w["rms_error"])
         for layer in report["layers"] for w in layer["weights"]
     ]  # fmt: skip
-    columns = ("connection", "weights", "bits", "weight_exp", "clipped", "to zero", "SQNR", "largest error", "rms error")
+    columns = (
+        "connection",
+        "weights",
+        "bits",
+        "weight_exp",
+        "clipped",
+        "to zero",
+        "SQNR",
+        "largest error",
+        "rms error",
+    )
     return Table("Weights", columns, tuple(rows))
 
 
@@ -87,7 +97,15 @@ def divergence_table(report: Report) -> Table:
             layer["group"], f"step {first['step']:,}", f"{first['samples']:,} of {report['samples']:,}",
             first["median_step"], error, bound, _divergence(first),
         ))  # fmt: skip
-    columns = ("group", "first", "samples that part", "median step", "error of v until then", "predicted", "what happened first")
+    columns = (
+        "group",
+        "first",
+        "samples that part",
+        "median step",
+        "error of v until then",
+        "predicted",
+        "what happened first",
+    )
     return Table("Where the runs part", columns, tuple(rows))
 
 
@@ -135,7 +153,9 @@ def _accuracy_line(accuracy: Report, key: str) -> str:
     correct = round(accuracy[key] * n)
     low, high = accuracy_interval(correct, n)
     words = {"float": "floats", "integer": "integers"}[key]
-    return f"accuracy       {accuracy[key]:.1%} in {words} ({correct:,} of {n:,}; 95 % interval {low:.1%} to {high:.1%})"
+    return (
+        f"accuracy       {accuracy[key]:.1%} in {words} ({correct:,} of {n:,}; 95 % interval {low:.1%} to {high:.1%})"
+    )
 
 
 def _span(found: tuple[float, float, float], unit: str, factor: float) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.errors import NetworkError
-from neurosim.network import AnyConnection, Connection, Conv, ConvConnection
+from neurosim.network import AnyConnection, Connection, ConvConnection, SparseConnection
 
 Floats = npt.NDArray[np.float64]
 Frames = npt.NDArray[Any]  # bool, or integers where messages have values
 CHUNK = 1 << 22  # numbers of a temporary array
+MOSTLY_FULL = 4  # a sparse connection that holds a quarter of all pairs runs as a matrix
 
 
 class Matrix(NamedTuple):
@@ -43,14 +44,12 @@ class Convolution(NamedTuple):
     @classmethod
     def of(cls, connection: ConvConnection) -> Convolution:
         """Return the convolution of a connection."""
-        integers: Conv = connection.with_integers(np.zeros(np.shape(connection.weights), np.int64), 0, "mixed")
-        stride, padding, dilation = integers.geometry
         weights = np.asarray(connection.weights, np.float64)[:, ::-1, ::-1, :]
         n_out, kernel_x, kernel_y, _ = weights.shape
-        parts = np.split(weights.reshape(n_out, -1), integers.groups)
+        parts = np.split(weights.reshape(n_out, -1), connection.groups)
         return cls(
-            [np.ascontiguousarray(part.T) for part in parts], integers.input_shape, integers.output_shape,
-            (kernel_x, kernel_y), stride, padding, dilation,
+            [np.ascontiguousarray(part.T) for part in parts], connection.input_shape, connection.output_shape,
+            (kernel_x, kernel_y), _pair(connection.stride), _pair(connection.padding), _pair(connection.dilation),
         )  # fmt: skip
 
     def __call__(self, frames: Frames) -> Floats:
@@ -96,14 +95,6 @@ class Synapses(NamedTuple):
     row: npt.NDArray[np.int64]
     weight: Floats
 
-    @classmethod
-    def of(cls, shape: tuple[int, int], row: npt.ArrayLike, col: npt.ArrayLike, weight: npt.ArrayLike) -> Synapses:
-        """Return synapses in any order sorted by source."""
-        rows, cols = np.asarray(row, np.int64), np.asarray(col, np.int64)
-        order = np.lexsort((rows, cols))
-        start = np.searchsorted(cols[order], np.arange(shape[1] + 1))
-        return cls(shape[0], start.astype(np.int64), rows[order], np.asarray(weight, np.float64)[order])
-
     def __call__(self, frames: Frames) -> Floats:
         """Add the weights of the sources that fired, some million synapses at a time."""
         frame, source = np.nonzero(frames)
@@ -120,6 +111,25 @@ class Synapses(NamedTuple):
             found = np.bincount(place, weight, minlength=(high - low) * self.n_post)
             sums[low:high] += found.reshape(-1, self.n_post)
         return sums
+
+
+def _product(connection: Connection, weights: Floats, which: npt.NDArray[np.bool_]) -> Matrix | Convolution | Synapses:
+    """Return how the chosen synapses of a connection act."""
+    if isinstance(connection, ConvConnection):
+        return Convolution.of(connection)
+    if not isinstance(connection, SparseConnection):
+        return Matrix(weights if which.all() else np.where(which, weights, 0.0))
+    row, col, (n_post, n_pre) = np.asarray(connection.row)[which], np.asarray(connection.col)[which], connection.shape
+    if n_post * n_pre <= CHUNK and len(row) * MOSTLY_FULL >= n_post * n_pre:
+        matrix = np.zeros((n_post, n_pre))
+        matrix[row, col] = weights[which]
+        return Matrix(matrix)
+    start = np.searchsorted(col, np.arange(n_pre + 1))  # synapses lie by source
+    return Synapses(n_post, start.astype(np.int64), row, weights[which])
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
 
 
 #: What makes sums (n_frames, n_post) of frames (n_frames, n_pre).
@@ -146,14 +156,11 @@ class Link(NamedTuple):
                 f"connection {connection.name!r}: {type(connection).__name__} is in chip integers, floatsim runs networks in "
                 "floats; run it on a backend, or give its weights as Connection"
             )
-        if isinstance(connection, ConvConnection):
-            return cls(connection, {0: Convolution.of(connection)})
         weights = np.asarray(connection.weights, np.float64)
-        delays = getattr(connection, "delays", None)
-        if delays is None:
-            return cls(connection, {0: Matrix(weights)})
-        steps = np.broadcast_to(np.asarray(delays), weights.shape)
-        return cls(connection, {int(d): Matrix(np.where(steps == d, weights, 0.0)) for d in np.unique(steps)})
+        if connection.delays is None:
+            return cls(connection, {0: _product(connection, weights, np.ones(weights.shape, np.bool_))})
+        delays = np.asarray(connection.delays)
+        return cls(connection, {int(d): _product(connection, weights, delays == d) for d in np.unique(delays)})
 
     def deliver(self, values: Frames, step: int, sums: Floats) -> None:
         """Add what spikes of consecutive steps bring to the sums of the steps in which it arrives.

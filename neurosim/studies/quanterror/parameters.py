@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits
-from neurosim.network import LIF, Connection, ConvConnection, CubaLIF, Group, IntegerConnection, Sparse
+from neurosim.network import LIF, Connection, CubaLIF, Group, IntegerConnection, Sparse
 from neurosim.neurons import ATRLIF, GradedVec
 from neurosim.quantize import Decay, Quantized
 from neurosim.scale import needed_sign_mode
@@ -100,17 +100,11 @@ def held_weights(
 ) -> tuple[Floats, Floats, Floats]:
     """Return float weights, what the integers hold of them, and the size of a step of the format, in float units each."""
     target = quantized.network.group(connection.target)
-    unit = quantized.scales[f"group/{connection.target}"] * decays(target)[0] / 2.0**stored.weight_exp
+    each = np.broadcast_to(decays(target)[0], (target.n,))
+    factor = float(each[0]) if np.all(each == each[0]) else connection.over_weights(each)
+    unit = quantized.scales[f"group/{connection.target}"] * np.asarray(factor) / 2.0**stored.weight_exp
     wanted = np.asarray(connection.weights, np.float64)
-    if isinstance(stored, Sparse):
-        order = np.lexsort((np.asarray(connection.row), np.asarray(connection.col)))  # type: ignore[attr-defined]
-        wanted, integers = wanted[order], np.asarray(stored.data, np.float64)
-        unit = unit if unit.ndim == 0 else unit[np.asarray(stored.row)]
-    else:
-        integers = np.asarray(stored.weights, np.float64)
-        if unit.ndim and isinstance(connection, ConvConnection):
-            unit = unit.reshape(-1, len(wanted))[0]  # one for each output channel
-        unit = unit if unit.ndim == 0 else unit.reshape(-1, *[1] * (wanted.ndim - 1))
+    integers = np.asarray(stored.data if isinstance(stored, Sparse) else stored.weights, np.float64)
     step = (1 << lost_weight_bits(connection.num_weight_bits, needed_sign_mode(connection))) / unit
     return wanted, np.asarray(integers / unit), np.asarray(step, np.float64)
 
