@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
+from neurosim.decays import Decay
 from neurosim.errors import ConfigError, DataError, QuantizationError
 from neurosim.events import Events, events_from_dense
 from neurosim.floatsim import FloatSimulator
 from neurosim.network import AnyConnection, Connection, CubaLIF, Group, Input, Network, Probe
-from neurosim.quantize import Decay, Quantized, quantize
+from neurosim.quantize import quantize
+from neurosim.quantized import Quantized
 from neurosim.scale import ScaleForm, largest_weight
 
 Messages = npt.NDArray[Any]
