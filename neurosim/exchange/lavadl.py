@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neurosim.errors import ModelFileError, NetworkError
-from neurosim.events import Events, events_from_dense
 from neurosim.exchange.imported import Imported, ImportNote, Port, chip_order
+from neurosim.exchange.lavainput import INPUT, input_neurons, number_connection
 from neurosim.exchange.lavalayers import (
     Ends,
     Made,
@@ -24,12 +23,11 @@ from neurosim.exchange.lavalayers import (
     pool,
     unpool,
 )
-from neurosim.exchange.lavaneurons import MESSAGE_BITS, integer, integers, kind_of, make_neurons
+from neurosim.exchange.lavaneurons import Reset, integer, kind_of, make_neurons
 from neurosim.fixedpoint import DEFAULT_ARITHMETIC
 from neurosim.hdf5tree import read_tree
-from neurosim.network import AnyConnection, Group, Input, Network, OneToOne
+from neurosim.network import AnyConnection, Group, Input, Network
 
-INPUT = "input"
 MAX_LAYERS = 1000
 #: Layers that send each spike to chosen places of an image.
 SPATIAL = {"conv": conv, "pool": pool, "unpool": unpool, "convT": conv_transpose}
@@ -46,7 +44,8 @@ NOT_READ = {
 
 def read_net(
     path: str | Path, *, name: str | None = None, input_shape: tuple[int, ...] | None = None,
-    num_layers: int | None = None, arithmetic: str = DEFAULT_ARITHMETIC,
+    num_layers: int | None = None, arithmetic: str = DEFAULT_ARITHMETIC, input_layer: str = "host",
+    reset_interval: int | None = None, reset_offset: int = 0,
 ) -> Imported:  # fmt: skip
     """Read a `.net` file as lava-dl's netx does: integers, one step of delay for each layer.
 
@@ -54,8 +53,8 @@ def read_net(
     (left out, with a note). Neurons: LOIHI, CUBA (with refDelay), SDNN, RF_PHASE, RF_IZHIKEVICH. Groups are named after type
     and number of the layer ("conv1"), the input "input".
 
-    An input layer with neurons takes numbers, not spikes: `analogue_events` makes them. They pass a connection with messages,
-    one step that netx has not (`Imported.lag`).
+    An input layer with neurons takes numbers, which netx writes into their biases for each sample. Here
+    `neurosim.exchange.lavainput.analogue_events` turns numbers into the events of such a network.
 
     Parameters
     ----------
@@ -69,6 +68,14 @@ def read_net(
     arithmetic : {"lava-0.10", "lava-dl", "loihi1"}
         "lava-0.10" is what netx runs on, and what lava-dl trains for since it adds 0.01 to thresholds: a spike where v exceeds
         the threshold. Networks trained before (lava-dl's Oxford) fire where v reaches it: "lava-dl".
+    reset_interval, reset_offset : int
+        As in netx: LOIHI and CUBA neurons are set back every so many steps, each layer one step after the one before it; the
+        first in step 1 + reset_offset (counted from 1). Samples start from rest here in any case. What it does for one sample:
+        biases of a layer begin to act with the sample's first spikes there, as in training, not with its first step.
+    input_layer : {"host", "chip"}
+        Where neurons of an input layer run. "host": `analogue_events` computes their spikes, which are the network's input; all
+        steps are those of netx. "chip": the network has them, and its input sends the numbers as messages. This takes a step
+        more (`Imported.lag`), in which biases of later layers act already.
 
     Raises
     ------
@@ -78,7 +85,9 @@ def read_net(
     tree = read_tree(path)
     owner = f"file {str(path)!r}"
     layers = _ordered(owner, tree, num_layers)
-    builder = _Builder(owner, input_shape, arithmetic)
+    if input_layer not in ("host", "chip"):
+        raise ModelFileError(f"{owner}: unknown input_layer {input_layer!r}; choose 'host' or 'chip'")
+    builder = _Builder(owner, input_shape, arithmetic, input_layer == "chip", reset_interval, reset_offset)
     for i, layer in layers:
         try:
             builder.add(i, layer)
@@ -110,8 +119,11 @@ def _ordered(owner: str, tree: Mapping[str, Any], num_layers: int | None) -> lis
 class _Builder:
     """The network as far as it is read."""
 
-    def __init__(self, owner: str, input_shape: tuple[int, ...] | None, arithmetic: str) -> None:
-        self.owner, self.arithmetic = owner, arithmetic
+    def __init__(self, owner: str, input_shape: tuple[int, ...] | None, arithmetic: str, input_on_chip: bool,
+        reset_interval: int | None, reset_offset: int,
+    ) -> None:  # fmt: skip
+        self.reset_interval, self.reset_offset = reset_interval, reset_offset + 1  # time starts from 1
+        self.owner, self.arithmetic, self.input_on_chip = owner, arithmetic, input_on_chip
         self.groups: list[Group] = []
         self.connections: list[AnyConnection] = []
         self.notes: list[ImportNote] = []
@@ -120,6 +132,7 @@ class _Builder:
         self.message_bits = 0
         self.source: dict[str, Any] = {}
         self.lag = 0
+        self.biased: list[int] = []
         self.input_shape = self.shape
 
     def add(self, i: int, layer: dict[str, Any]) -> None:
@@ -155,6 +168,9 @@ class _Builder:
             raise ModelFileError(f"{self.owner}: simulation/Ts {step_ms} is no length of a step in ms")
         if self.message_bits and self.arithmetic != DEFAULT_ARITHMETIC:
             raise ModelFileError(f"{self.owner}: sigma-delta neurons have arithmetic {DEFAULT_ARITHMETIC!r} only")
+        if self.biased:
+            text = "biases act from the first step on, before the first spikes arrive; reset_interval starts a layer with them"
+            self.notes.append(ImportNote(f"layer {self.biased[0]} and later", "info", text))
         network = Network(self.groups, self.connections, dt=step_ms * 1e-3, name=name)
         last = self.groups[-1].name
         lag = {group.name: self.lag for group in self.groups[1:]} if self.lag else {}
@@ -171,14 +187,27 @@ class _Builder:
         self._open()
         if "neuron" not in layer:
             return
-        n = math.prod(self.shape)
-        neurons = make_neurons(where, f"input{i}", _group(where, layer, "neuron"), self.shape, is_input=True)
-        self.groups.append(neurons.group)
-        self.connections.append(OneToOne(INPUT, neurons.group.name, n, 1, num_message_bits=MESSAGE_BITS))
-        self.message_bits, self.lag = neurons.message_bits, 1
+        stored = _group(where, layer, "neuron")
+        neurons = input_neurons(where, i, stored, self.shape)
         weight, bias = (integer(where, key, layer.get(key, default)) for key, default in (("weight", 64), ("bias", 0)))
-        self.source["input"] = {"weight": weight, "bias": bias}
-        self._note(i, "info", f"takes numbers {weight} x + {bias} in each step instead of spikes; see analogue_events")
+        kept = {key: value if isinstance(value, str) else np.asarray(value).tolist() for key, value in stored.items()}
+        on = "chip" if self.input_on_chip else "host"
+        self.source["input"] = {"layer": i, "weight": weight, "bias": bias, "on": on, "neuron": kept}
+        self.message_bits = neurons.message_bits
+        self._note(
+            i, "info", f"takes numbers {weight} x + {bias} in each step, on the {on}; analogue_events makes the events"
+        )
+        if self.input_on_chip:
+            self.groups.append(neurons.group)
+            self.connections.append(number_connection(neurons.group))
+            self.lag = 1
+            self.reset_offset += 1
+        self._next_reset()  # the input's own place in the row
+
+    def _next_reset(self) -> Reset | None:
+        """Return when the next layer is reset; each layer follows one step after the one before it."""
+        offset, self.reset_offset = self.reset_offset, self.reset_offset + 1
+        return None if self.reset_interval is None else Reset(self.reset_interval, offset)
 
     def _open(self, n: int | None = None) -> None:
         """Make the input, where there is none yet."""
@@ -241,8 +270,12 @@ class _Builder:
 
     def _append(self, where: str, i: int, layer: dict[str, Any], made: Made, name: str) -> None:
         """Add the neurons of a layer and the connection that leads to them."""
-        neurons = make_neurons(where, name, _group(where, layer, "neuron"), made.shape, layer.get("bias"))
-        if neurons.message_bits and isinstance(self.groups[-1], Input):
+        neurons = make_neurons(
+            where, name, _group(where, layer, "neuron"), made.shape, layer.get("bias"), reset=self._next_reset()
+        )
+        if np.any(np.asarray(layer.get("bias", 0))) and self.reset_interval is None:
+            self.biased.append(i)
+        if neurons.message_bits and not self.message_bits:
             raise ModelFileError(
                 f"{where}: sigma-delta neurons without an input layer that has them; export the input too"
             )
@@ -274,41 +307,3 @@ def _group(where: str, layer: Mapping[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelFileError(f"{where}: has no group {key!r}; the file is damaged")
     return found
-
-
-def analogue_events(model: Imported, values: npt.ArrayLike, n_steps: int) -> Events:
-    """Return the events of a network whose input layer takes numbers: each input sends its number in each step.
-
-    Parameters
-    ----------
-    model : Imported
-        From `read_net`, with an input layer that has neurons (``model.source["input"]``).
-    values : (n_samples, *model.inputs.shape)
-        Integers are taken as they are, as the bias mantissa that netx would set. Floats are lava-dl's inputs x: they become
-        ``weight x + bias``, rounded toward zero. Networks trained on images from -1 to 1, as in lava-dl's tutorials, want
-        ``2 image - 1`` of an image from 0 to 1.
-    n_steps : int
-
-    Returns
-    -------
-    Events
-        Numbered as the framework does; `neurosim.exchange.imported.reorder_events` gives the network's own lines.
-
-    Raises
-    ------
-    ModelFileError
-        If the network takes spikes, or the shape is another.
-    """
-    constants = model.source.get("input")
-    array = np.asarray(values)
-    if not isinstance(constants, Mapping):
-        raise ModelFileError(f"network {model.network.name!r}: its input takes spikes, not numbers; encode the data")
-    if array.shape[1:] != model.inputs.shape or array.dtype.kind not in "biuf" or n_steps < 1:
-        raise ModelFileError(
-            f"network {model.network.name!r}: values are {array.dtype} of shape {array.shape}, need (n_samples, "
-            f"{', '.join(map(str, model.inputs.shape))}), and at least one step; found {n_steps}"
-        )
-    if array.dtype.kind == "f":
-        array = np.trunc(array * constants["weight"] + constants["bias"])
-    flat = integers(f"network {model.network.name!r}", "values", array).reshape(len(array), 1, -1)
-    return events_from_dense(np.broadcast_to(flat, (len(array), n_steps, flat.shape[2])), graded=True)

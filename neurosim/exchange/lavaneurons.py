@@ -12,13 +12,20 @@ import numpy.typing as npt
 from neurosim.errors import ModelFileError
 from neurosim.exchange.imported import chip_order
 from neurosim.network import LIF, Group
-from neurosim.neurons import RF, Delta, LIFRefractory, RFIzhikevich, Sigma, SigmaDelta
+from neurosim.neurons import RF, Delta, LIFRefractory, LIFReset, RFIzhikevich, Sigma, SigmaDelta
 
 Ints = npt.NDArray[np.int64]
 STATE_EXP = 6  # netx: inputs, thresholds and messages of its graded neurons are in 1/64
 BIAS_EXP = 6  # netx: a bias is in units of weights, which enter v times 64
 MESSAGE_BITS = 24
 ONE = 4096
+
+
+class Reset(NamedTuple):
+    """When neurons are set back, as in `LIFReset`."""
+
+    interval: int
+    offset: int
 
 
 class Neurons(NamedTuple):
@@ -91,6 +98,7 @@ def make_neurons(
     bias: Any = None,
     *,
     is_input: bool = False,
+    reset: Reset | None = None,
 ) -> Neurons:
     """Return the group that a layer's ``neuron`` describes.
 
@@ -108,6 +116,8 @@ def make_neurons(
         In units of weights; one, one for each channel or each neuron.
     is_input : bool
         Whether it is the first layer, whose sigma-delta neurons have no sigma.
+    reset : Reset, optional
+        Of LOIHI and CUBA neurons; others have none, in netx neither.
 
     Raises
     ------
@@ -122,7 +132,7 @@ def make_neurons(
         )
     n = math.prod(shape)
     if kind in ("LOIHI", "CUBA"):
-        return Neurons(_lif(owner, name, stored, shape, biases), 0)
+        return Neurons(_lif(owner, name, stored, shape, biases, reset), 0)
     if kind == "SDNN":
         return Neurons(_sigma_delta(owner, name, stored, n, biases, is_input), MESSAGE_BITS)
     if kind in ("RF_PHASE", "RF_IZHIKEVICH"):
@@ -143,7 +153,9 @@ def _need(owner: str, stored: Mapping[str, Any], key: str) -> Any:
     return stored[key]
 
 
-def _lif(owner: str, name: str, stored: Mapping[str, Any], shape: tuple[int, ...], bias: int | Ints) -> LIF:
+def _lif(
+    owner: str, name: str, stored: Mapping[str, Any], shape: tuple[int, ...], bias: int | Ints, reset: Reset | None
+) -> LIF:
     """LOIHI and CUBA neurons: the current's register is one less than the decay, since the chip adds 1."""
     if "gradedSpike" in stored and np.any(np.asarray(stored["gradedSpike"])):
         raise ModelFileError(f"{owner}: its neurons send their voltage (gradedSpike); the chip's LIF neurons cannot")
@@ -156,6 +168,10 @@ def _lif(owner: str, name: str, stored: Mapping[str, Any], shape: tuple[int, ...
         )
     period = integer(owner, "refDelay", stored.get("refDelay", 1)) - 1
     n, du = math.prod(shape), decay_u - 1
+    if period > 0 and reset is not None:
+        raise ModelFileError(f"{owner}: neurons with refDelay {period + 1} cannot be reset; leave out reset_interval")
+    if reset is not None:
+        return LIFReset(name, n, du, dv, vth, bias, BIAS_EXP, *reset)
     if period > 0:
         return LIFRefractory(name, n, du, dv, vth, bias, BIAS_EXP, refractory_period=period)
     return LIF(name, n, du, dv, vth, bias, BIAS_EXP)
