@@ -39,10 +39,14 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
     where = f"file {str(path)!r}"
     lines, start = start_of_events(path, b"#", END)
     if not lines or lines[-1] != END.decode() or not lines[0].startswith("#!AER-DAT3.1"):
-        raise DataError(f"{where}: is of version {lines[0][2:12]!r}; 3.1 with a line {END.decode()!r} is read. Convert it with the maker's tools")
+        raise DataError(
+            f"{where}: is of version {lines[0][2:12]!r}; 3.1 with a line {END.decode()!r} is read. Convert it with the maker's tools"
+        )
     form = next((line.partition(":")[2].strip() for line in lines if line.startswith("#Format")), "RAW")
     if form != "RAW":
-        raise DataError(f"{where}: its packets are of format {form!r}, 'RAW' is read; convert it with the maker's tools")
+        raise DataError(
+            f"{where}: its packets are of format {form!r}, 'RAW' is read; convert it with the maker's tools"
+        )
     sources = " ".join(line.partition(":")[2].lower() for line in lines if line.startswith("#Source"))
     size = next((size for name, size in SENSORS.items() if name in sources), None)
     return Recorded(partial(_blocks, path, start), sensor_size or size)

@@ -18,7 +18,9 @@ def check_available(method: str, where: str) -> None:
     """Refuse a method whose library is not installed."""
     module = MODULES.get(method)
     if module is not None and find_spec(module) is None:
-        raise DataError(f"{where}: is compressed with {method}, which needs the package {module!r}; install it with: {INSTALL}")
+        raise DataError(
+            f"{where}: is compressed with {method}, which needs the package {module!r}; install it with: {INSTALL}"
+        )
 
 
 def decompress(content: bytes, method: str, limit: int) -> bytes:

@@ -49,7 +49,9 @@ class Recordings(NamedTuple):
                 raise DataError(
                     f"file {str(self.path)!r}: recording {number} has not as many times as units; get it anew"
                 )
-            yield Recorded(partial(_in_memory, time, unit), None, None if label is None else int(label), self.n, self.one)
+            yield Recorded(
+                partial(_in_memory, time, unit), None, None if label is None else int(label), self.n, self.one
+            )
 
     def one(self, number: int) -> Recorded:
         """Return one recording, read when it is asked for."""
@@ -101,7 +103,9 @@ def _recordings(path: Path, found: dict[str, Description], where: str) -> Record
     for name, kind in ((TIMES, "f"), (UNITS, "iu")):
         one = found[name]
         if one.form != "ragged" or len(one.shape) != 1 or np.dtype(one.dtype).kind not in kind:
-            raise DataError(f"{where}: dataset {name!r} is {_told(one)}; it must have a row of numbers for each recording")
+            raise DataError(
+                f"{where}: dataset {name!r} is {_told(one)}; it must have a row of numbers for each recording"
+            )
     n = found[TIMES].shape[0]
     labels = found.get(LABELS)
     if found[UNITS].shape[0] != n or n == 0 or (labels is not None and labels.shape != (n,)):
@@ -123,7 +127,11 @@ def _find_group(found: dict[str, Description], where: str) -> dict[str, str]:
             prefix = f"{group}/" if group else ""
             columns = {c: prefix + name for c, name in find_columns(names, f"{where}, group {group!r}").items()}
             about = {column: found[name] for column, name in columns.items()}
-            wrong = [c for c, one in about.items() if one.form != "array" or one.shape != about["t"].shape or len(one.shape) != 1]
+            wrong = [
+                c
+                for c, one in about.items()
+                if one.form != "array" or one.shape != about["t"].shape or len(one.shape) != 1
+            ]
             if wrong:
                 raise DataError(
                     f"{where}: dataset {columns[wrong[0]]!r} is {_told(about[wrong[0]])}; it must be numbers, as many as times"

@@ -39,7 +39,9 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
     lines, start = start_of_events(path, b"% ", b"% end")
     values = {key.lower(): value for key, _, value in (line[2:].partition(" ") for line in lines)}
     if values.get("version", "2").strip() != "2":
-        raise DataError(f"{where}: has version {values['version']!r} of the .dat format, 2 is read; convert it with the maker's tools")
+        raise DataError(
+            f"{where}: has version {values['version']!r} of the .dat format, 2 is read; convert it with the maker's tools"
+        )
     with path.open("rb") as stream:
         stream.seek(start)
         kind = stream.read(2)

@@ -22,7 +22,16 @@ from neurosim.data.formats.evt3 import Evt3
 from neurosim.errors import DataError
 
 KEYS = ("evt", "format", "geometry", "camera_integrator_name", "integrator_name", "plugin_name", "system_id", "date")
-VERSIONS = {"2.0": "2.0", "2.1": "2.1", "3.0": "3.0", "2": "2.0", "3": "3.0", "EVT2": "2.0", "EVT21": "2.1", "EVT3": "3.0"}
+VERSIONS = {
+    "2.0": "2.0",
+    "2.1": "2.1",
+    "3.0": "3.0",
+    "2": "2.0",
+    "3": "3.0",
+    "EVT2": "2.0",
+    "EVT21": "2.1",
+    "EVT3": "3.0",
+}
 OFF, ON, TIME_HIGH = 0, 1, 8
 KNOWN = np.isin(np.arange(16), [OFF, ON, TIME_HIGH, 10, 14, 15])  # triggers, others and what continues them
 UNKNOWN = "a word of unknown kind"
@@ -35,7 +44,9 @@ def recognise(head: bytes) -> bool:
     """Whether the first bytes are of this format."""
     if not head.startswith(b"% "):
         return False
-    keys = {line[2:].split(b" ")[0].decode("ascii", "replace").lower() for line in head.split(b"\n") if line[:2] == b"% "}
+    keys = {
+        line[2:].split(b" ")[0].decode("ascii", "replace").lower() for line in head.split(b"\n") if line[:2] == b"% "
+    }
     return not keys.isdisjoint(KEYS)
 
 
@@ -52,7 +63,9 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
         raise DataError(f"{where}: its encoding is {told!r}; EVT 2.0, 2.1 and 3.0 are read")
     order = values.get("endianness", options.get("endianness", "")).lower()
     if order not in ("", "little", "legacy"):
-        raise DataError(f"{where}: its words are {order}-endian, little-endian ones are read; convert it with the maker's tools")
+        raise DataError(
+            f"{where}: its words are {order}-endian, little-endian ones are read; convert it with the maker's tools"
+        )
     size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", values.get("geometry", "").strip())
     found = (size[1], size[2]) if size else (options.get("width", ""), options.get("height", ""))
     if sensor_size is None and all(re.fullmatch(r"[1-9]\d{0,4}", side) for side in found):
@@ -96,7 +109,9 @@ class Evt2:
 
     def times(self, is_time: npt.NDArray[np.bool_], value: Words) -> npt.NDArray[np.int64]:
         """Return the high part of the time at each word; -1: none was sent yet."""
-        last = np.maximum.accumulate(np.where(is_time, np.arange(len(value)), -1)) if len(value) else np.zeros(0, np.int64)
+        last = (
+            np.maximum.accumulate(np.where(is_time, np.arange(len(value)), -1)) if len(value) else np.zeros(0, np.int64)
+        )
         high = np.where(last < 0, self.high, value.astype(np.int64)[last])
         if len(high):
             self.high = int(high[-1])
