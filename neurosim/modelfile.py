@@ -102,6 +102,11 @@ class Model:
     version: str = VERSION
     arithmetic: str = DEFAULT_ARITHMETIC
 
+    @property
+    def readout(self) -> str:
+        """Group that answers: the one that the metadata name, or the last."""
+        return str(self.metadata.get("readout") or self.network.groups[-1].name)
+
 
 def save_model(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file, whole or not at all; equal models give equal bytes."""
