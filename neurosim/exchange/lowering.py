@@ -17,8 +17,8 @@ from neurosim.exchange.lowering_maps import Floats, Kernel, LinearMap, Matrix, c
 from neurosim.exchange.lowering_neurons import Decay, Neurons, Spike, neurons_of, readout_of
 from neurosim.exchange.lowering_notes import note_bias, note_spike_size
 from neurosim.exchange.lowering_timing import schedule
-from neurosim.exchange.nirnodes import Node
 from neurosim.exchange.nirgraph import MAX_ELEMENTS, NEURONS, FlatGraph
+from neurosim.exchange.nirnodes import Node
 from neurosim.groups import STATELESS, CubaLIF, Input
 from neurosim.network import Connection, Network
 

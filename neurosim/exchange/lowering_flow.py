@@ -26,8 +26,8 @@ from neurosim.exchange.lowering_maps import (
     image_shape,
 )
 from neurosim.exchange.lowering_neurons import READOUTS
-from neurosim.exchange.nirnodes import Node
 from neurosim.exchange.nirgraph import IDENTITY, NEURONS, FlatGraph, window
+from neurosim.exchange.nirnodes import Node
 
 #: Nodes that only say how elements are called.
 RENAMING = ("Flatten", IDENTITY)

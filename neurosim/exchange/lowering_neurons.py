@@ -56,7 +56,9 @@ class Neurons:
     def group(self, name: str) -> CubaLIF:
         """Return the group; what is the same for all neurons is one number."""
         tau_mem, tau_syn = (None if tau is None else _shared(tau) for tau in (self.tau_mem, self.tau_syn))
-        return CubaLIF(name, len(self.gain), tau_mem, tau_syn, _shared(self.v_threshold), _shared(self.bias), self.model)
+        return CubaLIF(
+            name, len(self.gain), tau_mem, tau_syn, _shared(self.v_threshold), _shared(self.bias), self.model
+        )
 
     def permuted(self, order: npt.NDArray[np.int64]) -> Neurons:
         """Return the neurons in another order: neuron i is the one that was number ``order[i]``."""

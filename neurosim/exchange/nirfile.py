@@ -15,8 +15,8 @@ from neurosim.exchange.imported import Imported, ImportNote
 from neurosim.exchange.lowering import Convention, CurrentBias, lower
 from neurosim.exchange.lowering_neurons import Decay, Spike
 from neurosim.exchange.nirexact import exact_import
-from neurosim.exchange.nirnodes import read_graph
 from neurosim.exchange.nirgraph import flatten
+from neurosim.exchange.nirnodes import read_graph
 
 CHOICES = {"spike": ("unit", "impulse"), "decay": ("euler", "exact"), "current_bias": ("steady", "neuron")}
 
