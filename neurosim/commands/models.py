@@ -192,11 +192,6 @@ def with_study(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def _readout(model: Model) -> str:
-    """Group whose voltages at the end are the answer."""
-    return str(model.metadata.get("readout") or model.network.groups[-1].name)
-
-
 def _probed(network: Network) -> Network:
     """Return the network with probes on all spikes and voltages, beside those it has."""
     from neurosim.network import Probe
@@ -208,7 +203,7 @@ def _probed(network: Network) -> Network:
 
 def _describe_run(result: RunResult, model: Model, labels: list[int] | None) -> dict[str, Any]:
     """Return a run in types that JSON can hold: spikes as lists, the answer, counts."""
-    name = _readout(model)
+    name = model.readout
     readout: dict[str, Any] | None = None
     if "v" in model.network.group(name).states:
         final = result.states[name, "v"][:, -1]
