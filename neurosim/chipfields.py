@@ -28,6 +28,9 @@ DECAYS = ("factor", "shift", "none")
 #: How sizes of a kernel and of its neurons are rounded up in memory; `Chip.address_padding`.
 PADDING = ("none", "power_of_two")
 
+LARGEST = 1 << 40  # of any number: sums over all cores stay within 64 bits
+MAX_CORES = 1 << 20  # tables with an entry for each core and tile are made; the largest machine has 1,036,800 cores
+
 
 class Field(NamedTuple):
     """What a chip file may say about one quantity."""
@@ -151,6 +154,8 @@ def _integer(where: str, value: Any, minimum: int) -> int:
         raise ChipError(f'{where}: value {value!r} is not an integer; give one, or "unknown"')
     if value < minimum:
         raise ChipError(f'{where}: value {value} is below {minimum}; give a larger one, or "unknown"')
+    if value > LARGEST:
+        raise ChipError(f'{where}: value {value} exceeds the limit of {LARGEST}; give a smaller one, or "unlimited"')
     return value
 
 
@@ -158,6 +163,9 @@ def check_together(where: str, values: Table[str, Any]) -> None:
     """Refuse quantities that contradict each other: too many cores for the mesh, lists that do not fit the cores."""
     width, height = values["mesh"]
     n_cores, per_tile = values["n_cores"], values["cores_per_tile"]
+    for what, found in (("n_cores", n_cores), ("mesh", width * height)):
+        if found > MAX_CORES:
+            raise ChipError(f"{where}: {what} {found} exceeds the limit of {MAX_CORES}; describe a smaller chip")
     if n_cores > width * height * per_tile:
         raise ChipError(
             f"{where}: n_cores {n_cores} exceeds {width} x {height} tiles of {per_tile} cores; "

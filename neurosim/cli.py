@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neurosim.commands import bench, catalogue, compare, energy, export, models, training
+from neurosim.commands import bench, catalogue, compare, data, energy, export, models, training
 from neurosim.errors import NeurosimError
 from neurosim.version import VERSION
 
@@ -60,6 +60,7 @@ for command in (training.demo, training.train, models.run, models.evaluate, ener
                 models.inspect, models.report, catalogue.chips, catalogue.doctor):  # fmt: skip
     app.command()(command)
 app.add_typer(catalogue.backends_app, name="backends")
+app.add_typer(data.data_app, name="data")
 
 
 def main() -> None:

@@ -47,3 +47,7 @@ class ModelFileError(NeurosimError, ValueError):
 
 class RunFolderError(NeurosimError, OSError):
     """A run folder exists already, or cannot be written."""
+
+
+class UnsupportedNode(NeurosimError, NotImplementedError):
+    """A node or layer of another framework's model that a chip cannot express."""

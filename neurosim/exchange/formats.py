@@ -59,9 +59,7 @@ def detect_format(path: str | os.PathLike[str]) -> str:
     except FileNotFoundError:
         raise ModelFileError(f"{owner}: does not exist; check the path") from None
     except OSError as error:
-        raise ModelFileError(
-            f"{owner}: cannot be read: {error.strerror or error}; check its permissions"
-        ) from error
+        raise ModelFileError(f"{owner}: cannot be read: {error.strerror or error}; check its permissions") from error
     if head.startswith(ZIP_MAGIC):
         raise ModelFileError(
             f"{owner}: is a zip archive, as models of neurosim are: those need no import (neurosim inspect {path}); "

@@ -58,7 +58,7 @@ def array_blocks(array: npt.NDArray[Any], where: str) -> Recorded:
 def open_npy(path: Path, sensor_size: Size | None) -> Recorded:
     """Open a .npy file with a structured array."""
     where = f"file {str(path)!r}"
-    stored = _read_head(partial(open, path, "rb"), where, path.stat().st_size)
+    stored = _read_head(partial(_open_file, path), where, path.stat().st_size)
     return Recorded(_structured_blocks(stored, where), sensor_size)
 
 
@@ -88,6 +88,10 @@ def open_npz(path: Path, sensor_size: Size | None) -> Recorded:
     structured = [one for one in stored.values() if one.dtype.names is not None]
     blocks = _structured_blocks(structured[0], where) if len(structured) == 1 else _column_blocks(stored, where)
     return Recorded(blocks, sensor_size, None if label is None else label[0])
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _open_member(path: Path, info: zipfile.ZipInfo) -> IO[bytes]:
