@@ -15,7 +15,9 @@ import numpy.typing as npt
 from neurosim.data.augment_events import warp_events
 from neurosim.data.collect import EventCollector
 from neurosim.data.event_code import SIDE, EventCode
+from neurosim.data.eventblock import Screen
 from neurosim.data.folder import DataSet, find_data, read_bytes
+from neurosim.data.formats.atis import decode_all
 from neurosim.data.split import disjoint_tests
 from neurosim.data.task import Task
 from neurosim.errors import DataError
@@ -25,7 +27,6 @@ N_CLASSES = 10
 N_STEPS = 9
 BLOCK = 32  # recordings encoded together
 NUMBER_BITS = 16  # of a recording's name; above it stands the number of its copy
-EVENT_BYTES = 5
 DURATION_US = 315_000  # three saccades of 105 ms; what comes later joins the last step
 N_TEST = 100  # recordings of each split, where there is no official test set
 N_SPLITS = 5
@@ -68,9 +69,8 @@ class Recording(NamedTuple):
 def parse_events(content: bytes, where: str, strict: bool = True) -> Recording:
     """Read the events of a file.
 
-    An event has 5 bytes: x, y, and a big-endian word of 24 bits, the upper one of which is the polarity and the others the time
-    in microseconds. An event is malformed if it lies outside the 34 x 34 pixels, if it is earlier than one before it, or if
-    the file ends within it.
+    They lie as `neurosim.data.formats.atis.decode` says. An event is malformed if it lies outside the 34 x 34 pixels, if it is
+    earlier than one before it, or if the file ends within it.
 
     Parameters
     ----------
@@ -80,21 +80,15 @@ def parse_events(content: bytes, where: str, strict: bool = True) -> Recording:
     strict : bool
         Refuse malformed events; otherwise they are left out and counted.
     """
-    n_events, n_left = divmod(len(content), EVENT_BYTES)
-    raw = np.frombuffer(content, np.uint8, n_events * EVENT_BYTES).reshape(n_events, EVENT_BYTES).astype(np.int64)
-    x, y = raw[:, 0], raw[:, 1]
-    time = ((raw[:, 2] & 127) << 16) | (raw[:, 3] << 8) | raw[:, 4]
-    good = (x < SIDE) & (y < SIDE)
-    latest = np.maximum.accumulate(np.where(good, time, 0)) if n_events else time
-    good &= time >= latest
-    n_malformed = n_events - int(good.sum()) + (n_left > 0)
-    if strict and n_malformed:
-        bad = int(np.argmin(good)) if not good.all() else n_events
+    screen = Screen(where, (SIDE, SIDE), strict=False)
+    events = np.concatenate([screen.take(block) for block in decode_all(content)])
+    if strict and screen.first is not None:
         raise DataError(
-            f"file {where!r}: {n_malformed} of {n_events + (n_left > 0)} events are malformed, the first is number {bad} "
+            f"file {where!r}: {screen.n_malformed} of {screen.n_seen} events are malformed, the first is number {screen.first[0]} "
             f"(outside {SIDE} x {SIDE} pixels, going back in time, or cut short); get the file anew"
         )
-    return Recording(x[good], y[good], (raw[:, 2] >> 7)[good], time[good], n_malformed)
+    x, y, p = (events[field].astype(np.int64) for field in ("x", "y", "p"))
+    return Recording(x, y, p, events["t"].astype(np.int64), screen.n_malformed)
 
 
 def count_events(recording: Recording, n_steps: int) -> npt.NDArray[np.int64]:

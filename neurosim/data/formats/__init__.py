@@ -1,0 +1,1 @@
+"""Formats of event files, one module each; `neurosim.data.readers` lists them."""
