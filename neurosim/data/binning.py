@@ -20,6 +20,7 @@ MAX_CELLS = 1 << 28  # samples x steps: each takes 8 bytes
 MAX_STEPS = 1 << 26
 MAX_LINES = (1 << 31) - 1
 MAX_TIME = 1 << 62  # microseconds
+OWN_CLOCK_US = 10_000_000  # a recording that begins later counts from when its device was started, or from 1970
 
 Shape = tuple[int, ...]
 _Cells = npt.NDArray[np.int64]
@@ -46,7 +47,9 @@ class Clock(NamedTuple):
             raise DataError(f"binning: dt_us {dt_us!r} and duration_us {duration_us!r}; give exactly one of them")
         for name, value in (("dt_us", dt_us), ("duration_us", duration_us)):
             if value is not None and (not isinstance(value, (int, np.integer)) or not 1 <= value <= MAX_TIME):
-                raise DataError(f"binning: {name} {value!r} is not a whole number of microseconds above 0; choose another")
+                raise DataError(
+                    f"binning: {name} {value!r} is not a whole number of microseconds above 0; choose another"
+                )
         if n_steps is not None and (not isinstance(n_steps, (int, np.integer)) or not 1 <= n_steps <= MAX_STEPS):
             raise DataError(f"binning: n_steps {n_steps!r} is not a whole number in 1..{MAX_STEPS}; choose another")
         if dt_us is not None:
@@ -135,11 +138,13 @@ class Binner:
         ----------
         chunks : iterable of (n,) EVENT
             In order of time.
-        origin : int or "first"
-            Time in microseconds that step 0 begins at; that of the first event.
+        origin : int, "first" or "auto"
+            Time in microseconds that step 0 begins at; or that of the first event; or 0, but the first event where that comes before 0
+            or after more than 10 s, as in recordings with a clock of their own.
         where : str
             What error texts call the recording.
         """
+        begin: int | None = None
         kept: list[_Cells] = []
         counts: list[_Cells] = []
         # Cells of the last step seen: the next chunk may have more of them.
@@ -147,9 +152,9 @@ class Binner:
         for chunk in chunks:
             if not len(chunk):
                 continue
-            if origin == "first":
-                origin = int(chunk["t"][0])
-            found, n = np.unique(self._cells(chunk, int(origin), where), return_counts=True)
+            if begin is None:
+                begin = _begin(origin, int(chunk["t"][0]))
+            found, n = np.unique(self._cells(chunk, begin, where), return_counts=True)
             if not len(found):
                 continue
             if len(open_cells):
@@ -280,6 +285,17 @@ def join_events(parts: Iterable[Events]) -> Events:
         first.n_inputs,
         np.concatenate(values) if graded else None,
     )
+
+
+def _begin(origin: int | str, first: int) -> int:
+    """Return when step 0 begins, for a recording whose first event is at that time."""
+    if origin not in ("first", "auto") and (isinstance(origin, bool) or not isinstance(origin, (int, np.integer))):
+        raise DataError(
+            f"binning: origin {origin!r} is none of first, auto or a whole number of microseconds; choose one"
+        )
+    if origin == "auto":
+        return 0 if 0 <= first <= OWN_CLOCK_US else first
+    return first if origin == "first" else int(origin)
 
 
 def _merged(cells: _Cells, counts: _Cells, more: _Cells, n: _Cells) -> tuple[_Cells, _Cells]:

@@ -131,7 +131,7 @@ class _Inside:
         if events.dtype != EVENT or events.ndim != 1:
             raise DataError(
                 f"events: found {events.dtype} of shape {events.shape}, need one dimension of {EVENT}; "
-                "convert them with neurosim.data.datasets.as_events"
+                "convert them with neurosim.data.readers.open_events(array).read()"
             )
         check_inside(events, self.size)
         return events

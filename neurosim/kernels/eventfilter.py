@@ -1,7 +1,5 @@
 """Filters of sensor events by what came before: background activity, and pixels that fire again too soon."""
 
-import numpy as np
-
 from neurosim.kernels.jit import jit
 
 NEVER = -(1 << 63)  # time of the last event of a pixel that had none

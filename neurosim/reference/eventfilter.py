@@ -22,7 +22,8 @@ def supported(t: Numbers, x: Numbers, y: Numbers, span: int) -> npt.NDArray[np.b
         In the unit of t.
     """
     found = [
-        any(max(abs(x[i] - x[j]), abs(y[i] - y[j])) == 1 and t[i] - t[j] <= span for j in range(i)) for i in range(len(t))
+        any(max(abs(x[i] - x[j]), abs(y[i] - y[j])) == 1 and t[i] - t[j] <= span for j in range(i))
+        for i in range(len(t))
     ]
     return np.array(found, np.bool_)
 
