@@ -167,6 +167,36 @@ class Binner:
             open_cells, open_counts = found[last:], n[last:]
         self._store(np.concatenate([*kept, open_cells]), np.concatenate([*counts, open_counts]))
 
+    def add_spikes(self, spikes: Events) -> None:
+        """Add samples that are spikes already, with inputs in C order of `shape`; later steps than there are get counted."""
+        if spikes.n_inputs != self.n_lines:
+            raise DataError(
+                f"binning: spikes of {spikes.n_inputs} inputs do not fit input shape {self.shape}, which has {self.n_lines}; give their shape"
+            )
+        if self.order == "chip":
+            spikes = renumber(spikes, self._chip_lines())
+        kept = spikes.n_steps if self.n_steps is None else min(self.n_steps, spikes.n_steps)
+        bounds = spikes.start
+        for sample in range(spikes.n_samples):
+            first, late, last = (int(bounds[sample * spikes.n_steps + t]) for t in (0, kept, spikes.n_steps))
+            steps = np.zeros(self.n_steps or kept, np.int64)
+            steps[:kept] = np.diff(bounds[sample * spikes.n_steps : sample * spikes.n_steps + kept + 1])
+            self._lines.append(spikes.neuron[first:late].astype(self._narrow))
+            if self.count == "sum":
+                value = np.ones(late - first, np.int32) if spikes.value is None else spikes.value[first:late]
+                self._values.append(value.astype(np.int32))
+            self._per_step.append(steps)
+            self.n_late += last - late
+            self.n_samples += 1
+
+    def _chip_lines(self) -> npt.NDArray[np.int64]:
+        """Return the line on the chip of each input in C order of `shape`."""
+        channels, height, width = ((1,) * (3 - len(self.shape)) + self.shape)[-3:]
+        line = np.arange(self.n_lines, dtype=np.int64)
+        if len(self.shape) > 1:
+            line = np.ascontiguousarray(line.reshape(width, height, channels).T).ravel()
+        return line
+
     def _cells(self, chunk: EventArray, origin: int, where: str) -> _Cells:
         """Return ``step * n_lines + line`` of the events that have both."""
         t = chunk["t"] - origin
