@@ -150,10 +150,8 @@ def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -
     show_table(console, report.fill_table(metrics, MAX_CORES), right=True)
     found = metrics.get("quant_error")
     if found:
-        *numbers, words = report_quant.quant_tables(found)
-        for table in numbers:
-            show_table(console, table, right=True)
-        show_table(console, words)
+        for table in report_quant.quant_tables(found):
+            show_table(console, table, right="what happened first" not in table.columns)  # a column of sentences
         show_heading(console, "Floats against integers")
         show_lines(console, report_quant.quant_lines(found))
     show_heading(console, "Result")
@@ -193,8 +191,10 @@ def _keep_samples(folder: RunFolder, data: Labelled) -> Path:
 
     path, buffer = folder.path / "samples.npz", io.BytesIO()
     some = data.events.take(range(min(KEPT_SAMPLES, data.events.n_samples)))
-    labels = {} if data.labels is None else {"labels": data.labels[: some.n_samples]}
-    np.savez_compressed(buffer, spikes=some.to_dense() if some.value is None else some.to_values(), **labels)
+    arrays: dict[str, Any] = {"spikes": some.to_dense() if some.value is None else some.to_values()}
+    if data.labels is not None:
+        arrays["labels"] = data.labels[: some.n_samples]
+    np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
     return path
 
