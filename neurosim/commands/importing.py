@@ -37,6 +37,8 @@ def import_model(
                             "in the steady state, or a neuron that fires in every step (NIR).")] = "steady",
     bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a weight (NIR).")] = 8,
     scale: Annotated[str, typer.Option(metavar="free|power-of-two", help="Units of a layer's weights and threshold (NIR).")] = "free",
+    sizes: Annotated[str | None, typer.Option(metavar="N,N,...", help="Neurons of the inputs and of each layer (SLAYER's folders, where "
+                     "their description does not say them).")] = None,
     chip: Annotated[str, typer.Option("--chip", metavar="NAME or CHIP.toml", help="Chip to map the network onto; the list: neurosim "
                     "chips.")] = "loihi1",
     calibrate: Annotated[str | None, typer.Option(metavar="DATA", help="Samples to run in floats and in integers: an .npz file (spikes, labels), "
@@ -78,7 +80,7 @@ def import_model(
         raise ConfigError("--search: compares scales on data; give --calibrate DATA")
     get_backend(backend)
     load_chip(chip)
-    reading = Reading(dt, spike, decay, current_bias, count == "sum", bits)  # type: ignore[arg-type]  # checked above
+    reading = Reading(dt, spike, decay, current_bias, count == "sum", bits, _sizes(sizes))  # type: ignore[arg-type]  # checked above
     imported = read_model(model, reading, form)
     data = None if calibrate is None else _data(calibrate, imported, dt, sample_steps, count, limit)
     # Everything that can be refused is refused before a folder is made.
@@ -100,6 +102,18 @@ def import_model(
         write_json(metrics)
         return
     _show_result(console, metrics, folder)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    """Return the sizes of layers."""
+    from neurosim.errors import ConfigError
+
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) < 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--sizes: {text!r} is not a list of two or more positive numbers; for instance 2312,512,10")
+    return tuple(int(part) for part in parts)
 
 
 def _data(source: str, imported: Imported, dt: float | None, n_steps: int | None, count: str, limit: int) -> Labelled:
@@ -152,8 +166,9 @@ def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -
     if found:
         for table in report_quant.quant_tables(found):
             show_table(console, table, right="what happened first" not in table.columns)  # a column of sentences
-        show_heading(console, "Floats against integers")
-        show_lines(console, report_quant.quant_lines(found))
+        if found["samples"]:
+            show_heading(console, "Floats against integers")
+            show_lines(console, report_quant.quant_lines(found))
     show_heading(console, "Result")
     show_lines(console, report.summary_lines(metrics))
     show_table(console, report.counts_table(metrics))
