@@ -105,7 +105,9 @@ def _panels(n: int, height: float) -> tuple[Figure, list[Axes], int]:
 def _title(chart: Axes, name: str, words: str, theme: Theme) -> None:
     """Write the name above a chart, and what it shows in numbers below the name."""
     chart.set_title(name, loc="left", weight="bold", fontsize=9, pad=16)
-    chart.annotate(words, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=theme.muted)
+    chart.annotate(
+        words, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=theme.muted
+    )
 
 
 def _ticks(chart: Axes, columns: int, both: bool) -> None:
