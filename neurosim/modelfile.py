@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from neurosim.version import VERSION
 __all__ = ["Model", "load_model", "pack_arrays", "pack_model", "save_model", "unpack_arrays", "unpack_model"]
 
 KIND = "model"
+BLOCK = 1 << 24  # bytes read at once
 
 Table = dict[str, tuple[Callable[..., Any], tuple[str, ...]]]
 LIF_ARRAYS = ("bias_mant", "bias_exp", "du", "dv", "vth")
@@ -131,7 +133,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     shown = os.fspath(path)
     try:
         with open(shown, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            parts = iter(lambda: stream.read(BLOCK), b"")  # a size asked for is allocated before anything is read
+            data = b"".join(islice(parts, MAX_BYTES // BLOCK + 1))
     except FileNotFoundError:
         raise ModelFileError(
             f"file {shown!r}: does not exist; check the path, or train a model first: neurosim train"
