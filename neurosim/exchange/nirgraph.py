@@ -12,7 +12,7 @@ import numpy as np
 
 from neurosim.errors import ModelFileError, UnsupportedNode
 from neurosim.exchange.imported import ImportNote
-from neurosim.exchange.nirfile import Graph, Node
+from neurosim.exchange.nirnodes import Graph, Node
 
 Shape = tuple[int, ...]
 
