@@ -74,6 +74,7 @@ def make_report(metrics: Metrics) -> str:
         groups=report.network_table(metrics),
         connections=report.connections_table(metrics),
         quantization=report.quantization_table(metrics),
+        imported=metrics.get("import"),
         quant=metrics.get("quant_error"),
         quant_tables=report_quant.quant_tables(metrics["quant_error"]) if metrics.get("quant_error") else [],
         quant_lines=report_quant.quant_lines(metrics["quant_error"]) if metrics.get("quant_error") else [],
@@ -104,7 +105,7 @@ def _lead(metrics: Metrics) -> str:
     """One or two sentences on what ran where."""
     network, training = metrics.get("network") or {}, metrics.get("training") or {}
     neurons = sum(group["n"] for group in network.get("groups", ()) if group["kind"] != "input")
-    weights = sum(c["n_post"] * c["n_pre"] for c in network.get("connections", ()))
+    weights = sum(map(report.n_weights, network.get("connections", ())))
     text = f"{neurons:,} spiking neurons and {weights:,} integer weights" if neurons else "A spiking network"
     text += f" for chip {metrics['chip']}" if metrics.get("chip") else ""
     text += f", run by the backend {metrics['backend']}" if metrics.get("backend") else ""
