@@ -8,6 +8,7 @@ currents ("box") keep their meaning; and no recurrent cell, so that recurrence i
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import nir
@@ -106,9 +107,11 @@ def run(net: nn.Module, x: Tensor) -> Tensor:
 
 def export(net: nn.Module, sample: Tensor) -> nir.NIRGraph:
     """Return what Norse's writer makes of a network; `sample` is one step of one sample, without a batch axis."""
-    if not isinstance(net, RecurrentNet):
-        return norse.to_nir(net, sample, dt=1.0)
-    net.n_steps = 2
-    graph = norse.to_nir(net, sample, dt=1.0)
-    net.n_steps = 1
+    if isinstance(net, RecurrentNet):
+        net.n_steps = 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the writer calls an old function of nirtorch
+        graph = norse.to_nir(net, sample, dt=1.0)
+    if isinstance(net, RecurrentNet):
+        net.n_steps = 1
     return graph

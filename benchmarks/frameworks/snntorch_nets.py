@@ -6,6 +6,7 @@ delay of the reset, because `Synaptic` and `RLeaky` otherwise also lose the inpu
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -152,6 +153,8 @@ def export(net: nn.Module, sample: Tensor) -> nir.NIRGraph:
     start(net)
     # The writer finds the recurrent edge in the second step.
     more = [2] if isinstance(net, RecurrentCuba) else []
-    graph = export_to_nir(net, sample[None], model_fwd_args=more, ignore_dims=[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the writer calls an old function of nirtorch
+        graph = export_to_nir(net, sample[None], model_fwd_args=more, ignore_dims=[0])
     start(net)
     return graph

@@ -67,7 +67,7 @@ def answers(recipe: Recipe, net: nn.Module, events: Events) -> Floats:
 
 @torch.no_grad()
 def layers(recipe: Recipe, net: nn.Module, events: Events) -> dict[str, Floats]:
-    """Return what every stateful module gave, (n_samples, n_steps, n) by its name in the network."""
+    """Return what every stateful module gave, (n_samples, n_steps, *shape) by its name in the network."""
     found: dict[str, list[Tensor]] = {}
 
     def watch(name: str, module: nn.Module) -> Any:
@@ -84,14 +84,14 @@ def layers(recipe: Recipe, net: nn.Module, events: Events) -> dict[str, Floats]:
         recipe.nets.run(net, x)
     for handle in handles:
         handle.remove()
-    return {name: torch.stack(steps).transpose(0, 1).flatten(2).numpy() for name, steps in found.items()}
+    return {name: torch.stack(steps).transpose(0, 1).numpy() for name, steps in found.items()}
 
 
 def train(name: str, recipe: Recipe, folder: Path, seed: int = 1) -> dict[str, Any]:
     """Build, train, measure and export; write NAME.nir, NAME.npz and NAME.json, and return what the last holds.
 
     The arrays of NAME.npz: ``answers`` (n_test, n_classes), what classes are read from on the whole test set; ``labels``; and for
-    the first `N_RECORDED` test samples ``layer.NODE`` (n_samples, n_steps, n), the spikes or voltages of each layer.
+    the first `N_RECORDED` test samples ``layer.NODE`` (n_samples, n_steps, *shape), the spikes or voltages of each layer.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
