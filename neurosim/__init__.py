@@ -14,6 +14,7 @@ from neurosim.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from neurosim.backend import get_backend as get_backend
+    from neurosim.bounds import voltage_error_bound as voltage_error_bound
     from neurosim.chip import load_chip as load_chip
     from neurosim.compare import compare_backends as compare_backends
     from neurosim.compare import compare_results as compare_results
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from neurosim.energy import load_energy_table as load_energy_table
     from neurosim.events import Events as Events
     from neurosim.events import events_from_dense as events_from_dense
+    from neurosim.exchange.arrays import ArrayLayer as ArrayLayer
+    from neurosim.exchange.arrays import from_arrays as from_arrays
     from neurosim.experiment import train as train
     from neurosim.modelfile import load_model as load_model
     from neurosim.modelfile import save_model as save_model
@@ -56,10 +59,12 @@ if TYPE_CHECKING:
     from neurosim.neurons import TernaryLIF as TernaryLIF
     from neurosim.neurons import rotation as rotation
     from neurosim.quantize import quantize as quantize
+    from neurosim.quantized import weight_scale as weight_scale
 
 #: Every public name: its module, and its name there.
 _PUBLIC: dict[str, tuple[str, str]] = {
     "ATRLIF": ("neurons", "ATRLIF"),
+    "ArrayLayer": ("exchange.arrays", "ArrayLayer"),
     "Connection": ("network", "Connection"),
     "Conv": ("network", "Conv"),
     "ConvConnection": ("network", "ConvConnection"),
@@ -91,6 +96,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "count_per_core": ("costs.percore", "count_per_core"),
     "energy": ("energy", "energy"),
     "events_from_dense": ("events", "events_from_dense"),
+    "from_arrays": ("exchange.arrays", "from_arrays"),
     "get_backend": ("backend", "get_backend"),
     "latency": ("costs.latency", "latency"),
     "load_chip": ("chip", "load_chip"),
@@ -101,6 +107,8 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "rotation": ("neurons", "rotation"),
     "save_model": ("modelfile", "save_model"),
     "train": ("experiment", "train"),
+    "voltage_error_bound": ("bounds", "voltage_error_bound"),
+    "weight_scale": ("quantized", "weight_scale"),
     "workload": ("costs.workload", "workload"),
 }
 
