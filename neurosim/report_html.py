@@ -76,7 +76,8 @@ def make_report(metrics: Metrics) -> str:
         quantization=report.quantization_table(metrics),
         imported=metrics.get("import"),
         quant=metrics.get("quant_error"),
-        quant_tables=report_quant.quant_tables(metrics["quant_error"]) if metrics.get("quant_error") else [],
+        quant_tables=_quant_tables(metrics),
+        imported=report_quant.import_lines(metrics["import"]) if metrics.get("import") else [],
         quant_lines=report_quant.quant_lines(metrics["quant_error"]) if metrics.get("quant_error") else [],
         rate_lines=report_quant.RATE_LINES,
         chip=metrics.get("chip") or "the chip",
@@ -180,6 +181,13 @@ def _figure(name: str, make: Any, metrics: Metrics) -> dict[str, str] | None:
             return None
         found[key] = _data_address(data, kind)
     return found | {"alt": ALT[name]}
+
+
+def _quant_tables(metrics: Metrics) -> list[report.Table]:
+    """Tables of what the integers lost, and of the search of scales if there was one."""
+    quant, search = metrics.get("quant_error"), metrics.get("scale_search")
+    found = report_quant.quant_tables(quant) if quant else []
+    return found + ([report_quant.search_table(search)] if quant and search else [])
 
 
 def _study_tables(study: Metrics | None) -> list[report.Table]:

@@ -167,6 +167,12 @@ class _Data:
             )
         if events.n_samples < 1:
             raise DataError(f"data {samples.name!r}: has no sample; give at least one")
+        n_classes = imported.network.group(imported.outputs.group).n
+        if samples.labels is not None and int(np.max(samples.labels)) >= n_classes:
+            raise DataError(
+                f"data {samples.name!r}: class {int(np.max(samples.labels))} is not among the {n_classes} that the model answers "
+                "with; give samples of the kind that the model was trained on"
+            )
         n_steps = wanted.n_steps or events.n_steps + imported.latency
         lines = reorder_events(events, imported.inputs)
         n, every = events.n_samples, np.arange(events.n_samples)
@@ -303,10 +309,6 @@ def _run(
 def _tested(answers: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], n_classes: int) -> dict[str, Any]:
     """Compare answers with labels, as `neurosim.experiment.evaluate_model` says it; negative labels are none."""
     known = labels >= 0
-    if known.any() and int(labels.max()) >= n_classes:
-        raise DataError(
-            f"labels: class {int(labels.max())} is not among the {n_classes} that the model answers with; give its own data"
-        )
     confusion = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(confusion, (labels[known], answers[known]), 1)
     n, n_correct = int(known.sum()), int(np.trace(confusion))
