@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from realdata import data_file
 
+from neurosim.backend import get_backend
 from neurosim.compile_network import compile
+from neurosim.data.readers import open_events
 from neurosim.errors import ConfigError, ModelFileError, NeurosimError, UnsupportedNode
 from neurosim.events import events_from_dense
 from neurosim.exchange.imported import ImportNote, reorder_events
@@ -21,7 +23,7 @@ from neurosim.exchange.nirgraph import flatten
 from neurosim.exchange.nirnodes import FIELDS, read_graph
 from neurosim.floatsim import simulate
 from neurosim.hdf5tree import read_tree
-from neurosim.network import LIF, ConvConnection, CubaLIF
+from neurosim.network import LIF, ConvConnection, CubaLIF, Probe
 from neurosim.quantize import quantize
 
 DT = 1e-3
@@ -367,8 +369,28 @@ def test_recorded_traces_of_one_neuron_are_met():
     quantized = quantize(found.network, decay="euler")
     (group,) = [g for g in quantized.network.groups if isinstance(g, LIF)]
     assert (group.du, group.dv) == (4095, 164)  # Lava's own script cuts 163.84 to 163
-    program = compile(quantized.network, "loihi1")
-    assert program.network is quantized.network
+    program = compile(quantized.network.with_probes([Probe("1")]), "loihi1")
+    with get_backend("reference").open(program) as runner:
+        spikes = runner.run(events).spikes["1"]
+    assert spikes.step.tolist() == [461, 511, 711, 761]
+
+
+def test_the_network_of_sinabs_knows_recorded_digits():
+    """Channel 0 is OFF and channel 1 is ON, rows are y, and events of a millisecond are counted."""
+    found = read_nir(data_file("nir-models", "cnn_sinabs.nir"), dt=1e-3, spike="impulse", input_values=True)
+    folder = data_file("nmnist", "labels.csv").parent
+    rows = (folder / "labels.csv").read_text().split()[1:16]
+    n_steps, right = 320, 0
+    for row in rows:
+        name, label = row.split(",")
+        counts = np.zeros((n_steps, *found.inputs.shape), np.int64)
+        events = open_events(folder / name).read()
+        np.add.at(counts, (np.minimum(events["t"] // 1000, n_steps - 1), events["p"], events["y"], events["x"]), 1)
+        given = reorder_events(events_from_dense(counts.reshape(1, n_steps, -1), graded=True), found.inputs)
+        group = found.outputs.group
+        result = simulate(found.network, given, n_steps + found.lag[group], decay="euler", spikes=[group])
+        right += int(result.spikes[group][0].sum(axis=0).argmax() == int(label))
+    assert right >= 14
 
 
 def test_notes_name_their_owner():
