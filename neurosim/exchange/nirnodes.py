@@ -98,7 +98,8 @@ def read_graph(source: str | os.PathLike[str] | Any, notes: list[ImportNote]) ->
 
     Parameters
     ----------
-    source : path-like or nir.NIRGraph
+    source : path-like, mapping or nir.NIRGraph
+        A mapping is what `neurosim.hdf5tree.read_tree` gives for a file.
     notes : list of ImportNote
         What was ignored is appended.
 
@@ -109,15 +110,17 @@ def read_graph(source: str | os.PathLike[str] | Any, notes: list[ImportNote]) ->
     UnsupportedNode
         If a node's type is not one of NIR 1.0.8.
     """
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike, Mapping)):
         return _graph(_tree_of(source), "", "", notes)
-    owner = f"file {os.fspath(source)!r}"
-    tree = read_tree(os.fspath(source))
+    owner = "tree" if isinstance(source, Mapping) else f"file {os.fspath(source)!r}"
+    tree = source if isinstance(source, Mapping) else read_tree(os.fspath(source))
     node, version = tree.get("node"), tree.get("version")
-    if not isinstance(node, dict) or not isinstance(version, str) or node.get("type") != GRAPH:
+    kind = node.get("type") if isinstance(node, Mapping) else None
+    if not isinstance(kind, str) or kind != GRAPH or not isinstance(version, str):
         raise ModelFileError(
             f"{owner}: has no NIR graph (groups 'version' and 'node'); give a file that nir.write made"
         )
+    assert isinstance(node, Mapping)
     return _graph(node, "", version, notes)
 
 
