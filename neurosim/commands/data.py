@@ -11,8 +11,8 @@ from neurosim.commands.options import Json
 
 if TYPE_CHECKING:
     from neurosim.data.eventfile import EventFile
-    from neurosim.data.recordings import Recording
     from neurosim.data.eventstats import EventStats
+    from neurosim.data.recordings import Recording
     from neurosim.tables import Table
 
 MAX_FAILED = 10  # files that cannot be read, listed by name

@@ -20,6 +20,7 @@ from numpy.lib import format as npy
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
+from neurosim.data.formats.binary import brief
 from neurosim.data.formats.columns import find_columns, to_block
 from neurosim.errors import DataError
 
@@ -78,7 +79,7 @@ def open_npz(path: Path, sensor_size: Size | None) -> Recorded:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
+        raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
     stored = {
         name: _read_head(partial(_open_member, path, info), f"{where}, array {name!r}", info.file_size)
         for name, info in members.items()
@@ -112,10 +113,10 @@ def _read_head(opened: Opener, where: str, n_bytes: int) -> Stored:
         with opened() as stream:
             dtype, shape, head = _parse_head(stream)
     except DAMAGES as error:
-        raise DataError(f"{where}: a damaged array ({error}); get it anew") from error
+        raise DataError(f"{where}: a damaged array ({brief(error)}); get it anew") from error
     if min(shape, default=0) < 0 or (math.prod(shape) * dtype.itemsize > n_bytes - head and not dtype.hasobject):
         raise DataError(
-            f"{where}: announces {shape} of {dtype.itemsize} bytes each, and {max(0, n_bytes - head)} bytes follow; get it anew"
+            f"{where}: announces {brief(shape)} of {dtype.itemsize} bytes each, and {max(0, n_bytes - head)} bytes follow; get it anew"
         )
     return Stored(opened, dtype, shape, head)
 
@@ -149,7 +150,8 @@ def _parse_dtype(form: Any) -> np.dtype[Any]:
             or not PLAIN.fullmatch(field[1])
         ):
             raise ValueError(f"the type {form!r}")
-    return np.dtype(form)
+    found: np.dtype[Any] = np.dtype(form)
+    return found
 
 
 def _small(stored: dict[str, Stored], name: str, n: int, where: str) -> list[int] | None:
@@ -182,7 +184,7 @@ def _arrays(stored: dict[str, Stored], where: str) -> Iterator[dict[str, npt.NDA
         except DAMAGES as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
+            raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
 
 
 def _take(stream: IO[bytes], dtype: np.dtype[Any], n: int) -> npt.NDArray[Any]:
@@ -199,7 +201,7 @@ def _to_block(arrays: npt.NDArray[Any] | dict[str, npt.NDArray[Any]], columns: d
 def _structured_blocks(stored: Stored, where: str) -> Callable[[], Iterator[Block]]:
     if stored.dtype.names is None or len(stored.shape) != 1:
         raise DataError(
-            f"{where}: holds {stored.shape} of {stored.dtype}; events are a structured array (n,) with fields t, x, y, p"
+            f"{where}: holds {brief(stored.shape)} of {brief(stored.dtype)}; events are a structured array (n,) with fields t, x, y, p"
         )
     columns = find_columns(stored.dtype.names, where)
     _check_kinds({column: stored.dtype[name] for column, name in columns.items()}, where)
@@ -220,7 +222,7 @@ def _column_blocks(stored: dict[str, Stored], where: str) -> Callable[[], Iterat
     shapes = {name: stored[name].shape for name in columns.values()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise DataError(f"{where}: columns differ in shape ({told}); they must have one number for each event")
+        raise DataError(f"{where}: columns differ in shape ({brief(told)}); they must have one number for each event")
     _check_kinds({column: stored[name].dtype for column, name in columns.items()}, where)
 
     def blocks() -> Iterator[Block]:
