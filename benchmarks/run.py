@@ -26,6 +26,7 @@ BENCHMARKS = (
     "time_ceiling_population",
     "time_startup",
     "peakmem",
+    "peakmem_events",
     "track_digits",
     "track_learning",
     "track_rules",
