@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from neurosim.costs.percore import count_per_core as count_per_core
     from neurosim.costs.timetable import load_time_table as load_time_table
     from neurosim.costs.workload import workload as workload
+    from neurosim.data.binning import bin_events as bin_events
+    from neurosim.data.cochlea import cochlea_events as cochlea_events
+    from neurosim.data.crossing import crossing_events as crossing_events
+    from neurosim.data.datasets import from_dataset as from_dataset
+    from neurosim.data.datasets import task_from_datasets as task_from_datasets
+    from neurosim.data.encode import latency_code as latency_code
+    from neurosim.data.encode import rate_code as rate_code
+    from neurosim.data.eventtype import EVENT as EVENT
+    from neurosim.data.labelled import load_labelled as load_labelled
+    from neurosim.data.poisson import poisson_code as poisson_code
+    from neurosim.data.population import population_code as population_code
+    from neurosim.data.video import video_events as video_events
     from neurosim.energy import energy as energy
     from neurosim.energy import load_energy_table as load_energy_table
     from neurosim.events import Events as Events
@@ -63,6 +75,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "CubaLIF": ("network", "CubaLIF"),
     "Delta": ("neurons", "Delta"),
     "Dense": ("network", "Dense"),
+    "EVENT": ("data.eventtype", "EVENT"),
     "Events": ("events", "Events"),
     "GradedVec": ("neurons", "GradedVec"),
     "Input": ("network", "Input"),
@@ -81,22 +94,33 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "Sparse": ("network", "Sparse"),
     "TernaryLIF": ("neurons", "TernaryLIF"),
     "TrainConfig": ("config", "TrainConfig"),
+    "bin_events": ("data.binning", "bin_events"),
+    "cochlea_events": ("data.cochlea", "cochlea_events"),
     "compare_backends": ("compare", "compare_backends"),
     "compare_results": ("compare", "compare_results"),
     "compile": ("compile_network", "compile"),
     "count_per_core": ("costs.percore", "count_per_core"),
+    "crossing_events": ("data.crossing", "crossing_events"),
     "energy": ("energy", "energy"),
     "events_from_dense": ("events", "events_from_dense"),
+    "from_dataset": ("data.datasets", "from_dataset"),
     "get_backend": ("backend", "get_backend"),
     "latency": ("costs.latency", "latency"),
+    "latency_code": ("data.encode", "latency_code"),
     "load_chip": ("chip", "load_chip"),
     "load_energy_table": ("energy", "load_energy_table"),
+    "load_labelled": ("data.labelled", "load_labelled"),
     "load_model": ("modelfile", "load_model"),
     "load_time_table": ("costs.timetable", "load_time_table"),
+    "poisson_code": ("data.poisson", "poisson_code"),
+    "population_code": ("data.population", "population_code"),
     "quantize": ("quantize", "quantize"),
+    "rate_code": ("data.encode", "rate_code"),
     "rotation": ("neurons", "rotation"),
     "save_model": ("modelfile", "save_model"),
+    "task_from_datasets": ("data.datasets", "task_from_datasets"),
     "train": ("experiment", "train"),
+    "video_events": ("data.video", "video_events"),
     "workload": ("costs.workload", "workload"),
 }
 

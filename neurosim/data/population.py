@@ -35,7 +35,7 @@ def tuned_values(values: npt.ArrayLike, levels: int, n_tuned: int) -> npt.NDArra
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not low <= number <= high:
             raise DataError(f"encoder: {name} {number!r} is not a whole number in {low}..{high}; choose another")
     distance = np.abs(table[:, :, None] * (n_tuned - 1) - np.arange(n_tuned, dtype=np.int64) * levels)
-    return np.asarray(np.maximum(2 * levels - distance, 0).reshape(len(table), -1), np.int64)
+    return np.asarray(np.maximum(2 * levels - distance, 0).reshape(len(table), table.shape[1] * n_tuned), np.int64)
 
 
 def population_code(values: npt.ArrayLike, n_steps: int, levels: int, *, n_tuned: int = 8) -> Events:

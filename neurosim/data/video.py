@@ -74,7 +74,7 @@ def video_events(
     --------
     >>> brighter = np.array([[[[10, 10]], [[10, 40]]]], np.uint8)  # one pixel gets four times as bright
     >>> video_events(brighter)[0].tolist()
-    [(136, 1, 0, 1), (272, 1, 0, 1), (407, 1, 0, 1), (543, 1, 0, 1), (678, 1, 0, 1), (814, 1, 0, 1), (949, 1, 0, 1)]
+    [(132, 1, 0, 1), (264, 1, 0, 1), (396, 1, 0, 1), (527, 1, 0, 1), (659, 1, 0, 1), (791, 1, 0, 1), (922, 1, 0, 1)]
     """
     array = np.asarray(videos)
     if array.ndim != 4:
