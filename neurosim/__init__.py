@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from neurosim.network import LIF as LIF
     from neurosim.network import Connection as Connection
     from neurosim.network import Conv as Conv
+    from neurosim.network import ConvConnection as ConvConnection
     from neurosim.network import CubaLIF as CubaLIF
     from neurosim.network import Dense as Dense
     from neurosim.network import Input as Input
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from neurosim.network import OneToOne as OneToOne
     from neurosim.network import Probe as Probe
     from neurosim.network import Sparse as Sparse
+    from neurosim.network import SparseConnection as SparseConnection
     from neurosim.neurons import ATRLIF as ATRLIF
     from neurosim.neurons import RF as RF
     from neurosim.neurons import Delta as Delta
@@ -72,6 +74,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "ATRLIF": ("neurons", "ATRLIF"),
     "Connection": ("network", "Connection"),
     "Conv": ("network", "Conv"),
+    "ConvConnection": ("network", "ConvConnection"),
     "CubaLIF": ("network", "CubaLIF"),
     "Delta": ("neurons", "Delta"),
     "Dense": ("network", "Dense"),
@@ -92,6 +95,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "Sigma": ("neurons", "Sigma"),
     "SigmaDelta": ("neurons", "SigmaDelta"),
     "Sparse": ("network", "Sparse"),
+    "SparseConnection": ("network", "SparseConnection"),
     "TernaryLIF": ("neurons", "TernaryLIF"),
     "TrainConfig": ("config", "TrainConfig"),
     "bin_events": ("data.binning", "bin_events"),

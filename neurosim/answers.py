@@ -16,6 +16,8 @@ from neurosim.errors import ModelFileError
 from neurosim.goals import FITNESS
 from neurosim.network import Probe
 
+MAX_STEPS = 1 << 14  # windows, and steps of lag: tables have an entry for each
+
 
 class Answer(NamedTuple):
     """How classes are read from a readout; what a model file says under "answer"."""
@@ -85,6 +87,7 @@ class Answer(NamedTuple):
             kinds != [str, str, int, bool, int]
             or answer.fitness not in FITNESS
             or min(answer.n_windows - 1, answer.lag) < 0
+            or max(answer.n_windows, answer.lag) > MAX_STEPS
         ):
             raise ModelFileError(f"{where}: answer {given!r} is not known to this neurosim; save the model again")
         return answer

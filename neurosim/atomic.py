@@ -7,7 +7,9 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from neurosim.errors import RunFolderError
 
@@ -44,13 +46,43 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         _refuse_special(shown, target)
-        _write_then_rename(temporary, target, data)
+        with _renamed(temporary, target) as handle:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]  # a write may be short
     except OSError as error:
         if isinstance(error, RunFolderError):
             raise
-        cause = os.strerror(error.errno) if error.errno else str(error)
-        remedy = REMEDIES.get(error.errno or 0, "write elsewhere")
-        raise RunFolderError(f"file {shown!r}: cannot write {len(data)} bytes: {cause}; {remedy}") from error
+        raise _cannot_write(shown, f"{len(data)} bytes", error) from error
+
+
+@contextlib.contextmanager
+def open_atomically(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a stream to write a long file so that readers see either the old content or all of the new.
+
+    As `write_atomically`, for what does not fit in memory: when the block is left by an exception, nothing is changed.
+
+    Raises
+    ------
+    RunFolderError
+        As `write_atomically`.
+    """
+    shown, target = os.fspath(path), Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        _refuse_special(shown, target)
+        with _renamed(temporary, target) as handle, os.fdopen(os.dup(handle), "wb") as stream:
+            yield stream
+    except OSError as error:
+        if isinstance(error, RunFolderError):
+            raise
+        raise _cannot_write(shown, "the file", error) from error
+
+
+def _cannot_write(shown: str, what: str, error: OSError) -> RunFolderError:
+    cause = os.strerror(error.errno) if error.errno else str(error)
+    remedy = REMEDIES.get(error.errno or 0, "write elsewhere")
+    return RunFolderError(f"file {shown!r}: cannot write {what}: {cause}; {remedy}")
 
 
 def _refuse_special(shown: str, target: Path) -> None:
@@ -60,15 +92,15 @@ def _refuse_special(shown: str, target: Path) -> None:
         raise RunFolderError(f"file {shown!r}: is {kind}, not a regular file; give the name of a file")
 
 
-def _write_then_rename(temporary: Path, target: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _renamed(temporary: Path, target: Path) -> Iterator[int]:
+    """Give the handle of a new file that takes the target's place at the end, and is removed if anything fails."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     handle = os.open(temporary, flags, 0o666)
     renamed = False
     try:
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(handle, rest) :]  # a write may be short
+            yield handle
             os.fsync(handle)
         finally:
             os.close(handle)

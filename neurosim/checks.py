@@ -64,6 +64,45 @@ def check_positive(owner: str, quantity: str, value: float | None) -> None:
         raise NetworkError(f"{owner}: {quantity} {value!r} is not a positive finite number")
 
 
+def _per_neuron(owner: str, quantity: str, value: Any, n: int) -> npt.NDArray[np.float64]:
+    """Return what is one number or one for each of n neurons."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or array.shape not in ((), (n,)):
+        found = f"{array.dtype} of shape {array.shape}"
+        raise NetworkError(f"{owner}: {quantity} is {found}; give one number or {n}")
+    return array.astype(np.float64)
+
+
+def check_times(owner: str, quantity: str, value: Any, n: int) -> float | npt.NDArray[np.float64] | None:
+    """Return a time constant: None, one positive finite number, or one of each neuron, inf where it has none."""
+    if value is None:
+        return None
+    array = _per_neuron(owner, quantity, value, n)
+    if array.ndim == 0:
+        check_positive(owner, quantity, float(array))
+        return float(array)
+    if not np.all(array > 0):  # catches NaN
+        wrong = int(np.argmax(~(array > 0)))
+        raise NetworkError(
+            f"{owner}: {quantity} of neuron {wrong}, {array[wrong]:g}, is not positive; use inf for a neuron without"
+        )
+    return array
+
+
+def check_thresholds(owner: str, value: Any, n: int, zero: bool) -> float | npt.NDArray[np.float64]:
+    """Return thresholds: one positive number or one of each neuron, inf for readouts; 0 only where `zero`."""
+    array = _per_neuron(owner, "v_threshold", value, n)
+    wrong = ~((array >= 0) if zero else (array > 0))
+    if np.any(wrong):
+        if array.ndim == 0:
+            raise NetworkError(f"{owner}: v_threshold {float(array)!r} is not positive; use inf for a readout")
+        first = int(np.argmax(wrong))
+        raise NetworkError(
+            f"{owner}: v_threshold of neuron {first}, {array[first]:g}, is not positive; use inf for a readout"
+        )
+    return float(array) if array.ndim == 0 else array
+
+
 class _Named(Protocol):
     """What has a name."""
 

@@ -8,6 +8,7 @@ from neurosim.dense_connections import Connection as Connection
 from neurosim.dense_connections import Dense as Dense
 from neurosim.sparse_connections import OneToOne as OneToOne
 from neurosim.sparse_connections import Sparse as Sparse
+from neurosim.sparse_connections import SparseConnection as SparseConnection
 
 IntegerConnection = Dense | Sparse | OneToOne | Conv
 AnyConnection = Connection | IntegerConnection

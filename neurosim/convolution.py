@@ -13,7 +13,7 @@ from neurosim.checks import check_register, outside
 from neurosim.dense_connections import BetweenGroups, Connection
 from neurosim.errors import NetworkError
 from neurosim.fixedpoint import RANGES, lost_weight_bits
-from neurosim.sparse_connections import Sparse
+from neurosim.sparse_connections import Sparse, SparseConnection
 
 
 def _pair(owner: str, key: str, value: int | tuple[int, int], low: int) -> tuple[int, int]:
@@ -138,13 +138,12 @@ class Conv(BetweenGroups):
         """(n_post, n_pre)."""
         return int(np.prod(self.output_shape)), int(np.prod(self.input_shape))
 
-    @cached_property
-    def _sparse(self) -> Sparse:
-        weights = np.asarray(self.weights)
+    def _synapses(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return post, pre and the number of the weight of each synapse, (n_synapses,) each."""
+        n_out, kernel_x, kernel_y, per_group = np.asarray(self.weights).shape
         width, height, n_in = self.input_shape
-        out_width, out_height, n_out = self.output_shape
+        out_width, out_height, _ = self.output_shape
         (stride_x, stride_y), (pad_x, pad_y), (step_x, step_y) = self.geometry
-        _, kernel_x, kernel_y, per_group = weights.shape
         o, i, j, c, x, y = np.meshgrid(
             np.arange(n_out), np.arange(kernel_x), np.arange(kernel_y), np.arange(per_group),
             np.arange(out_width), np.arange(out_height), indexing="ij",
@@ -154,7 +153,13 @@ class Conv(BetweenGroups):
         source_c = c + o // (n_out // self.groups) * per_group
         row = ((x * out_height + y) * n_out + o)[inside]
         col = ((source_x * height + source_y) * n_in + source_c)[inside]
-        data = weights[o, kernel_x - 1 - i, kernel_y - 1 - j, c][inside]
+        flipped = ((o * kernel_x + kernel_x - 1 - i) * kernel_y + kernel_y - 1 - j) * per_group + c
+        return row, col, flipped[inside]
+
+    @cached_property
+    def _sparse(self) -> Sparse:
+        row, col, kernel = self._synapses()
+        data = np.asarray(self.weights).ravel()[kernel]
         return Sparse(self.source, self.target, self.shape, row, col, data, sign_mode="mixed",
                       num_message_bits=self.num_message_bits, port=self.port)  # fmt: skip
 
@@ -171,39 +176,76 @@ class ConvConnection(Connection):
     ----------
     source, target : str
         Names of groups.
-    weights : (out_channels, kernel_x, kernel_y, in_channels) float
-        As in `Connection`: in units of the target's v_threshold scale; finite.
+    weights : (out_channels, kernel_x, kernel_y, in_channels / groups) float
+        As in `Connection`: in units of the target's v_threshold scale; finite. The kernel is flipped, as in `Conv`.
     num_weight_bits, plastic, num_message_bits
         As in `Connection`.
+    delays : None
+        A convolution has none: `as_sparse` gives the same synapses one by one, for delays or neurons of different tau_syn.
     input_shape : (width, height, channels)
-    stride, padding : int or (x, y)
+    stride, padding, dilation : int or (x, y)
+    groups : int
+        Divides both numbers of channels.
+
+    Attributes
+    ----------
+    shape : (n_post, n_pre)
+    output_shape : (width, height, channels)
+        Of the target.
     """
 
     input_shape: tuple[int, int, int] = field(kw_only=True)
     stride: int | tuple[int, int] = field(default=1, kw_only=True)
     padding: int | tuple[int, int] = field(default=0, kw_only=True)
+    dilation: int | tuple[int, int] = field(default=1, kw_only=True)
+    groups: int = field(default=1, kw_only=True)
+    output_shape: tuple[int, int, int] = field(init=False, repr=False)
 
     layout: ClassVar[tuple[str, ...]] = ("out_channels", "kernel_x", "kernel_y", "in_channels")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._integers(np.zeros(np.shape(self.weights), np.int64), 8)  # its border checks
+    def _settle(self, owner: str) -> None:
+        if self.delays is not None:
+            raise NetworkError(
+                f"{owner}: a convolution has no delays; make it without them, and a SparseConnection of its as_sparse()"
+            )
+        conv = self._integers(np.zeros(np.shape(self.weights), np.int64), 8)  # its border checks
+        stride, padding, dilation = conv.geometry
+        checked = {"shape": conv.shape, "output_shape": conv.output_shape, "input_shape": conv.input_shape, "stride": stride,
+                   "padding": padding, "dilation": dilation}  # fmt: skip
+        for key, value in checked.items():
+            object.__setattr__(self, key, value)
 
     def _integers(self, weights: npt.NDArray[np.int64], bits: int) -> Conv:
         return Conv(
-            self.source, self.target, weights, self.input_shape, self.stride, self.padding, plastic=self.plastic,
-            num_weight_bits=bits, num_message_bits=self.num_message_bits,
+            self.source, self.target, weights, self.input_shape, self.stride, self.padding, self.dilation, self.groups,
+            self.num_message_bits, plastic=self.plastic, num_weight_bits=bits,
         )  # fmt: skip
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_post, n_pre)."""
-        return self._integers(np.zeros(np.shape(self.weights), np.int64), 8).shape
+    def over_weights(self, each: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return a number of each target neuron, (n_post,), in a shape that multiplies with the weights.
 
-    @property
-    def output_shape(self) -> tuple[int, int, int]:
-        """(width, height, channels) of the target."""
-        return self._integers(np.zeros(np.shape(self.weights), np.int64), 8).output_shape
+        Raises
+        ------
+        NetworkError
+            If neurons of one channel differ: they share their weights.
+        """
+        channels = each.reshape(-1, self.output_shape[2])
+        differ = np.any(channels != channels[0], axis=0)
+        if np.any(differ):
+            raise NetworkError(
+                f"connection {self.name!r}: neurons of channel {int(np.argmax(differ))} of group {self.target!r} differ in "
+                "tau_syn and share their weights; give one tau_syn per channel, or the synapses one by one: as_sparse()"
+            )
+        return np.asarray(channels[0, :, None, None, None], np.float64)
+
+    def as_sparse(self) -> SparseConnection:
+        """Return the same synapses one by one."""
+        conv = self._integers(np.zeros(np.shape(self.weights), np.int64), 8)
+        row, col, kernel = conv._synapses()
+        return SparseConnection(
+            self.source, self.target, self.shape, row, col, np.asarray(self.weights).ravel()[kernel],
+            num_weight_bits=self.num_weight_bits, plastic=self.plastic, num_message_bits=self.num_message_bits,
+        )  # fmt: skip
 
     def with_integers(self, weights: npt.NDArray[np.int64], exponent: int, sign_mode: str) -> Any:
         """Return the convolution with integer weights; a convolution has no exponent."""

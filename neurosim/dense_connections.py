@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,6 +42,12 @@ class Connection(BetweenGroups):
         The weights may be learned on the chip. The quantiser then leaves room for them to grow.
     num_message_bits : int
         As in `Dense`: 0, or more where the source sends messages with values.
+    delays : (n_post, n_pre) int or int, optional
+        As in `Dense`.
+
+    Attributes
+    ----------
+    shape : (n_post, n_pre)
     """
 
     source: str
@@ -50,6 +56,8 @@ class Connection(BetweenGroups):
     num_weight_bits: int = 8
     plastic: bool = False
     num_message_bits: int = 0
+    delays: npt.ArrayLike | None = None
+    shape: tuple[int, int] = field(init=False, repr=False)
 
     layout: ClassVar[tuple[str, ...]] = ("n_post", "n_pre")
 
@@ -68,17 +76,22 @@ class Connection(BetweenGroups):
         check_register(owner, "num_weight_bits", self.num_weight_bits)
         check_register(owner, "num_message_bits", self.num_message_bits)
         object.__setattr__(self, "weights", weights.astype(np.float64))
+        self._settle(owner)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_post, n_pre)."""
+    def _settle(self, owner: str) -> None:
+        """Check the delays and store the shape."""
         n_post, n_pre = np.asarray(self.weights).shape
-        return n_post, n_pre
+        object.__setattr__(self, "shape", (n_post, n_pre))
+        object.__setattr__(self, "delays", check_delays(owner, self.delays, self.shape))
+
+    def over_weights(self, each: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return a number of each target neuron, (n_post,), in a shape that multiplies with the weights."""
+        return each[:, None]
 
     def with_integers(self, weights: npt.NDArray[np.int64], exponent: int, sign_mode: str) -> Any:
         """Return the connection with integer weights, in chip units."""
         return Dense(self.source, self.target, weights, exponent, self.num_weight_bits, sign_mode, self.plastic,
-                     num_message_bits=self.num_message_bits)  # fmt: skip
+                     self.delays, self.num_message_bits)  # fmt: skip
 
 
 def check_integer_weights(

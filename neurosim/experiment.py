@@ -21,6 +21,7 @@ from neurosim.counters import OpCounts
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
+from neurosim.exchange.binding import bind_task, inputs_of
 from neurosim.figures.run import save_plots
 from neurosim.learning.activity import find_gains
 from neurosim.learning.build import READOUT, build_network, run_steps
@@ -36,7 +37,7 @@ from neurosim.runloop import Progress as Progress
 from neurosim.runloop import checkpoint_config as checkpoint_config
 from neurosim.tasks import Task, load_task
 from neurosim.trainrun import TrainRun
-from neurosim.transfer import starting_network
+from neurosim.transfer import kept_metadata, starting_inputs, starting_network
 from neurosim.version import VERSION
 
 
@@ -113,6 +114,7 @@ def train_model(
             f"network.n_steps: {config.network.n_steps}, task {task.name!r} was given with {task.n_steps_input} steps of input; set it to that"
         )
     config = dataclasses.replace(config, task=task.name) if own else config
+    loaded, task = task, bind_task(task, starting_inputs(config))
     program, notes = prepare_program(config, task)
     with open_trainer(config, program, task, threads, fitness) as trainer:
         answer = answer_of(config, task)
@@ -124,7 +126,7 @@ def train_model(
         run.train(on_progress)
         final = run.trained_program()
         model = Model(final.network, final.chip, dict(program.scales), model_metadata(config, task), VERSION)
-        test = evaluate_model(model, task, backend=config.backend, threads=threads)
+        test = evaluate_model(model, loaded, backend=config.backend, threads=threads)
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
         metrics["chip_cost"] = cost_of(trainer).to_dict()
     settings = "".join(f" --set {shlex.quote(text)}" for text in assignments(config))
@@ -185,7 +187,8 @@ def plan_training(config: TrainConfig, threads: int = 1) -> TrainingStart:
     'yes'
     """
     config = as_stream(config) if config.mode == "stream" else config
-    task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
+    loaded = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
+    task = bind_task(loaded, starting_inputs(config))
     program, _ = prepare_program(config, task)
     with open_trainer(config, program, task, threads) as trainer:
         return TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer))
@@ -217,14 +220,14 @@ def model_metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
         "n_steps": run_steps(config.network),
         "answer": answer_of(config, task).to_metadata(),
         "config": config.to_dict(),
-    }
+    } | kept_metadata(config)
 
 
 def _with_readout_probe(network: Network, answer: Answer) -> Network:
     names = [group.name for group in network.groups]
-    if READOUT not in names:
+    if answer.readout not in names:
         raise ConfigError(
-            f"model {network.name!r}: no group {READOUT!r} to read a class from; groups are {', '.join(names)}"
+            f"model {network.name!r}: no group {answer.readout!r} to read a class from; groups are {', '.join(names)}"
         )
     return network.with_probes(answer.probes)
 
@@ -242,22 +245,26 @@ class Tested(NamedTuple):
 def run_test_samples(
     model: Model, task: Task, *, backend: str = "simulator", threads: int = 2, limit: int | None = None
 ) -> Tested:
-    """Run a task's test samples and compare the answers with the labels; parameters as in `evaluate_model`."""
+    """Run a task's test samples and compare the answers with the labels; parameters as in `evaluate_model`.
+
+    The task's inputs are numbered as tasks do; the lines of an imported model are found here.
+    """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: {limit} is not a positive number of samples")
     n = len(task.test_labels) if limit is None else min(limit, len(task.test_labels))
-    n_steps = int(model.metadata.get("n_steps", task.n_steps_input + 2))
+    task = bind_task(task, inputs_of(model.metadata))
+    n_steps = int(model.metadata.get("n_steps", task.n_steps_input + int(model.metadata.get("latency", 2))))
     trained_steps = model.metadata.get("n_steps_input", task.n_steps_input)
     if trained_steps != task.n_steps_input:
         raise DataError(
             f"model {model.network.name!r}: trained on {trained_steps} steps of input, task {task.name!r} has "
             f"{task.n_steps_input}; load the task with n_steps={trained_steps}"
         )
-    answer = Answer.from_metadata(model.metadata, READOUT, f"model {model.network.name!r}")
+    answer = Answer.from_metadata(model.metadata, model.readout, f"model {model.network.name!r}")
     network = _with_readout_probe(model.network, answer)
-    if network.group(READOUT).n != task.n_classes:
+    if network.group(answer.readout).n != task.n_classes:
         raise DataError(
-            f"model {network.name!r}: its readout has {network.group(READOUT).n} classes, task {task.name!r} has "
+            f"model {network.name!r}: its readout has {network.group(answer.readout).n} classes, task {task.name!r} has "
             f"{task.n_classes}; choose the model's own task"
         )
     program = compile_network(network, model.chip, model.arithmetic)
@@ -292,7 +299,7 @@ def evaluate_model(
     Parameters
     ----------
     model : Model
-        With a group "readout".
+        Its metadata name the group that answers; the last group otherwise.
     task : Task
     backend : str
     threads : int
@@ -308,12 +315,17 @@ def evaluate_model(
     """
     tested = run_test_samples(model, task, backend=backend, threads=threads, limit=limit)
     counts = tested.result.counts
-    table = str(model.metadata.get("config", {}).get("energy_table", "loihi1-davies2018"))
+    table = str(model.metadata.get("config", {}).get("energy_table") or _table_of(model))
     return tested.answers | {
         "counts": None if counts is None else counts_metrics(counts),
         "energy": None if counts is None else _priced(counts, table),
         "backend": tested.result.backend,
     }
+
+
+def _table_of(model: Model) -> str:
+    """Return the energy table of a model that says none: the first of its chip."""
+    return (*model.chip.energy_tables, TrainConfig().energy_table)[0]
 
 
 def _priced(counts: OpCounts, table: str) -> dict[str, Any]:

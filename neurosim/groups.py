@@ -6,18 +6,20 @@ The other neuron models are in `neurosim.neurons`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.checks import check_group, check_name, check_positive, check_register, check_size
+from neurosim.checks import check_group, check_name, check_register, check_size, check_thresholds, check_times
 from neurosim.errors import NetworkError
 
 #: One integer for a group, or one for each neuron.
 Register = int | npt.NDArray[np.int64]
 #: Models of `CubaLIF`, and the bits of the messages that they send: 0 for binary spikes.
 CUBA_MODELS = {"lif": 0, "refractory": 0, "ternary": 1, "multispike": 4, "atrlif": 0}
+#: The model of `CubaLIF` without memory; `quantize` makes `GradedVec` of it, which cannot be trained.
+STATELESS = "threshold"
 
 
 def bias_per_step(mantissa: npt.ArrayLike, exponent: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
@@ -64,25 +66,27 @@ class CubaLIF:
     name : str
     n : int
         Number of neurons.
-    tau_mem : float or None
-        Membrane time constant in seconds; None means no leak.
-    tau_syn : float or None
-        Synaptic time constant in seconds; None means that the current has no memory.
-    v_threshold : float
-        Threshold; ``inf`` makes a group that only integrates (a readout).
+    tau_mem : float, (n,) float or None
+        Membrane time constant in seconds; None means no leak, in an array inf.
+    tau_syn : float, (n,) float or None
+        Synaptic time constant in seconds; None means that the current has no memory, in an array inf.
+    v_threshold : float or (n,) float
+        Threshold; ``inf`` makes a neuron that only integrates (a readout). 0 with the model "threshold" only.
     bias : float or (n,) float
         Added to v in each step, in units of v.
-    model : {"lif", "refractory", "ternary", "multispike", "atrlif"}
+    model : {"lif", "refractory", "ternary", "multispike", "atrlif", "threshold"}
         What the neurons become on the chip: `LIF`, or `LIFRefractory` (2 steps), `TernaryLIF` (thresholds v_threshold and
         -v_threshold), `MultiSpikeLIF` (messages up to 15, with sign), `ATRLIF` (a spike raises the threshold by an eighth,
-        which decays four times slower than v).
+        which decays four times slower than v), or `GradedVec`: "threshold" has no memory, neither time constants nor bias,
+        and fires where the input of the step exceeds the one `v_threshold` of the group. What its connections bring is a
+        spike whatever its value, so their ``num_message_bits`` is 0.
     """
 
     name: str
     n: int
-    tau_mem: float | None = None
-    tau_syn: float | None = None
-    v_threshold: float = 1.0
+    tau_mem: npt.ArrayLike | None = None
+    tau_syn: npt.ArrayLike | None = None
+    v_threshold: npt.ArrayLike = 1.0
     bias: npt.ArrayLike = 0.0
     model: str = "lif"
 
@@ -93,16 +97,34 @@ class CubaLIF:
     def __post_init__(self) -> None:
         check_group(self.name, self.n)
         owner = f"group {self.name!r}"
-        check_positive(owner, "tau_mem", self.tau_mem)
-        check_positive(owner, "tau_syn", self.tau_syn)
-        if not self.v_threshold > 0:
-            raise NetworkError(f"{owner}: v_threshold {self.v_threshold!r} is not positive; use inf for a readout")
-        if self.model not in CUBA_MODELS:
-            raise NetworkError(f"{owner}: unknown model {self.model!r}; choose one of {', '.join(CUBA_MODELS)}")
+        models = (*CUBA_MODELS, STATELESS)
+        if self.model not in models:
+            raise NetworkError(f"{owner}: unknown model {self.model!r}; choose one of {', '.join(models)}")
+        stateless = self.model == STATELESS
+        for quantity in ("tau_mem", "tau_syn"):
+            checked = check_times(owner, quantity, getattr(self, quantity), self.n)
+            object.__setattr__(self, quantity, checked)
+        object.__setattr__(self, "v_threshold", check_thresholds(owner, self.v_threshold, self.n, zero=stateless))
         bias = np.asarray(self.bias, dtype=np.float64)
         if bias.shape not in ((), (self.n,)) or not np.all(np.isfinite(bias)):
             raise NetworkError(f"{owner}: bias must be finite, one number or {self.n}; found shape {bias.shape}")
         object.__setattr__(self, "bias", bias)
+        if stateless and (self.tau_mem is not None or self.tau_syn is not None or bool(np.any(bias))):
+            raise NetworkError(
+                f"{owner}: model {STATELESS!r} has no memory, tau_mem, tau_syn and bias must be left out; "
+                "take a bias off v_threshold, or choose model 'lif'"
+            )
+
+    def each(self, quantity: Literal["tau_mem", "tau_syn", "v_threshold", "bias"]) -> npt.NDArray[np.float64]:
+        """Return a quantity of every neuron, (n,) float64: a time constant that is not there is inf.
+
+        Examples
+        --------
+        >>> CubaLIF("out", 2, tau_syn=[0.005, np.inf]).each("tau_syn").tolist()
+        [0.005, inf]
+        """
+        value = getattr(self, quantity)
+        return np.broadcast_to(np.asarray(np.inf if value is None else value, np.float64), (self.n,)).copy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from neurosim.connections import Dense as Dense
 from neurosim.connections import IntegerConnection as IntegerConnection
 from neurosim.connections import OneToOne as OneToOne
 from neurosim.connections import Sparse as Sparse
+from neurosim.connections import SparseConnection as SparseConnection
 from neurosim.errors import NetworkError
 from neurosim.groups import LIF as LIF
 from neurosim.groups import CubaLIF as CubaLIF
@@ -62,7 +63,7 @@ class Network:
     Parameters
     ----------
     groups : sequence of Input, CubaLIF, LIF or a model of `neurosim.neurons`
-    connections : sequence of Connection, Dense, Sparse, OneToOne or Conv
+    connections : sequence of Connection, ConvConnection, SparseConnection (floats), Dense, Sparse, OneToOne or Conv (integers)
         At most one per source and port of a target. A spike of step t reaches its targets in step t + 1, or
         later by the synapse's delay.
     probes : sequence of Probe

@@ -10,92 +10,34 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from neurosim.bounds import note_bounds, note_voltage_error
+from neurosim.decays import Decay as Decay
+from neurosim.decays import check_decay, decay_registers
 from neurosim.errors import QuantizationError
-from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, RANGES, STATE_LIMIT, lost_weight_bits, truncate_weights
-from neurosim.network import (
-    LIF,
-    AnyConnection,
-    Connection,
-    Conv,
-    CubaLIF,
-    Dense,
-    Group,
-    IntegerConnection,
-    Network,
-    Sparse,
-)
-from neurosim.neurons import ATRLIF, LIFRefractory, MultiSpikeLIF, TernaryLIF
-from neurosim.scale import (
-    BIAS_MAX,
-    EXP_MIN,
-    VTH_MAX,
-    choose_scale,
-    largest_exponent,
-    largest_weight,
-    needed_sign_mode,
-    peak_weight,
-)
+from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, RANGES
+from neurosim.groups import STATELESS, Register
+from neurosim.network import LIF, AnyConnection, Connection, CubaLIF, Group, Network
+from neurosim.neurons import ATRLIF, GradedVec, LIFRefractory, MultiSpikeLIF, TernaryLIF
+from neurosim.quantized import Quantized as Quantized
+from neurosim.quantized import QuantNote as QuantNote
+from neurosim.quantweights import adopt_chip_units, quantize_weights, truncate
+from neurosim.scale import BIAS_MAX, VTH_MAX, Factor, ScaleForm, check_scale, choose_scale
 
-Decay = Literal["exact", "euler"]
 # What the models of `CubaLIF` have besides its own parameters.
 REFRACTORY_STEPS = 2
 MAX_SPIKES = 15
 SLOWER, THETA_PART = 4, 8  # adaptive threshold: it decays so much slower than v, and a spike raises it by that part
 
 
-@dataclass(frozen=True)
-class QuantNote:
-    """One fact about what quantising did.
-
-    Parameters
-    ----------
-    owner : str
-        "group/NAME" or "connection/SOURCE->TARGET".
-    quantity : str
-        "weight_sqnr_db", "weights_clipped", "weights_truncated", "threshold_error" (relative), "bias_error"
-        (largest, in units of v_threshold), "tau_mem", "tau_syn" (seconds that the registers give) or
-        "input_bound" (largest possible current over 2**23; above 1 the current can wrap).
-    value : float or None
-        None where the quantity has no number: an exact match has no noise.
-    text : str
-        The same in words.
-    """
-
-    owner: str
-    quantity: str
-    value: float | None
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.owner}: {self.text}"
-
-
-@dataclass(frozen=True, eq=False)
-class Quantized:
-    """A network in chip integers, with the units of its numbers.
-
-    Parameters
-    ----------
-    network : Network
-        Holds chip integers only.
-    scales : dict of str to float
-        "group/NAME": chip weight units per float unit (S); "connection/NAME": stored weight per float weight
-        (``S f / 2**weight_exp``). Only what was in floats is listed.
-    notes : tuple of QuantNote
-    """
-
-    network: Network
-    scales: dict[str, float]
-    notes: tuple[QuantNote, ...]
-
-
-def quantize(network: Network, headroom: float = 4.0, *, decay: Decay = "exact") -> Quantized:
+def quantize(
+    network: Network, headroom: float = 4.0, *, decay: Decay = "exact", scale: ScaleForm = "free",
+    scales: Mapping[str, float] | None = None,
+) -> Quantized:  # fmt: skip
     """Return the network in chip integers; parts that are integers already pass unchanged.
 
     Parameters
@@ -106,6 +48,11 @@ def quantize(network: Network, headroom: float = 4.0, *, decay: Decay = "exact")
         fewer steps.
     decay : {"exact", "euler"}
         Decay per step from a time constant: ``1 - exp(-dt / tau)`` or ``dt / tau``.
+    scale : {"free", "power-of-two"}
+        Which S a group may have (chip weight units per float unit): any, or powers of two.
+    scales : mapping of str to float, optional
+        S of some float groups by name, as the caller wants it. Weights beyond what the largest exponent holds are then clipped
+        and counted; a threshold or a bias that leaves its register is an error.
 
     Raises
     ------
@@ -119,12 +66,17 @@ def quantize(network: Network, headroom: float = 4.0, *, decay: Decay = "exact")
     >>> quantized = quantize(net)
     >>> quantized.network.group("out").vth, quantized.network.connection("in->out").weights.tolist()
     (508, [[254, -128]])
+    >>> quantize(net, scale="power-of-two").scales["group/out"]
+    256.0
     """
     if not (math.isfinite(headroom) and headroom >= 1):
         raise QuantizationError(f"quantize: headroom {headroom!r} is not a finite number of at least 1; 4 is usual")
-    if decay not in ("exact", "euler"):
-        raise QuantizationError(f"quantize: unknown decay {decay!r}; choose 'exact' or 'euler'")
-    scales: dict[str, float] = {}
+    check_decay(decay)
+    if scale not in ("free", "power-of-two"):
+        raise QuantizationError(f"quantize: unknown scale {scale!r}; choose 'free' or 'power-of-two'")
+    fixed = _fixed_scales(network, scales or {})
+    _check_spikes(network)
+    found: dict[str, float] = {}
     notes: list[QuantNote] = []
     groups: dict[str, Group] = {group.name: group for group in network.groups}
     connections: dict[str, AnyConnection] = {connection.name: connection for connection in network.connections}
@@ -132,28 +84,54 @@ def quantize(network: Network, headroom: float = 4.0, *, decay: Decay = "exact")
         incoming = [connection for connection in network.connections if connection.target == group.name]
         if isinstance(group, CubaLIF):
             floats = _float_connections(group, incoming)
-            du, dv = _decays(group, network.dt, decay, notes)
-            factor = (du + 1) / DECAY_ONE  # the register's own decay, so that a spike's total effect is exactly w
-            scale = choose_scale(group, floats, factor, headroom)
-            scales[f"group/{group.name}"] = scale
-            groups[group.name] = _quantize_group(group, scale, du, dv, notes)
+            du, dv = decay_registers(group, network.dt, decay, notes)
+            # The register's own decay, so that a spike's total effect is exactly w.
+            factor: Factor = (du + 1) / DECAY_ONE
+            s = fixed[group.name] if group.name in fixed else choose_scale(group, floats, factor, headroom, scale)
+            found[f"group/{group.name}"] = s
+            groups[group.name] = _quantize_group(group, s, du, dv, notes)
             for connection in floats:
-                dense = _quantize_weights(connection, scale * factor, headroom, notes)
-                scales[f"connection/{connection.name}"] = scale * factor / 2.0**dense.weight_exp
-                connections[connection.name] = dense
+                integers = quantize_weights(connection, group, s * factor, headroom, group.name in fixed, notes)
+                if isinstance(factor, float):
+                    found[f"connection/{connection.name}"] = s * factor / 2.0**integers.weight_exp
+                connections[connection.name] = integers
         else:
             for part in incoming:
                 if isinstance(part, Connection):
-                    scales[f"connection/{part.name}"] = 1.0
-                    part = _adopt_chip_units(part)
-                connections[part.name] = _truncate(part, notes)
-    for group in groups.values():
-        _note_input_bound(group, [c for c in connections.values() if c.target == group.name], notes)
+                    found[f"connection/{part.name}"] = 1.0
+                    part = adopt_chip_units(part)
+                connections[part.name] = truncate(part, notes)
     changed = [*groups.values(), *connections.values()] != [*network.groups, *network.connections]
+    quantized = network
     if changed:  # descriptions compare by identity
-        network = dataclasses.replace(network, groups=tuple(groups.values()), connections=tuple(connections.values()))
-    assert network.is_quantized
-    return Quantized(network, scales, tuple(notes))
+        quantized = dataclasses.replace(network, groups=tuple(groups.values()), connections=tuple(connections.values()))
+    assert quantized.is_quantized
+    note_bounds(quantized, notes)
+    note_voltage_error(network, Quantized(quantized, found, ()), decay, notes)
+    return Quantized(quantized, found, tuple(notes))
+
+
+def _fixed_scales(network: Network, scales: Mapping[str, float]) -> dict[str, float]:
+    """Check the scales that the caller wants."""
+    floats = {group.name: group for group in network.groups if isinstance(group, CubaLIF)}
+    for name, value in scales.items():
+        if name not in floats:
+            raise QuantizationError(
+                f"quantize: scales name {name!r}, which is no group in floats; those are {', '.join(floats) or 'none'}"
+            )
+        check_scale(floats[name], value)
+    return {name: float(value) for name, value in scales.items()}
+
+
+def _check_spikes(network: Network) -> None:
+    """Refuse connections that would multiply their weights by what neurons without memory send: their input."""
+    for connection in network.connections:
+        source = network.group(connection.source)
+        if isinstance(source, CubaLIF) and source.model == STATELESS and connection.num_message_bits:
+            raise QuantizationError(
+                f"connection {connection.name!r}: num_message_bits {connection.num_message_bits} would multiply weights by "
+                f"the input of group {source.name!r}, whose model is {STATELESS!r}; use num_message_bits 0"
+            )
 
 
 def _float_connections(group: CubaLIF, incoming: list[AnyConnection]) -> list[Connection]:
@@ -167,192 +145,89 @@ def _float_connections(group: CubaLIF, incoming: list[AnyConnection]) -> list[Co
     return [connection for connection in incoming if isinstance(connection, Connection)]
 
 
-def _decays(group: CubaLIF, dt: float, decay: Decay, notes: list[QuantNote]) -> tuple[int, int]:
-    """Return (du, dv). The chip adds 1 to du, so du + 1 and dv are the decays in 1/4096."""
-    du = DECAY_ONE - 1  # no memory
-    if group.tau_syn is not None:
-        du = _decay_register(group.name, "tau_syn", group.tau_syn, dt, decay, DECAY_ONE, notes) - 1
-    dv = 0  # no leak
-    if group.tau_mem is not None:
-        dv = _decay_register(group.name, "tau_mem", group.tau_mem, dt, decay, DECAY_ONE - 1, notes)
-    return du, dv
+def _quantize_group(
+    group: CubaLIF, scale: float, du: Register, dv: Register, notes: list[QuantNote]
+) -> LIF | ATRLIF | GradedVec:
+    if group.model == STATELESS:
+        return _quantize_stateless(group, scale, notes)
+    vth, bias = _thresholds(group, scale, notes), _biases(group, scale, notes)
+    if group.model == "atrlif":
+        return _adaptive(group, du, dv, vth, bias)
+    registers: dict[str, Any] = bias | {"du": du, "dv": dv, "vth": vth}
+    if group.model == "refractory":
+        return LIFRefractory(group.name, group.n, refractory_period=REFRACTORY_STEPS, **registers)
+    if group.model == "ternary":
+        return TernaryLIF(group.name, group.n, vth_hi=vth, vth_lo=-vth, **registers)
+    if group.model == "multispike":
+        return MultiSpikeLIF(group.name, group.n, max_spikes=MAX_SPIKES, **registers)
+    return LIF(group.name, group.n, **registers)
 
 
-def _decay_register(
-    name: str, which: str, tau: float, dt: float, decay: Decay, limit: int, notes: list[QuantNote]
-) -> int:
-    ratio = dt / tau
-    d = -math.expm1(-ratio) if decay == "exact" else ratio
-    register = round(DECAY_ONE * d) if d < 2 else 2 * DECAY_ONE
-    owner = f"group {name!r}: {which} {tau:g} s at dt {dt:g} s"
-    if register == 0:
-        raise QuantizationError(
-            f"{owner} decays by {DECAY_ONE * d:.3g}/4096 per step, which rounds to 0; "
-            f"use a larger dt, a shorter {which}" + (", or None for no leak" if which == "tau_mem" else "")
-        )
-    if register > limit:
-        remedy = (
-            "use a longer tau_mem or a smaller dt" if which == "tau_mem" else "use None for a current without memory"
-        )
-        raise QuantizationError(
-            f"{owner} needs a decay of {DECAY_ONE * d:.6g}/4096, the register holds up to {limit}; {remedy}"
-        )
-    held = register / DECAY_ONE
-    if held == 1:
-        real = 0.0
+def _thresholds(group: CubaLIF, scale: float, notes: list[QuantNote]) -> Register:
+    """Return vth, one number where it is the same for all."""
+    thresholds, owner = group.each("v_threshold"), f"group/{group.name}"
+    fires = np.isfinite(thresholds)
+    exact = scale * thresholds[fires]
+    vth = np.full(group.n, VTH_MAX, np.int64)  # fires only within 63 of the saturated voltage
+    vth[fires] = np.rint(exact).astype(np.int64)
+    if fires.any():
+        error = np.abs(vth[fires] / exact - 1)
+        worst = int(np.argmax(error))
+        shown, held, off = float(thresholds[fires][worst]), int(vth[fires][worst]), float(error[worst])
+        text = f"v_threshold {shown:g} becomes vth {held}, {off:.2%} off"
+        if len(np.unique(vth[fires])) > 1:
+            text += f"; the worst of {int(fires.sum())} neurons, vth {vth[fires].min()}..{vth[fires].max()}"
+        notes.append(QuantNote(owner, "threshold_error", off, text))
     else:
-        real = dt / held if decay == "euler" else -dt / math.log1p(-held)
-    text = f"{which} {tau:g} s becomes {real:g} s ({decay} decay, {register}/4096 per step)"
-    notes.append(QuantNote(f"group/{name}", which, real, text))
-    return register
+        text = f"readout: vth {VTH_MAX}, fires only where v saturates"
+        notes.append(QuantNote(owner, "threshold_error", None, text))
+    return int(vth[0]) if np.all(vth == vth[0]) else vth
 
 
-def _quantize_group(group: CubaLIF, scale: float, du: int, dv: int, notes: list[QuantNote]) -> LIF | ATRLIF:
-    owner = f"group/{group.name}"
-    if math.isfinite(group.v_threshold):
-        vth = round(scale * group.v_threshold)
-        error = abs(vth / (scale * group.v_threshold) - 1)
-        notes.append(
-            QuantNote(
-                owner, "threshold_error", error, f"v_threshold {group.v_threshold:g} becomes vth {vth}, {error:.2%} off"
-            )
-        )
-    else:
-        vth = VTH_MAX  # fires only within 63 of the saturated voltage
-        notes.append(QuantNote(owner, "threshold_error", None, f"readout: vth {vth}, fires only where v saturates"))
+def _biases(group: CubaLIF, scale: float, notes: list[QuantNote]) -> dict[str, Any]:
+    """Return mantissas and exponents, each neuron with the smallest exponent at which its bias fits."""
     exact = np.asarray(group.bias) * scale * 2.0**INPUT_SHIFT
     exponent = np.zeros(exact.shape, dtype=np.int64)
     for _ in range(RANGES["bias_exp"].high):
         exponent += np.rint(np.abs(exact) / 2.0**exponent) > BIAS_MAX
     mantissa = np.rint(exact / 2.0**exponent).astype(np.int64)
     if np.any(exact):
-        unit = scale * 2.0**INPUT_SHIFT * (group.v_threshold if math.isfinite(group.v_threshold) else 1.0)
-        error = float(np.abs((mantissa << exponent) - exact).max() / unit)
-        notes.append(
-            QuantNote(owner, "bias_error", error, f"bias is off by at most {error:.2g} of a threshold per step")
-        )
-    common: dict[str, Any] = {"bias_mant": mantissa, "bias_exp": exponent}
-    if group.model == "atrlif":
+        thresholds = group.each("v_threshold")
+        unit = scale * 2.0**INPUT_SHIFT * np.where(np.isfinite(thresholds), thresholds, 1.0)
+        error = float((np.abs((mantissa << exponent) - exact) / unit).max())
+        text = f"bias is off by at most {error:.2g} of a threshold per step"
+        notes.append(QuantNote(f"group/{group.name}", "bias_error", error, text))
+    return {"bias_mant": mantissa, "bias_exp": exponent}
+
+
+def _adaptive(group: CubaLIF, du: Register, dv: Register, vth: Register, bias: dict[str, Any]) -> ATRLIF:
+    differ = [
+        quantity
+        for quantity, register in (("tau_syn", du), ("tau_mem", dv), ("v_threshold", vth))
+        if not isinstance(register, int)
+    ]
+    if isinstance(du, int) and isinstance(dv, int) and isinstance(vth, int):
         return ATRLIF(
             group.name, group.n, delta_i=du, delta_v=dv, delta_theta=dv // SLOWER, delta_r=dv, theta_0=vth,
-            theta_step=vth // THETA_PART, **common,
+            theta_step=vth // THETA_PART, **bias,
         )  # fmt: skip
-    common |= {"du": du, "dv": dv, "vth": vth}
-    if group.model == "refractory":
-        return LIFRefractory(group.name, group.n, refractory_period=REFRACTORY_STEPS, **common)
-    if group.model == "ternary":
-        return TernaryLIF(group.name, group.n, vth_hi=vth, vth_lo=-vth, **common)
-    if group.model == "multispike":
-        return MultiSpikeLIF(group.name, group.n, max_spikes=MAX_SPIKES, **common)
-    return LIF(group.name, group.n, **common)
-
-
-def _quantize_weights(connection: Connection, scale: float, headroom: float, notes: list[QuantNote]) -> Dense | Conv:
-    """Round the weights in units of ``2**weight_exp / scale``, ties to even multiples of the format's step."""
-    weights = np.asarray(connection.weights)
-    bits, mode, limit = connection.num_weight_bits, needed_sign_mode(connection), largest_weight(connection)
-    step = 1 << lost_weight_bits(bits, mode)
-    peak = peak_weight(connection, headroom)
-    # A plastic connection keeps weight_exp >= 0: a negative one would drop low bits of what it learns.
-    largest = largest_exponent(connection)
-    exponent = 0 if connection.plastic or peak == 0 or largest == 0 else EXP_MIN
-    while np.rint(scale * peak / 2.0**exponent / step) * step > limit:
-        exponent += 1
-    assert exponent <= largest  # choose_scale sees to it
-    exact = weights * scale / 2.0**exponent
-    stored = (np.rint(exact / step) * step).astype(np.int64)
-    owner = f"connection/{connection.name}"
-    if weights.any() and not stored.any():
-        raise QuantizationError(
-            f"connection {connection.name!r}: largest weight {np.abs(weights).max():g} becomes 0 beside the threshold, "
-            f"bias and other connections of group {connection.target!r}; raise the weights or lower the others"
-        )
-    clipped = int(np.count_nonzero(truncate_weights(stored, bits, mode) != stored))
-    assert clipped == 0
-    noise = float(np.square(stored - exact).sum())
-    if noise > 0:
-        sqnr = 10 * math.log10(float(np.square(exact).sum()) / noise)
-        notes.append(
-            QuantNote(
-                owner,
-                "weight_sqnr_db",
-                sqnr,
-                f"weights at {sqnr:.1f} dB signal to quantisation noise, weight_exp {exponent}",
-            )
-        )
-    else:
-        notes.append(QuantNote(owner, "weight_sqnr_db", None, f"weights are exact, weight_exp {exponent}"))
-    notes.append(QuantNote(owner, "weights_clipped", float(clipped), f"{clipped} weights clipped"))
-    integers: Dense | Conv = connection.with_integers(stored, exponent, mode)
-    return integers
-
-
-def _adopt_chip_units(connection: Connection) -> Dense | Conv:
-    """Take float weights into an integer group as they are (S = 1): they must be integers that fit."""
-    weights = np.asarray(connection.weights)
-    owner = f"connection {connection.name!r}"
-    if np.any(weights != np.rint(weights)):
-        worst = float(weights.ravel()[np.argmax(weights.ravel() != np.rint(weights.ravel()))])
-        raise QuantizationError(
-            f"{owner}: weight {worst:g} is not an integer, but group {connection.target!r} is in chip units; "
-            "give integer weights, or describe the group as CubaLIF"
-        )
-    low, high = {"mixed": (-256, 255), "inhibitory": (-255, 0)}.get(needed_sign_mode(connection), (0, 255))
-    if weights.size and (weights.min() < low or weights.max() > high):
-        worst = float(weights.ravel()[np.argmax(np.abs(weights))])
-        raise QuantizationError(
-            f"{owner}: largest weight {worst:g} needs {int(abs(worst)).bit_length()} bits, "
-            f"weights have {connection.num_weight_bits}; scale the weights or give a Dense with a higher weight_exp"
-        )
-    integers: Dense | Conv = connection.with_integers(weights.astype(np.int64), 0, needed_sign_mode(connection))
-    return integers
-
-
-def _truncate(connection: AnyConnection, notes: list[QuantNote]) -> AnyConnection:
-    """Cut integer weights to their format, and say so where it changes any."""
-    assert not isinstance(connection, Connection) and connection.sign_mode is not None
-    if isinstance(connection, Conv):
-        return connection  # Lava's convolution uses the weights as they are
-    weights = np.asarray(connection.data if isinstance(connection, Sparse) else connection.weights)
-    kept = truncate_weights(weights, connection.num_weight_bits, connection.sign_mode)
-    lost = np.abs(weights - kept)
-    if not lost.any():
-        return connection
-    n_lost = int(np.count_nonzero(lost))
-    text = (
-        f"{n_lost} of {lost.size} weights lost their low bits, at most {int(lost.max())}, {int(lost.sum())} in all: "
-        f"{connection.num_weight_bits}-bit {connection.sign_mode} weights have a step of "
-        f"{1 << lost_weight_bits(connection.num_weight_bits, connection.sign_mode)}"
+    raise QuantizationError(
+        f"group {group.name!r}: {' and '.join(differ)} differ between neurons, model 'atrlif' has one for the group; "
+        "give one number, or a group for each"
     )
-    notes.append(QuantNote(f"connection/{connection.name}", "weights_truncated", float(n_lost), text))
-    if isinstance(connection, Sparse):
-        return dataclasses.replace(connection, data=kept)
-    return dataclasses.replace(connection, weights=kept)
 
 
-def _note_input_bound(group: Group, incoming: list[AnyConnection], notes: list[QuantNote]) -> None:
-    """Bound the current of a group if every source fired in every step, against 2**23."""
-    if not isinstance(group, LIF) or not incoming:
-        return
-    if any(not isinstance(c, Connection) and c.num_message_bits for c in incoming):
-        return  # messages have values: the bound would say nothing
-    total = np.zeros(group.n, dtype=np.float64)
-    for connection in incoming:
-        assert not isinstance(connection, Connection)
-        total += _fan_in(connection) * 2.0 ** (INPUT_SHIFT + connection.weight_exp)
-    once = float(total.max()) / STATE_LIMIT
-    bound = once * DECAY_ONE / (int(np.min(group.du)) + 1)
-    text = f"largest possible current is {bound:.3g} of 2**23 ({once:.3g} from one step)"
-    if bound > 1:
-        text += "; the current can wrap if nearly all sources fire, watch overflow_u"
-    notes.append(QuantNote(f"group/{group.name}", "input_bound", bound, text))
-
-
-def _fan_in(connection: IntegerConnection) -> npt.NDArray[np.float64]:
-    """Sum of the magnitudes of a neuron's weights, (n_post,)."""
-    if isinstance(connection, Dense):
-        return np.asarray(np.abs(np.asarray(connection.weights)).sum(axis=1), dtype=np.float64)
-    sparse = connection.as_sparse()
-    total = np.zeros(sparse.shape[0], dtype=np.float64)
-    np.add.at(total, np.asarray(sparse.row), np.abs(np.asarray(sparse.data)))
-    return total
+def _quantize_stateless(group: CubaLIF, scale: float, notes: list[QuantNote]) -> GradedVec:
+    """Return neurons that fire where an integer sum exceeds S v_threshold, which is where it exceeds its floor."""
+    thresholds = group.each("v_threshold")
+    if not math.isfinite(thresholds[0]) or np.any(thresholds != thresholds[0]):
+        raise QuantizationError(
+            f"group {group.name!r}: model {STATELESS!r} holds one finite v_threshold for the group; found "
+            f"{float(thresholds.min()):g} to {float(thresholds.max()):g}; make a group for each threshold"
+        )
+    exact = scale * float(thresholds[0])
+    # A product that rounding moved off an integer is that integer: w = v_threshold must not fire.
+    vth = round(exact) if math.isclose(exact, round(exact), rel_tol=1e-12) else math.floor(exact)
+    text = f"v_threshold {thresholds[0]:g} becomes vth {vth}: exact, the sums are integers"
+    notes.append(QuantNote(f"group/{group.name}", "threshold_error", 0.0, text))
+    return GradedVec(group.name, group.n, vth=vth, relu=True)

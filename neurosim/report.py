@@ -107,7 +107,7 @@ def summary_lines(metrics: Metrics) -> list[str]:
     for per, words in UNITS.items():
         energy = _get(metrics, "energy", per)
         if energy is not None:
-            bound = "at least " if energy.get("unpriced") else ""
+            bound = "at least " if energy.get("unpriced") and energy.get("total_pj") is not None else ""
             lines.append(
                 f"energy             {bound}{format_energy(energy['total_pj'])} per {words} ({energy['table']})"
             )

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurosim import report, report_energy
+from neurosim import report, report_energy, report_quant
 from neurosim.atomic import write_atomically
 from neurosim.figures.energy import STUDY_FIGURES
+from neurosim.figures.quant import QUANT_FIGURES
 from neurosim.figures.run import DARK, FIGURES, LIGHT, draw
 from neurosim.version import VERSION
 
@@ -34,6 +35,8 @@ ALT = {
     "energy-components": "Share of each operation in the energy, by each table of prices",
     "energy-cores": "Energy of each core",
     "links": "Packets over each link of the mesh",
+    "quant-rates": "Firing rate of each neuron in floats and in integers, by layer",
+    "quant-weights": "Weights before and after rounding, by connection",
     "energy-ann": "Energy of the network and of an artificial network of the same shape",
 }
 
@@ -71,6 +74,10 @@ def make_report(metrics: Metrics) -> str:
         groups=report.network_table(metrics),
         connections=report.connections_table(metrics),
         quantization=report.quantization_table(metrics),
+        quant=metrics.get("quant_error"),
+        quant_tables=report_quant.quant_tables(metrics["quant_error"]) if metrics.get("quant_error") else [],
+        quant_lines=report_quant.quant_lines(metrics["quant_error"]) if metrics.get("quant_error") else [],
+        rate_lines=report_quant.RATE_LINES,
         chip=metrics.get("chip") or "the chip",
         utilisation=report.fill_table(metrics),
         chip_cost=metrics.get("chip_cost"),
@@ -153,9 +160,10 @@ def _headline(metrics: Metrics) -> list[tuple[str, str, str]]:
 
 
 def _figures(metrics: Metrics) -> dict[str, dict[str, str]]:
-    """Every figure of the run, and of its study of energy if there is one, by name."""
-    study = metrics.get("study") or {}
+    """Every figure of the run, of its study of energy and of what it lost in integers if there are such, by name."""
+    study, quant = metrics.get("study") or {}, metrics.get("quant_error") or {}
     makers = {name: (make, metrics) for name, make in FIGURES.items()}
+    makers |= {name: (make, quant) for name, make in QUANT_FIGURES.items() if quant}
     makers |= {name: (make, study) for name, make in STUDY_FIGURES.items() if study and name not in makers}
     return {name: found for name, (make, source) in makers.items() if (found := _figure(name, make, source))}
 

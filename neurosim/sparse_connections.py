@@ -1,17 +1,23 @@
-"""Connections that store chosen synapses: sparse, and one-to-one."""
+"""Connections that store chosen synapses: sparse in floats and in chip integers, and one-to-one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.checks import check_register, check_size
 from neurosim.codes import TARGET_BITS, TARGET_MASK
-from neurosim.dense_connections import BetweenGroups, check_delays, check_integer_weights, check_plastic_mode
+from neurosim.dense_connections import (
+    BetweenGroups,
+    Connection,
+    check_delays,
+    check_integer_weights,
+    check_plastic_mode,
+)
 from neurosim.errors import NetworkError
 
 
@@ -31,6 +37,105 @@ class _Synapses:
             if name == "data":
                 return (self.word >> TARGET_BITS).astype(np.int64)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _order_pairs(
+    owner: str, shape: tuple[int, int], row: npt.ArrayLike, col: npt.ArrayLike, data: npt.NDArray[Any]
+) -> tuple[tuple[int, int], npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
+    """Check the pairs of synapses; return their shape, ``pre * n_post + post`` in rising order, and the order if it is another."""
+    if len(tuple(shape)) != 2:
+        raise NetworkError(f"{owner}: shape {shape!r} is not (n_post, n_pre)")
+    n_post, n_pre = (int(s) for s in shape)
+    if n_post > TARGET_MASK + 1:
+        raise NetworkError(
+            f"{owner}: {n_post} postsynaptic neurons exceed the limit of {TARGET_MASK + 1}; split the target group"
+        )
+    post, pre = np.asarray(row), np.asarray(col)
+    for label, index, limit in (("row", post, n_post), ("col", pre, n_pre)):
+        if index.ndim != 1 or index.shape != data.shape or (index.size and index.dtype.kind not in "iu"):
+            raise NetworkError(
+                f"{owner}: {label} must be integers, one per weight; found {index.dtype} of shape {index.shape} for {data.shape} weights"
+            )
+        if index.size and (int(index.min()) < 0 or int(index.max()) >= limit):
+            raise NetworkError(
+                f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {shape}"
+            )
+    # By pre, then post: the order in which spikes read them.
+    key = pre.astype(np.int64) * n_post + post.astype(np.int64)
+    order = None
+    if np.any(key[1:] <= key[:-1]):
+        order = np.argsort(key)
+        key = key[order]
+    same = key[1:] == key[:-1]
+    if np.any(same):
+        twice = int(key[int(np.argmax(same))])
+        raise NetworkError(
+            f"{owner}: synapse post {twice % n_post}, pre {twice // n_post} is given twice; add the weights first"
+        )
+    return (n_post, n_pre), key, order
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class SparseConnection(Connection):
+    """Float weights between chosen pairs of neurons; `quantize` turns them into `Sparse`.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of groups.
+    shape : (n_post, n_pre)
+        n_post up to 2**23.
+    row, col : (n_synapses,) int
+        Post and pre index of each synapse; a pair may appear once only.
+    weights : (n_synapses,) float
+        As in `Connection`.
+    delays : (n_synapses,) int or int, optional
+        As in `Dense`.
+    num_weight_bits, plastic, num_message_bits
+        As in `Connection`.
+
+    Notes
+    -----
+    All arrays are kept by presynaptic, then by postsynaptic neuron, as in `Sparse`: what was given in another order is sorted.
+    """
+
+    shape: tuple[int, int] = field(kw_only=True)
+    row: npt.ArrayLike = field(kw_only=True)
+    col: npt.ArrayLike = field(kw_only=True)
+
+    layout: ClassVar[tuple[str, ...]] = ("n_synapses",)
+
+    def __init__(
+        self, source: str, target: str, shape: tuple[int, int], row: npt.ArrayLike, col: npt.ArrayLike,
+        weights: npt.ArrayLike, delays: npt.ArrayLike | None = None, num_weight_bits: int = 8, plastic: bool = False,
+        num_message_bits: int = 0,
+    ) -> None:  # fmt: skip
+        given = {"source": source, "target": target, "shape": shape, "row": row, "col": col, "weights": weights, "delays": delays,
+                 "num_weight_bits": num_weight_bits, "plastic": plastic, "num_message_bits": num_message_bits}  # fmt: skip
+        for key, value in given.items():
+            object.__setattr__(self, key, value)
+        self.__post_init__()
+
+    def _settle(self, owner: str) -> None:
+        weights = np.asarray(self.weights)
+        (n_post, n_pre), key, order = _order_pairs(owner, self.shape, self.row, self.col, weights)
+        delays = check_delays(owner, self.delays, weights.shape)
+        if order is not None:
+            weights = weights[order]
+            delays = None if delays is None else delays[order]
+        checked = {"shape": (n_post, n_pre), "row": key % max(n_post, 1), "col": key // max(n_post, 1), "weights": weights,
+                   "delays": delays}  # fmt: skip
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def over_weights(self, each: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return a number of each target neuron, (n_post,), in a shape that multiplies with the weights."""
+        return np.asarray(each[np.asarray(self.row)], np.float64)
+
+    def with_integers(self, weights: npt.NDArray[np.int64], exponent: int, sign_mode: str) -> Any:
+        """Return the connection with integer weights, in chip units."""
+        return Sparse(self.source, self.target, self.shape, self.row, self.col, weights, exponent, self.num_weight_bits,
+                      sign_mode, self.plastic, self.delays, self.num_message_bits)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,37 +185,12 @@ class Sparse(_Synapses, BetweenGroups):
 
     def __post_init__(self) -> None:
         owner = f"connection {self.name!r}"
-        if len(tuple(self.shape)) != 2:
-            raise NetworkError(f"{owner}: shape {self.shape!r} is not (n_post, n_pre)")
-        n_post, n_pre = (int(s) for s in self.shape)
-        if n_post > TARGET_MASK + 1:
-            raise NetworkError(
-                f"{owner}: {n_post} postsynaptic neurons exceed the limit of {TARGET_MASK + 1}; split the target group"
-            )
-        row, col, data = np.asarray(self.row), np.asarray(self.col), np.asarray(self.data)
-        for label, index, limit in (("row", row, n_post), ("col", col, n_pre)):
-            if index.ndim != 1 or index.shape != data.shape or (index.size and index.dtype.kind not in "iu"):
-                raise NetworkError(
-                    f"{owner}: {label} must be integers, one per weight; found {index.dtype} of shape {index.shape} for {data.shape} weights"
-                )
-            if index.size and (int(index.min()) < 0 or int(index.max()) >= limit):
-                raise NetworkError(
-                    f"{owner}: {label} reaches {int(index.max())}, allowed are 0..{limit - 1}; check the shape {self.shape}"
-                )
+        data = np.asarray(self.data)
+        (n_post, n_pre), key, order = _order_pairs(owner, self.shape, self.row, self.col, data)
         delays = check_delays(owner, self.delays, data.shape)
-        key = col.astype(np.int64) * n_post + row.astype(
-            np.int64
-        )  # by pre, then post: the order in which spikes read them
-        if np.any(key[1:] <= key[:-1]):
-            order = np.argsort(key)
-            key, data = key[order], data[order]
+        if order is not None:
+            data = data[order]
             delays = None if delays is None else delays[order]
-        same = key[1:] == key[:-1]
-        if np.any(same):
-            twice = int(key[int(np.argmax(same))])
-            raise NetworkError(
-                f"{owner}: synapse post {twice % n_post}, pre {twice // n_post} is given twice; add the weights first"
-            )
         bits = int(check_register(owner, "num_weight_bits", self.num_weight_bits))
         exponent = int(check_register(owner, "weight_exp", self.weight_exp))
         wanted = "mixed" if self.plastic and self.sign_mode is None else self.sign_mode

@@ -33,7 +33,9 @@ def rewritten(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) 
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.comment = TRAILER + b"0" * DIGEST_LENGTH
         for name, data in members.items():
-            archive.writestr(name, data)
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr, info.compress_type = 3, 0o644 << 16, compression
+            archive.writestr(info, data)
     return signed(buffer.getvalue()[:-DIGEST_LENGTH])
 
 

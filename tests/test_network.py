@@ -11,7 +11,20 @@ import numpy as np
 import pytest
 
 from neurosim.errors import NetworkError
-from neurosim.network import LIF, Connection, Conv, ConvConnection, CubaLIF, Dense, Input, Network, Probe, Sparse
+from neurosim.network import (
+    LIF,
+    Connection,
+    Conv,
+    ConvConnection,
+    CubaLIF,
+    Dense,
+    Input,
+    Network,
+    Probe,
+    Sparse,
+    SparseConnection,
+    replace_weights,
+)
 
 
 def small() -> Network:
@@ -100,12 +113,30 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: CubaLIF("a", 1, tau_syn=math.inf), "tau_syn inf is not a positive finite number"),
     (lambda: CubaLIF("a", 1, v_threshold=0.0), "v_threshold 0.0 is not positive; use inf for a readout"),
     (lambda: CubaLIF("a", 1, v_threshold=math.nan), "v_threshold nan is not positive"),
+    (lambda: CubaLIF("a", 3, tau_mem=[1.0, 2.0]), r"tau_mem is float64 of shape \(2,\); give one number or 3"),
+    (lambda: CubaLIF("a", 2, tau_syn=[1.0, math.nan]), "tau_syn of neuron 1, nan, is not positive; use inf"),
+    (lambda: CubaLIF("a", 2, v_threshold=[1.0, 0.0]), "v_threshold of neuron 1, 0, is not positive; use inf"),
+    (lambda: CubaLIF("a", 1, v_threshold="1"), "v_threshold is .* give one number or 1"),
+    (
+        lambda: CubaLIF("a", 1, tau_mem=1.0, model="threshold"),
+        "model 'threshold' has no memory, tau_mem, tau_syn and bias",
+    ),
+    (lambda: CubaLIF("a", 1, bias=1.0, model="threshold"), "take a bias off v_threshold"),
+    (lambda: CubaLIF("a", 1, v_threshold=-1.0, model="threshold"), "v_threshold -1.0 is not positive"),
     (lambda: CubaLIF("a", 3, bias=[1.0, 2.0]), r"bias must be finite, one number or 3; found shape \(2,\)"),
     (lambda: CubaLIF("a", 1, bias=math.nan), "bias must be finite"),
     (lambda: Connection("a", "b", [1.0]), r"weights must be numbers of shape \(n_post, n_pre\)"),
     (lambda: Connection("a", "b", [["x"]]), "weights must be numbers"),
     (lambda: Connection("a", "b", [[math.nan, math.inf, 1.0]]), "2 weights are NaN or infinite"),
     (lambda: Connection("a", "b", LINE, num_weight_bits=9), r"num_weight_bits 9 is outside 1\.\.8"),
+    (lambda: Connection("a", "b", LINE, delays=63), r"delay 63 is outside 0\.\.62 steps; use shorter delays"),
+    (lambda: Connection("a", "b", LINE, delays=[[1.5, 2.5]]), "delays are float64 of shape"),
+    (lambda: SparseConnection("a", "b", (2, 2), [0, 1], [0], [1.0]), "row must be integers, one per weight"),
+    (lambda: SparseConnection("a", "b", (2, 2), [0], [2], [1.0]), r"col reaches 2, allowed are 0\.\.1"),
+    (lambda: SparseConnection("a", "b", (2, 2), [1, 1], [0, 0], [1.0, 2.0]), "synapse post 1, pre 0 is given twice"),
+    (lambda: SparseConnection("a", "b", (2, 2), [0], [0], [math.inf]), "1 weights are NaN or infinite"),
+    (lambda: SparseConnection("a", "b", (2, 2), [0], [0], [[1.0]]), r"numbers of shape \(n_synapses\)"),
+    (lambda: SparseConnection("a", "b", (2, 2), [0], [0], [1.0], delays=99), "delay 99 is outside"),
     (lambda: Dense("a", "b", [1]), r"weights must have shape \(n_post, n_pre\)"),
     (lambda: Dense("a", "b", LINE), "chip weights are integers; use Connection for float weights"),
     (lambda: Dense("a", "b", [[1]], weight_exp=8), r"weight_exp 8 is outside -8\.\.7"),
@@ -141,6 +172,14 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (
         lambda: ConvConnection("a", "b", [[1.0]], input_shape=(1, 1, 1)),
         "weights must be numbers of shape .out_channels, kernel_x",
+    ),
+    (
+        lambda: ConvConnection("a", "b", [[[[1.0]]]], input_shape=(2, 2, 1), delays=1),
+        "a convolution has no delays; .* SparseConnection of its as_sparse",
+    ),
+    (
+        lambda: ConvConnection("a", "b", np.ones((2, 1, 1, 2)), input_shape=(2, 2, 3), groups=2),
+        "2 groups of weights .* do not fit 3 input channels",
     ),
     (lambda: CubaLIF("a", 1, model="ternery"), "unknown model 'ternery'; choose one of lif, refractory, ternary"),
     (lambda: Probe("a", "w"), "unknown quantity 'w'; choose one of spikes, u, v"),
@@ -196,3 +235,63 @@ def test_sparse_keeps_four_bytes_a_synapse_and_gives_back_what_it_was_given() ->
         sparse.rows  # noqa: B018 - reading is what must fail
     again = pickle.loads(pickle.dumps(sparse))
     np.testing.assert_array_equal(again.word, sparse.word)
+
+
+def test_a_quantity_of_each_neuron_is_inf_where_there_is_none() -> None:
+    group = CubaLIF("a", 3, tau_mem=0.02, v_threshold=[1.0, 2.0, math.inf], bias=0.5)
+    found = {quantity: group.each(quantity).tolist() for quantity in ("tau_mem", "tau_syn", "v_threshold", "bias")}
+    assert found == {
+        "tau_mem": [0.02] * 3,
+        "tau_syn": [math.inf] * 3,
+        "v_threshold": [1, 2, math.inf],
+        "bias": [0.5] * 3,
+    }
+
+
+def test_threshold_units_may_fire_at_anything_above_zero() -> None:
+    assert CubaLIF("a", 1, v_threshold=0.0, model="threshold").v_threshold == 0
+
+
+def test_float_synapses_are_kept_in_the_order_of_integer_ones() -> None:
+    pairs = {"row": [2, 0, 1, 0], "col": [1, 1, 0, 0]}
+    floats = SparseConnection("a", "b", (3, 2), weights=[0.4, 0.3, 0.2, 0.1], delays=[4, 3, 2, 1], **pairs)
+    integers = Sparse("a", "b", (3, 2), data=[4, 3, 2, 1], delays=[4, 3, 2, 1], **pairs)
+    assert floats.weights.tolist() == [0.1, 0.2, 0.3, 0.4]
+    for key in ("row", "col", "delays"):
+        np.testing.assert_array_equal(getattr(floats, key), getattr(integers, key))
+    assert isinstance(floats, Connection) and floats.shape == integers.shape == (3, 2)
+    assert not Network([Input("a", 2), LIF("b", 3)], [floats]).is_quantized
+    doubled = dataclasses.replace(floats, weights=np.asarray(floats.weights) * 2)
+    assert (doubled.weights.tolist(), doubled.delays.tolist()) == ([0.2, 0.4, 0.6, 0.8], [1, 2, 3, 4])
+    with pytest.raises(NetworkError, match="only integer weights can be replaced"):
+        replace_weights(floats, floats.weights)
+
+
+def test_delays_of_float_weights_pass_to_integers() -> None:
+    line = Connection("a", "b", [[1.0, 2.0]], delays=[[0, 5]])
+    assert line.with_integers(np.array([[2, 4]]), 0, "excitatory").delays.tolist() == [[0, 5]]
+    assert Connection("a", "b", [[1.0]], delays=0).delays is None
+
+
+@pytest.mark.parametrize(("dilation", "groups"), [(1, 1), (2, 1), ((1, 2), 2), (1, 4)])
+def test_a_float_convolution_has_the_synapses_of_the_integer_one(dilation: int | tuple[int, int], groups: int) -> None:
+    weights = np.random.default_rng(groups).integers(-100, 100, (4, 3, 2, 4 // groups))
+    where = {"input_shape": (7, 6, 4), "stride": (2, 1), "padding": 1, "dilation": dilation, "groups": groups}
+    floats, integers = ConvConnection("a", "b", weights / 8, **where), Conv("a", "b", weights, **where)
+    assert (floats.shape, floats.output_shape) == (integers.shape, integers.output_shape)
+    one_by_one, expected = floats.as_sparse(), integers.as_sparse()
+    np.testing.assert_array_equal(one_by_one.row, expected.row)
+    np.testing.assert_array_equal(one_by_one.col, expected.col)
+    np.testing.assert_array_equal(np.asarray(one_by_one.weights) * 8, expected.data)
+    whole = floats.with_integers(weights, 0, "mixed")
+    assert (whole.geometry, whole.groups, whole.input_shape) == (integers.geometry, groups, (7, 6, 4))
+
+
+def test_a_number_of_each_neuron_lies_along_the_weights() -> None:
+    each = np.array([1.0, 2.0, 1.0, 2.0])
+    assert Connection("a", "b", np.ones((4, 1))).over_weights(each).tolist() == [[1], [2], [1], [2]]
+    assert SparseConnection("a", "b", (4, 1), [3, 0], [0, 0], [1.0, 1.0]).over_weights(each).tolist() == [1, 2]
+    conv = ConvConnection("a", "b", np.ones((2, 1, 1, 1)), input_shape=(2, 1, 1))
+    assert conv.over_weights(each).ravel().tolist() == [1, 2]
+    with pytest.raises(NetworkError, match="neurons of channel 0 of group 'b' differ in tau_syn"):
+        conv.over_weights(np.arange(4.0))

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurosim.chip import load_chip
 from neurosim.config import TrainConfig, override
 from neurosim.errors import ConfigError, ModelFileError
-from neurosim.experiment import open_trainer, prepare_program, train_model
+from neurosim.exchange.imported import Port, chip_order
+from neurosim.experiment import evaluate_model, open_trainer, prepare_program, train_model
 from neurosim.modelfile import Model, load_model, save_model
+from neurosim.network import LIF, Conv, Dense, Input, Network
 from neurosim.runfolder import RunFolder
 from neurosim.tasks import load_task
 from neurosim.transfer import model_network
@@ -84,8 +87,52 @@ def test_a_model_that_was_not_trained_here_is_refused(trained, tmp_path):
     other = tmp_path / "other.npz"
     save_model(other, Model(model.network, model.chip))
     with pytest.raises(
-        ConfigError, match="does not say how it was trained; give a model that neurosim train has written"
+        ConfigError,
+        match="does not say how it was trained; give a model that neurosim train or neurosim import has written",
     ):
         model_network(load_model(other), "start 'other.npz'")
     with pytest.raises(ModelFileError, match="missing"):
         prepare_program(started(tmp_path / "missing.npz"), load_task("digits", n_steps=4, augment=False))
+
+
+def imported_model(fires: bool) -> Model:
+    """A network as `neurosim import` would leave it: other names, excitatory weights, pictures numbered as a framework does."""
+    draw = np.random.default_rng(5)
+    groups = [
+        Input("x", 64), LIF("1", 36, du=4095, dv=400, vth=100), LIF("3", 10, du=4095, vth=60 if fires else 131071),
+    ]  # fmt: skip
+    kernel = draw.integers(-20, 40, (1, 3, 3, 1)) * 2
+    connections = [
+        Conv("x", "1", kernel, (8, 8, 1)), Dense("1", "3", draw.integers(0, 90, (10, 36)), sign_mode="excitatory"),
+    ]  # fmt: skip
+    port = Port("x", (1, 8, 8), chip_order((1, 8, 8)))
+    metadata = {
+        "import": {"format": "nir"}, "readout": "3", "latency": 2, "inputs": port.to_dict(),
+        "outputs": Port("3", (10,), np.arange(10)).to_dict(),
+        "answer": {"fitness": "count" if fires else "likelihood"},
+    }  # fmt: skip
+    return Model(Network(groups, connections, name="cnn"), load_chip("unlimited"), metadata=metadata)
+
+
+def test_an_imported_model_learns_on(tmp_path):
+    path, folder = tmp_path / "cnn.npz", RunFolder.create(tmp_path / "on")
+    save_model(path, imported_model(fires=False))
+    network = model_network(load_model(path), "start")
+    assert network.hidden == (36,)
+    config = override(TrainConfig(), ["network.n_steps=4", "network.hidden=[36]", "augment=false", "batch=64", "epochs=3",
+                                      "rule.warmup=2", "chip=unlimited", f"start={path.as_posix()}"])  # fmt: skip
+    task = load_task("digits", n_steps=4, augment=False)
+    before = evaluate_model(load_model(path), task, threads=1)["accuracy"]
+    metrics = train_model(config, folder, threads=1)
+    after = load_model(folder.model_path)
+    assert metrics["test"]["accuracy"] > max(before, 0.5)
+    assert evaluate_model(after, task, threads=1)["accuracy"] == metrics["test"]["accuracy"]
+    assert after.metadata["inputs"] == {"group": "input", "shape": [1, 8, 8], "order": "whc"}
+    assert after.metadata["import"] == {"format": "nir"}
+    assert [type(c).__name__ for c in after.network.connections] == ["Conv", "Dense"]
+
+
+def test_an_imported_model_answers_by_its_spikes():
+    found = evaluate_model(imported_model(fires=True), load_task("digits", n_steps=4, augment=False), threads=1)
+    assert found["n"] == 360
+    assert 0 < found["accuracy"] < 1

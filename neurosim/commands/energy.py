@@ -12,6 +12,7 @@ from neurosim.commands.inputs import (
     Steps,
     TaskName,
     check_one_source,
+    file_events,
     load_on,
     steps_of,
     task_of,
@@ -94,13 +95,12 @@ def _count(
     model: Model, source: Path | None, task: str | None, limit: int | None, steps: int | None, backend: str, threads: int
 ) -> tuple[Counted, str]:  # fmt: skip
     """Run the model and say on what."""
-    from neurosim.commands.eventfile import load_events
     from neurosim.errors import ConfigError
     from neurosim.studies.energystudy import count_controller, count_events, count_samples
     from neurosim.tasks import EPISODE_TASKS
 
     if source is not None:
-        events = load_events(source)
+        events = file_events(model, source)
         chosen = events if limit is None else events.take(range(min(limit, events.n_samples)))
         return count_events(model, chosen, backend=backend, threads=threads, n_steps=steps), str(source)
     name = task_of(model, task)

@@ -1,4 +1,4 @@
-"""The command that writes a network for another framework."""
+"""The command that writes a network for other frameworks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import typer
 from neurosim.commands.inputs import InputFile, Steps, TaskName, check_one_source, events_of, load, steps_of
 from neurosim.commands.options import Json, ModelPath
 
+NIR = "nir"
+
 
 def export(
-    backend: Annotated[str, typer.Argument(metavar="BACKEND", help="Whose framework to write for: lava.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="What to write: nir (a file that many frameworks read), or lava "
+                      "(a script of plain Processes).")],
     model: ModelPath,
-    out: Annotated[Path, typer.Argument(metavar="OUT.py", help="Script to write; weights and input spikes go into an "
-                   ".npz file beside it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: a .nir file; or a script, beside which weights and "
+                   "input spikes go into an .npz file.")],
     source: InputFile = None,
     task: TaskName = None,
     sample: Annotated[int | None, typer.Option(min=0, help="First sample that the script plays; 0 by "
@@ -26,30 +29,54 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Write a model as a script of plain Processes of another framework, without neurosim in it.
+    """Write a model for other frameworks: as a NIR graph, or as a script of plain Processes of Lava.
 
-    The script rebuilds the network from integers, plays input spikes, and gives the same spikes as neurosim. It needs
-    the framework when it runs, not now.
+    The NIR file holds the network in floats for every reader, and the exact integers beside them, which neurosim import takes
+    back to the last bit. The script rebuilds the network from integers, plays input spikes, and gives the same spikes as
+    neurosim; it needs the framework when it runs, not now.
     """
-    from neurosim.commands.show import write_json
     from neurosim.errors import ConfigError
     from neurosim.runfolder import model_file
 
-    write = _exporter(backend)
+    if target == NIR:
+        given = {"--input": source, "--task": task, "--sample": sample, "--samples": samples, "--steps": steps}
+        named = [name for name, value in given.items() if value is not None]
+        if named:
+            raise ConfigError(f"{', '.join(named)}: a NIR file holds a network and no spikes; leave it out")
+        _check_free([out], force)
+        from neurosim.exchange.nirexport import write_nir
+
+        write_nir(load(model), out)
+        _show([out], as_json)
+        return
+    write = _exporter(target)
     check_one_source(source, task)
     loaded = load(model)
     events, _ = events_of(loaded, source, task, sample, samples)
     beside = out.with_suffix(".npz")
     if beside.resolve() in {path.resolve() for path in (model_file(model), source) if path is not None}:
         raise ConfigError(f"script {str(out)!r}: {str(beside)!r} beside it is what is read; give another name")
-    existing = [path for path in (out, beside) if path.exists()]
+    _check_free([out, beside], force)
+    _show(write(loaded, events, steps or steps_of(loaded, source) or events.n_steps, out), as_json)
+
+
+def _check_free(paths: list[Path], force: bool) -> None:
+    """Refuse to replace files without being told to."""
+    from neurosim.errors import ConfigError
+
+    existing = [path for path in paths if path.exists()]
     if existing and not force:
         raise ConfigError(f"file {str(existing[0])!r}: exists already; give another name, or --force to replace it")
-    written = write(loaded, events, steps or steps_of(loaded, source) or events.n_steps, out)
+
+
+def _show(paths: list[Path], as_json: bool) -> None:
+    """Name the files that were written."""
+    from neurosim.commands.show import write_json
+
     if as_json:
-        write_json([str(path) for path in written])
+        write_json([str(path) for path in paths])
         return
-    for path in written:
+    for path in paths:
         print(path)
 
 
@@ -65,6 +92,6 @@ def _exporter(name: str) -> Any:
         each: getattr(import_module(value.partition(":")[0]), "export", None) for each, value in registered().items()
     }
     if found[name] is None:
-        able = ", ".join(sorted(each for each, function in found.items() if function is not None)) or "none here"
-        raise BackendError(f"backend {name!r}: there is nothing to export to; backends that can: {able}")
+        able = ", ".join([NIR, *sorted(each for each, function in found.items() if function is not None)])
+        raise BackendError(f"backend {name!r}: there is nothing to export to; what there is: {able}")
     return found[name]

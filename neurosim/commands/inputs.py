@@ -73,13 +73,13 @@ def events_of(
     first, n : int or None
         First sample and how many; all of a file, one of a task by default.
     """
-    from neurosim.commands.eventfile import load_events
     from neurosim.errors import DataError
+    from neurosim.exchange.binding import bind_task, inputs_of
 
     if source is not None:
-        events, labels, owner = load_events(source), None, f"file {str(source)!r}"
+        events, labels, owner = file_events(model, source), None, f"file {str(source)!r}"
     else:
-        found = task_to_test(model, task)
+        found = bind_task(task_to_test(model, task), inputs_of(model.metadata))
         events, labels, owner = found.test_events, found.test_labels, f"task {found.name!r}"
     everything = source is not None and first is None
     count = (events.n_samples if everything else 1) if n is None else n
@@ -93,6 +93,18 @@ def events_of(
         )
     chosen = range(start, start + count)
     return events.take(list(chosen)), None if labels is None else [int(labels[i]) for i in chosen]
+
+
+def file_events(model: Model, source: Path) -> Events:
+    """Read a file of events for a model; an imported one numbers its inputs as its framework did."""
+    from neurosim.commands.eventfile import load_events
+    from neurosim.exchange.binding import inputs_of
+    from neurosim.exchange.imported import reorder_events
+
+    events, inputs = load_events(source), inputs_of(model.metadata)
+    if inputs is None or events.n_inputs != len(inputs.order):  # another number is an error when it runs
+        return events
+    return reorder_events(events, inputs)
 
 
 def steps_of(model: Model, source: Path | None) -> int | None:

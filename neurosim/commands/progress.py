@@ -125,3 +125,36 @@ class StepsView(_View):
         if self.task is None:
             self.task = self.bar.add_task("", total=step.total)
         self.bar.update(self.task, completed=step.done, description=f"{step.text}{rate}")
+
+
+class EventsView(_View):
+    """Shows how far a recording is read or written; use it in a ``with`` block and pass `show` as ``on_progress``.
+
+    Elsewhere than on a terminal nothing is shown: a recording takes seconds.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.begin, self.text = time.perf_counter(), ""
+
+    def _make_bar(self) -> Bar:
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        return Bar(
+            BarColumn(bar_width=16), TextColumn("{task.description}"), TimeRemainingColumn(), TextColumn("left"),
+            console=self.console, transient=True,
+        )  # fmt: skip
+
+    def show(self, text: str, done: int, total: int | None) -> None:
+        """Take note of so many events, of so many if that is known."""
+        if self.bar is None:
+            return
+        if self.task is None:
+            self.task = self.bar.add_task("", total=total)
+        if text != self.text:
+            self.text, self.begin = text, time.perf_counter()
+            self.bar.reset(self.task, total=total)
+        seconds = time.perf_counter() - self.begin
+        rate = f", {done / seconds:,.0f} a second" if seconds > 0 else ""
+        self.bar.update(self.task, completed=done, total=total, description=f"{done:,} events {text}{rate}")

@@ -127,8 +127,13 @@ def _started(config: TrainConfig, path: Path) -> TrainConfig:
     from neurosim.runfolder import model_file
     from neurosim.transfer import model_network
 
-    network = replace(model_network(load(path), f"--from {path}"), n_steps=config.network.n_steps)
-    return replace(config, start=model_file(path).as_posix(), network=network)
+    model = load(path)
+    network = replace(model_network(model, f"--from {path}"), n_steps=config.network.n_steps)
+    config = replace(config, start=model_file(path).as_posix(), network=network)
+    fitness = model.metadata.get("answer", {}).get("fitness")
+    if "import" in model.metadata and fitness is not None:  # its readout may fire, where one of ours only integrates
+        config = replace(config, rule=replace(config.rule, fitness=fitness))
+    return config
 
 
 def _show_plan(config: TrainConfig, as_json: bool) -> None:

@@ -28,12 +28,15 @@ class Recorded(NamedTuple):
         The class of the recording, where the file holds it.
     n_samples : int
         Recordings in the file.
+    sample : callable, optional
+        Returns the recording of a number, where there are several.
     """
 
     blocks: Callable[[], Iterator[Block]]
     sensor_size: Size | None = None
     label: int | None = None
     n_samples: int = 1
+    sample: Callable[[int], Recorded] | None = None
 
 
 class EventFile:

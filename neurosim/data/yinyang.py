@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from neurosim.data.encode import latency_code
 from neurosim.data.folder import DataSet, find_data, read_bytes
+from neurosim.data.npyhead import read_head
 from neurosim.data.population import population_code
 from neurosim.data.task import Task, refuse_copies
 from neurosim.errors import DataError
@@ -130,8 +131,12 @@ def _task(name: str, train: Points, test: Points, train_events: Events, test_eve
 
 
 def _read_npy(path: Path) -> npt.NDArray[Any]:
+    stream = io.BytesIO(read_bytes(path))
     try:
-        array: npt.NDArray[Any] = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        head = read_head(stream)
+        content = stream.read()
+        if len(content) != head.n_bytes:
+            raise ValueError(f"{len(content)} bytes follow, shape {head.shape} of {head.dtype} needs {head.n_bytes}")
+    except ValueError as error:
         raise DataError(f"file {str(path)!r}: not an array of numbers ({error}); get it anew") from error
-    return array
+    return np.frombuffer(content, head.dtype).reshape(head.shape, order="F" if head.fortran else "C")

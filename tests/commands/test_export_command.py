@@ -71,7 +71,7 @@ def test_what_is_read_is_never_replaced(out: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("simulator", "backend 'simulator': there is nothing to export to; backends that can: lava"),
+        ("simulator", "backend 'simulator': there is nothing to export to; what there is: nir, lava"),
         ("lawa", "unknown backend 'lawa'"),
     ],
 )

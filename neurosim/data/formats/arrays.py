@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,11 +24,13 @@ from neurosim.data.formats.columns import find_columns, to_block
 from neurosim.errors import DataError
 
 BLOCK = 1 << 16  # events decoded together
-SMALL = 1 << 12  # bytes of an array with a label or the size of the sensor
+MAX_ITEM = 1 << 12  # bytes of one event with all its fields
+MAX_HEAD = 10_000  # bytes of the head of an array
+PLAIN = re.compile(r"[<>|=]?[?biufcmMOSUV]\d{0,9}(\[\w+\])?")  # a type that is no structure
 ADVICE = "write one with numpy.savez(FILE, t=..., x=..., y=..., p=...)"
 
 #: What zipfile, zlib and numpy raise over damaged bytes.
-DAMAGES = (ValueError, TypeError, SyntaxError, EOFError, LookupError, OverflowError, MemoryError, RecursionError, RuntimeError,
+DAMAGES = (struct.error, ValueError, TypeError, SyntaxError, EOFError, LookupError, OverflowError, MemoryError, RecursionError, RuntimeError,
            NotImplementedError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 Opener = Callable[[], IO[bytes]]
@@ -37,6 +42,7 @@ class Stored(NamedTuple):
     open: Opener
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    head: int  # bytes before the numbers
 
 
 def array_blocks(array: npt.NDArray[Any], where: str) -> Recorded:
@@ -58,7 +64,7 @@ def array_blocks(array: npt.NDArray[Any], where: str) -> Recorded:
 def open_npy(path: Path, sensor_size: Size | None) -> Recorded:
     """Open a .npy file with a structured array."""
     where = f"file {str(path)!r}"
-    stored = _read_head(partial(open, path, "rb"), where, path.stat().st_size)
+    stored = _read_head(partial(_open_file, path), where, path.stat().st_size)
     return Recorded(_structured_blocks(stored, where), sensor_size)
 
 
@@ -90,6 +96,10 @@ def open_npz(path: Path, sensor_size: Size | None) -> Recorded:
     return Recorded(blocks, sensor_size, None if label is None else label[0])
 
 
+def _open_file(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
 def _open_member(path: Path, info: zipfile.ZipInfo) -> IO[bytes]:
     """Open a member of an archive."""
     with zipfile.ZipFile(path) as archive:
@@ -100,21 +110,46 @@ def _read_head(opened: Opener, where: str, n_bytes: int) -> Stored:
     """Read the head of an array, and check that its numbers are there before anything of their size is made."""
     try:
         with opened() as stream:
-            version = npy.read_magic(stream)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"version {version} of the .npy format")
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(stream, max_header_size=10_000)
-            head = stream.tell()
+            dtype, shape, head = _parse_head(stream)
     except DAMAGES as error:
         raise DataError(f"{where}: a damaged array ({error}); get it anew") from error
-    if dtype.hasobject:
-        raise DataError(f"{where}: holds Python objects, which could run code; {ADVICE}")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > n_bytes - head:
+    if min(shape, default=0) < 0 or (math.prod(shape) * dtype.itemsize > n_bytes - head and not dtype.hasobject):
         raise DataError(
             f"{where}: announces {shape} of {dtype.itemsize} bytes each, and {max(0, n_bytes - head)} bytes follow; get it anew"
         )
-    return Stored(opened, dtype, shape)
+    return Stored(opened, dtype, shape, head)
+
+
+def _parse_head(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return type, shape and length of the head of an array (numpy's page "npy format", versions 1.0 and 2.0)."""
+    version = npy.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the .npy format")
+    (length,) = struct.unpack(*(("<H", stream.read(2)) if version == (1, 0) else ("<I", stream.read(4))))
+    text = stream.read(min(length, MAX_HEAD + 1))
+    if len(text) != length or length > MAX_HEAD:
+        raise ValueError(f"a head of {length} bytes")
+    head = ast.literal_eval(text.decode("latin-1").strip())
+    if not isinstance(head, dict) or head.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("a head without type and shape")
+    shape = head["shape"]
+    if not isinstance(shape, tuple) or any(type(n) is not int for n in shape):
+        raise ValueError(f"the shape {shape!r}")
+    return _parse_dtype(head["descr"]), shape, stream.tell()
+
+
+def _parse_dtype(form: Any) -> np.dtype[Any]:
+    """Return a type from the way numpy writes it: a string, or fields that are strings."""
+    fields = form if isinstance(form, list) else [("", form)]
+    for field in fields:
+        if (
+            not isinstance(field, tuple)
+            or len(field) != 2
+            or not isinstance(field[1], str)
+            or not PLAIN.fullmatch(field[1])
+        ):
+            raise ValueError(f"the type {form!r}")
+    return np.dtype(form)
 
 
 def _small(stored: dict[str, Stored], name: str, n: int, where: str) -> list[int] | None:
@@ -134,11 +169,13 @@ def _small(stored: dict[str, Stored], name: str, n: int, where: str) -> list[int
 def _arrays(stored: dict[str, Stored], where: str) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Yield arrays of one length side by side, in blocks; the last may be shorter for some if the file is damaged."""
     n = math.prod(next(iter(stored.values())).shape)
+    if max(one.dtype.itemsize for one in stored.values()) > MAX_ITEM:
+        raise DataError(f"{where}: its items have more than {MAX_ITEM} bytes; events have fields t, x, y, p")
     with ExitStack() as stack:
         try:
             streams = {name: stack.enter_context(one.open()) for name, one in stored.items()}
-            for stream in streams.values():
-                _skip_head(stream)
+            for name, stream in streams.items():
+                stream.read(stored[name].head)
             for first in range(0, n, BLOCK):
                 wanted = min(BLOCK, n - first)
                 yield {name: _take(streams[name], one.dtype, wanted) for name, one in stored.items()}
@@ -146,12 +183,6 @@ def _arrays(stored: dict[str, Stored], where: str) -> Iterator[dict[str, npt.NDA
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
-
-
-def _skip_head(stream: IO[bytes]) -> None:
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    read(stream, max_header_size=10_000)
 
 
 def _take(stream: IO[bytes], dtype: np.dtype[Any], n: int) -> npt.NDArray[Any]:
@@ -204,5 +235,7 @@ def _column_blocks(stored: dict[str, Stored], where: str) -> Callable[[], Iterat
 
 def _check_kinds(dtypes: dict[str, np.dtype[Any]], where: str) -> None:
     for column, dtype in dtypes.items():
+        if dtype.hasobject:
+            raise DataError(f"{where}: column {column!r} holds Python objects, which could run code; {ADVICE}")
         if dtype.kind not in "biuf" or dtype.itemsize > 8 or (column != "p" and dtype.kind == "b"):
             raise DataError(f"{where}: column {column!r} has type {dtype}; it must hold numbers")
