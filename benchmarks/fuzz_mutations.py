@@ -8,6 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def changed_document(document: Any, random: Random) -> Any:
             for _ in range(int(random.choice([1, 40]))):
                 holder[key] = [holder[key]]
         else:
-            holder[key] = VALUES[int(random.integers(len(VALUES)))]
+            holder[key] = deepcopy(VALUES[int(random.integers(len(VALUES)))])
     return document
 
 
