@@ -36,6 +36,7 @@ BENCHMARKS = (
     "track_mapping",
     "track_sanafe",
     "track_workload",
+    "track_import",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.
