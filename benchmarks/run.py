@@ -37,11 +37,8 @@ BENCHMARKS = (
     "track_mapping",
     "track_sanafe",
     "track_workload",
-<<<<<<< HEAD
     "track_lavadl",
-=======
     "track_import",
->>>>>>> h-frames
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.

@@ -74,7 +74,6 @@ def make_report(metrics: Metrics) -> str:
         groups=report.network_table(metrics),
         connections=report.connections_table(metrics),
         quantization=report.quantization_table(metrics),
-        imported=metrics.get("import"),
         quant=metrics.get("quant_error"),
         quant_tables=_quant_tables(metrics),
         imported=report_quant.import_lines(metrics["import"]) if metrics.get("import") else [],
