@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ NOT_READ = {
 
 
 def read_net(
-    path: str | Path, *, name: str | None = None, input_shape: tuple[int, ...] | None = None,
+    path: str | os.PathLike[str], *, name: str | None = None, input_shape: tuple[int, ...] | None = None,
     num_layers: int | None = None, arithmetic: str = DEFAULT_ARITHMETIC, input_layer: str = "host",
     reset_interval: int | None = None, reset_offset: int = 0,
 ) -> Imported:  # fmt: skip

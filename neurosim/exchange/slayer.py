@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ WEIGHTS = re.compile(r"(?:w(\d+).*|.*Fc(\d+))\.txt")
 
 
 def read_slayer(
-    folder: str | Path, *, sizes: Sequence[int] | None = None, weight_scale: float | None = None,
+    folder: str | os.PathLike[str], *, sizes: Sequence[int] | None = None, weight_scale: float | None = None,
     name: str | None = None, arithmetic: str = DEFAULT_ARITHMETIC,
 ) -> Imported:  # fmt: skip
     """Read fully connected layers from a folder with one YAML description and one text file of weights per layer.
@@ -208,16 +208,13 @@ def _sizes(description: Mapping[str, Any], owner: str, given: Sequence[int] | No
     listed = description.get("layer")
     if given is None and listed is None:
         raise ModelFileError(f"{owner}: does not say how large the layers are; give sizes=(inputs, layer 1, ...)")
-    sizes = (
-        list(given)
-        if given is not None
-        else [item.get("dim") if isinstance(item, dict) else item for item in listed or ()]
-    )
+    items = list(given) if given is not None else list(listed or ())
+    sizes: list[Any] = [item.get("dim") if isinstance(item, dict) else item for item in items]
     if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n <= MAX_NEURONS for n in sizes):
         raise ModelFileError(
             f"{owner}: sizes {sizes[:10]} are not whole numbers up to {MAX_NEURONS}; only dense layers are read"
         )
-    if len(sizes) != n_layers + 1 or math.prod(sizes) < 1:
+    if len(sizes) != n_layers + 1:
         raise ModelFileError(
             f"{owner}: {len(sizes)} sizes for {n_layers} files of weights; one more than files is needed"
         )
