@@ -43,6 +43,8 @@ GRAPH = "NIRGraph"
 DEFAULTS = {"v_reset": 0.0, "w_in": 1.0}
 IGNORED = ("type", "metadata", "input_type", "output_type")
 MAX_INT = 1 << 31
+MAX_RANK = 8  # integers in a shape
+MAX_SHOWN = 40  # characters of a text from a file, in errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,7 @@ def _edges(
             raise ModelFileError(f"{owner}: an edge is not a pair of names; write the file anew with nir.write")
         for end in pair:
             if end not in nodes:
-                raise ModelFileError(f"{owner}: edge {pair[0]!r} -> {pair[1]!r} names no node {end!r}; mend the edges")
+                raise ModelFileError(f"{owner}: an edge names {end[:MAX_SHOWN]!r}, which is no node; mend the edges")
         if (pair[0], pair[1]) in edges:
             notes.append(ImportNote(pair[1], "warning", f"edge from {pair[0]!r} is given twice; it counts once"))
         edges[pair[0], pair[1]] = None
@@ -176,7 +178,7 @@ def _node(name: str, tree: Mapping[str, Any], notes: list[ImportNote]) -> Node:
     kind = str(tree["type"])
     if kind not in FIELDS:
         raise UnsupportedNode(
-            f"node {name!r} ({kind}): not a type of NIR 1.0.8; known are {', '.join(FIELDS)} and {GRAPH}"
+            f"node {name!r} ({kind[:MAX_SHOWN]}): not a type of NIR 1.0.8; known are {', '.join(FIELDS)} and {GRAPH}"
         )
     values: dict[str, Any] = {}
     owner = f"node {name!r} ({kind})"
@@ -202,10 +204,12 @@ def _value(owner: str, key: str, given: Any, form: str) -> Any:
     """Return a field as an array of the type it must have."""
     if form == "padding" and isinstance(given, str):
         if given not in ("same", "valid"):
-            raise ModelFileError(f"{owner}: padding {given!r} is unknown; choose 'same', 'valid' or integers")
+            raise ModelFileError(
+                f"{owner}: padding {given[:MAX_SHOWN]!r} is unknown; choose 'same', 'valid' or integers"
+            )
         return given
     if isinstance(given, str):
-        raise ModelFileError(f"{owner}: {key} is the text {given[:40]!r}; it must be numbers")
+        raise ModelFileError(f"{owner}: {key} is the text {given[:MAX_SHOWN]!r}; it must be numbers")
     try:
         array = np.asarray(given)
     except (ValueError, TypeError) as error:
@@ -218,8 +222,8 @@ def _value(owner: str, key: str, given: Any, form: str) -> Any:
         if bad.any():
             raise ModelFileError(f"{owner}: {int(bad.sum())} values of {key} are NaN or infinite; mend the model")
         return floats
-    if not array.size or array.ndim > 1:
-        raise ModelFileError(f"{owner}: {key} has shape {array.shape}; it must be one integer or a list of them")
+    if not 0 < array.size <= MAX_RANK or array.ndim > 1:
+        raise ModelFileError(f"{owner}: {key} has shape {array.shape}; it must be 1 to {MAX_RANK} integers in a row")
     if (
         array.dtype.kind == "f"
         and not np.array_equal(array, np.rint(array))
