@@ -119,7 +119,7 @@ def test_sizes_may_be_given(tmp_path: Path) -> None:
     assert weights_of(model) == [[1, 2, 3], [4, 5, 6]] and weights_of(model, 1) == [[7, 8]]
     for sizes, told in (
         ((3, 2), "2 sizes for 2 files"),
-        ((2, 2, 1), "6 weights, 2 x 2"),
+        ((2, 2, 1), "more than 4 weights, 2 x 2"),
         ((3, 0, 1), "not whole numbers"),
     ):
         with pytest.raises(ModelFileError, match=told):
