@@ -76,11 +76,12 @@ def read_slayer(
             weights = 2 * np.rint(weight_scale * weights / 2)
         matrices.append(integers(f"file {str(file)!r}", "weights", weights).reshape(n_post, n_pre))
     simulation = description.get("simulation", {})
-    step_ms = simulation.get("Ts", 1.0) if isinstance(simulation, dict) else 1.0
+    simulation = simulation if isinstance(simulation, dict) else {}
+    step_ms = simulation.get("Ts", 1.0)
     if not isinstance(step_ms, (int, float)) or not 0 < step_ms < 1e6:
         raise ModelFileError(f"file {str(described)!r}: simulation Ts {step_ms!r} is no length of a step in ms")
     found = network_of_matrices(name or path.resolve().name, matrices, neuron, dt=step_ms * 1e-3, arithmetic=arithmetic)
-    kept = {key: value for key, value in simulation.items() if isinstance(value, (int, float))} if simulation else {}
+    kept = {key: value for key, value in simulation.items() if isinstance(value, (int, float))}
     source = {**found.source, **kept, "weight_scale": weight_scale, "files": [file.name for file in files]}
     return Imported(
         found.network, found.inputs, found.outputs, "slayer", source, found.notes, found.lag, found.arithmetic
@@ -229,7 +230,7 @@ def _sizes(description: Mapping[str, Any], owner: str, given: Sequence[int] | No
     listed = description.get("layer")
     if given is None and listed is None:
         raise ModelFileError(f"{owner}: does not say how large the layers are; give sizes=(inputs, layer 1, ...)")
-    items = list(given) if given is not None else list(listed or ())
+    items = list(given) if given is not None else list(listed) if isinstance(listed, list) else []
     sizes: list[Any] = [item.get("dim") if isinstance(item, dict) else item for item in items]
     if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n <= MAX_NEURONS for n in sizes):
         raise ModelFileError(
