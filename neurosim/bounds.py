@@ -36,15 +36,11 @@ UNIT = 1 << INPUT_SHIFT  # units of u and v in one of weight
 
 
 class _Input(NamedTuple):
-    """Largest input of one step to each neuron of a group, in weight units, above and below zero: (n,) each."""
+    """Largest input of one step to each neuron of a group, in weight units: (n,) each."""
 
-    above: FloatArray
-    below: FloatArray
-
-    @property
-    def either(self) -> FloatArray:
-        """Magnitude that no sum exceeds, whichever sources fire: all weights together."""
-        return self.above + self.below
+    above: FloatArray  # largest sum
+    below: FloatArray  # smallest sum, its sign changed
+    either: FloatArray  # all magnitudes together, which no partial sum exceeds either
 
 
 def note_bounds(network: Network, notes: list[QuantNote]) -> None:
@@ -79,7 +75,7 @@ def largest_message(source: Group, connection: IntegerConnection) -> int | None:
 
 
 def _largest_input(n: int, incoming: list[IntegerConnection], messages: list[int]) -> _Input:
-    above, below = np.zeros(n), np.zeros(n)
+    above, below, either = np.zeros(n), np.zeros(n), np.zeros(n)
     for connection, message in zip(incoming, messages, strict=True):
         size, signed = _fan_in(connection)
         plus, minus = (size + signed) / 2, (size - signed) / 2
@@ -88,9 +84,12 @@ def _largest_input(n: int, incoming: list[IntegerConnection], messages: list[int
         grow = 2.0**connection.weight_exp
         above += plus * grow
         below += minus * grow
+        either += size * message * grow
         if connection.weight_exp < 0:  # the sum of each delay rounds down
-            below += 1 if connection.delays is None else len(np.unique(np.asarray(connection.delays)))
-    return _Input(above, below)
+            rounded = 1 if connection.delays is None else len(np.unique(np.asarray(connection.delays)))
+            below += rounded
+            either += rounded
+    return _Input(above, below, either)
 
 
 def _fan_in(connection: IntegerConnection) -> tuple[FloatArray, FloatArray]:
@@ -294,7 +293,8 @@ def note_voltage_error(network: Network, quantized: Quantized, decay: Decay, not
         error = voltage_error_bound(network, quantized, group.name, u_max=largest, v_max=v_max, decay=decay)
         unit = np.where(np.isfinite(threshold), threshold, 1.0)
         bound = float((error / unit).max())
-        text = f"v is within {bound:.2g} of v_threshold of the one in floats at one input spike a step"
+        of = " of v_threshold" if np.isfinite(threshold).any() else ""
+        text = f"v is within {bound:.2g}{of} of the one in floats at one input spike a step"
         if math.isinf(bound):
             text = "without leak the voltage's errors add up from spike to spike: they have no bound"
         notes.append(QuantNote(f"group/{group.name}", "predicted_v_error", None if math.isinf(bound) else bound, text))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neurosim.commands import bench, catalogue, compare, data, energy, export, models, training
+from neurosim.commands import bench, catalogue, compare, data, energy, export, importing, models, training
 from neurosim.errors import NeurosimError
 from neurosim.version import VERSION
 
@@ -59,6 +59,7 @@ def _global(
 for command in (training.demo, training.train, models.run, models.evaluate, energy.energy, bench.bench, compare.compare, export.export,
                 models.inspect, models.report, catalogue.chips, catalogue.doctor):  # fmt: skip
     app.command()(command)
+app.command("import")(importing.import_model)
 app.add_typer(catalogue.backends_app, name="backends")
 app.add_typer(data.data_app, name="data")
 

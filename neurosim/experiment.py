@@ -73,6 +73,7 @@ def train_model(
     on_start: Callable[[TrainingStart], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     fitness: FitnessFunction | None = None,
+    task: Task | None = None,
 ) -> dict[str, Any]:
     """Train a network and fill a run folder with model, checkpoints, metrics, plots and report.
 
@@ -90,6 +91,9 @@ def train_model(
     fitness : callable, optional
         With rule.fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns
         their fitness, (B, M) integers, higher is better.
+    task : Task, optional
+        Samples of your own instead of those that config.task names, such as `neurosim.data.datasets.task_from_datasets` makes; what is
+        kept of the run names it, but commands cannot load it again.
 
     Returns
     -------
@@ -102,8 +106,15 @@ def train_model(
         After an interrupt: the generation is finished and a checkpoint written first.
     """
     config = as_stream(config) if config.mode == "stream" else config
-    loaded = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
-    task = bind_task(loaded, starting_inputs(config))
+    own = task is not None
+    if task is None:
+        task = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
+    elif task.n_steps_input != config.network.n_steps:
+        raise ConfigError(
+            f"network.n_steps: {config.network.n_steps}, task {task.name!r} was given with {task.n_steps_input} steps of input; set it to that"
+        )
+    config = dataclasses.replace(config, task=task.name) if own else config
+    loaded, task = task, bind_task(task, starting_inputs(config))
     program, notes = prepare_program(config, task)
     with open_trainer(config, program, task, threads, fitness) as trainer:
         answer = answer_of(config, task)
@@ -119,7 +130,8 @@ def train_model(
         metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
         metrics["chip_cost"] = cost_of(trainer).to_dict()
     settings = "".join(f" --set {shlex.quote(text)}" for text in assignments(config))
-    metrics |= {"command": f"neurosim train{settings}", "next_steps": next_steps(config, folder)}
+    command = f"from Python, train_model(config, folder, task={task.name!r})" if own else f"neurosim train{settings}"
+    metrics |= {"command": command, "next_steps": next_steps(config, folder, own)}
     save_model(folder.model_path, model)
     folder.write_metrics(metrics)
     folder.plots.mkdir(exist_ok=True)
@@ -182,11 +194,14 @@ def plan_training(config: TrainConfig, threads: int = 1) -> TrainingStart:
         return TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer))
 
 
-def next_steps(config: TrainConfig, folder: RunFolder) -> list[str]:
-    """Return commands to try after a run."""
+def next_steps(config: TrainConfig, folder: RunFolder, own_task: bool = False) -> list[str]:
+    """Return commands to try after a run; on samples of the user's own, those that need none."""
     model = folder.model_path
+    inspect = f"neurosim inspect {model}   # what is on the chip, core by core"
+    if own_task:
+        return [inspect]
     return [
-        f"neurosim inspect {model}   # what is on the chip, core by core",
+        inspect,
         f"neurosim energy {folder.path}   # what an inference costs, by several tables, with its time",
         f"neurosim run {model} --task {config.task} --sample 0   # one sample, spike by spike",
         f"neurosim evaluate {model} --backend reference --limit 20   # the same numbers from the plain numpy twin",
@@ -330,7 +345,12 @@ def run_model(
 
 
 def train(
-    config: TrainConfig | None = None, out: str | Path = "runs/train", *, threads: int = 2, force: bool = False
+    config: TrainConfig | None = None,
+    out: str | Path = "runs/train",
+    *,
+    threads: int = 2,
+    force: bool = False,
+    task: Task | None = None,
 ) -> dict[str, Any]:
     """Train in one call; see `train_model`.
 
@@ -338,4 +358,4 @@ def train(
     --------
     >>> metrics = train(TrainConfig(epochs=5), "runs/example")  # doctest: +SKIP
     """
-    return train_model(config or TrainConfig(), RunFolder.create(out, force), threads=threads)
+    return train_model(config or TrainConfig(), RunFolder.create(out, force), threads=threads, task=task)

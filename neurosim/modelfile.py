@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.arrayfile import Arrays, one_line, pack_arrays, unpack_arrays
+from neurosim.arrayfile import Arrays, pack_arrays, unpack_arrays
 from neurosim.atomic import write_atomically
 from neurosim.chip import Chip
-from neurosim.errors import ModelFileError, NeurosimError
+from neurosim.errors import ModelFileError, NeurosimError, one_line
 from neurosim.fixedpoint import ARITHMETICS, DEFAULT_ARITHMETIC
 from neurosim.modelparts import MAX_SYNAPSES, check_about, check_conv, check_parts
 from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, OneToOne, Probe, Sparse
@@ -37,6 +38,7 @@ from neurosim.version import VERSION
 __all__ = ["Model", "load_model", "pack_arrays", "pack_model", "save_model", "unpack_arrays", "unpack_model"]
 
 KIND = "model"
+BLOCK = 1 << 24  # bytes read at once
 
 Table = dict[str, tuple[Callable[..., Any], tuple[str, ...]]]
 LIF_ARRAYS = ("bias_mant", "bias_exp", "du", "dv", "vth")
@@ -131,7 +133,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     shown = os.fspath(path)
     try:
         with open(shown, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            parts = iter(lambda: stream.read(BLOCK), b"")  # a size asked for is allocated before anything is read
+            data = b"".join(islice(parts, MAX_BYTES // BLOCK + 1))
     except FileNotFoundError:
         raise ModelFileError(
             f"file {shown!r}: does not exist; check the path, or train a model first: neurosim train"

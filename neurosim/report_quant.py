@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurosim.report import accuracy_interval, counter_name
@@ -10,6 +10,14 @@ from neurosim.tables import Cell, Table, format_cell, format_share
 
 Report = Mapping[str, Any]
 
+#: Bounds that `quantize` notes, in words.
+BOUNDS = {
+    "input_bound": "current",
+    "v_bound": "voltage",
+    "sum_bound": "input of a step",
+    "conv_bound": "convolution",
+    "loihi1_sum_bound": "input on Loihi 1",
+}
 #: How to read `layers_table`.
 RATE_LINES = (
     "rates are spikes of a neuron in a step; in common: spikes of both at the same neuron and step, of all spikes; networks "
@@ -55,16 +63,16 @@ def weights_table(report: Report) -> Table:
 
 
 def bounds_table(report: Report) -> Table:
-    """What the registers can reach at worst, and what really overflowed in the run."""
+    """What registers reach at worst, over their limits, and what really overflowed in the run."""
+    used = {bound["quantity"] for layer in report["layers"] for bound in layer["bounds"]}
+    shown = [quantity for quantity in BOUNDS if quantity in used]
     rows: list[tuple[Cell, ...]] = []
     for layer in report["layers"]:
         happened = _overflows(layer)
-        for bound in layer["bounds"]:
-            rows.append((layer["group"], format_cell(bound["value"]), _proof(bound["value"]), happened, bound["text"]))
-        if not layer["bounds"] and happened is not None:
-            rows.append((layer["group"], "–", "no bound", happened, ""))
-    columns = ("group", "worst case", "proof", "overflows in the run", "bound")
-    return Table("Overflow", columns, tuple(rows))
+        if layer["bounds"] or happened is not None:
+            rows.append((layer["group"], *(_worst(layer["bounds"], quantity) for quantity in shown), happened))
+    columns = ("group", *(BOUNDS[quantity] for quantity in shown), "overflows in the run")
+    return Table("Overflow: the worst case over the limit; up to 1 it cannot happen", columns, tuple(rows))
 
 
 def layers_table(report: Report) -> Table:
@@ -113,6 +121,23 @@ def quant_tables(report: Report) -> list[Table]:
     """Return the tables of a report that have rows."""
     makers = (parameters_table, weights_table, bounds_table, layers_table, divergence_table)
     return [table for table in (make(report) for make in makers) if table.rows]
+
+
+def search_table(found: Report) -> Table:
+    """Scales that were chosen on samples, and the error of each group before and after."""
+    rows = [
+        (name, group["scale"], f"{group['factor']:.3g}", group["clipped"], group["error_before"], group["error"])
+        for name, group in found["groups"].items()
+    ]
+    columns = ("group", "scale", "times that of quantize", "weights clipped", "error before", "error")
+    return Table(f"Scales chosen on {found['samples']:,} samples", columns, tuple(rows))
+
+
+def import_lines(found: Report) -> list[str]:
+    """Return where an imported model comes from, and what its reader noted, in lines."""
+    told = ", ".join(f"{key} {value}" for key, value in found["source"].items() if isinstance(value, (str, int, float)))
+    lines = [f"format         {found['format']}" + (f" ({told})" if told else "")]
+    return lines + [f"{note['kind']:<14} {note['owner']}: {note['text']}" for note in found["notes"]]
 
 
 def quant_lines(report: Report) -> list[str]:
@@ -172,10 +197,12 @@ def _decibels(value: float | None) -> str:
     return "exact" if value is None else f"{value:.1f} dB"
 
 
-def _proof(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return "cannot overflow" if value <= 1 else f"{value:.3g} times too large at worst"
+def _worst(bounds: Sequence[Report], quantity: str) -> str | None:
+    """Return the largest bound of a kind in words; None where there is none of it."""
+    found = [bound["value"] for bound in bounds if bound["quantity"] == quantity]
+    if not found:
+        return None
+    return "no bound" if None in found else f"{max(found):.2g}"
 
 
 def _overflows(layer: Report) -> str | None:

@@ -9,9 +9,9 @@ import pytest
 
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
-from neurosim.errors import ConfigError, DataError, NetworkError
+from neurosim.errors import DataError, NetworkError, QuantizationError
 from neurosim.events import Events, events_from_dense
-from neurosim.floatsim import FloatSimulator, decay_per_step, deliver, simulate
+from neurosim.floatsim import FloatSimulator, deliver, simulate
 from neurosim.groups import CUBA_MODELS
 from neurosim.network import LIF, Connection, ConvConnection, CubaLIF, Dense, Input, Network, Probe, SparseConnection
 from neurosim.quantize import quantize
@@ -269,12 +269,6 @@ def test_blocks_are_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one > 1 and simulator.block_size(10 * STEPS) == one // 10
 
 
-def test_decay_of_no_time_constant() -> None:
-    assert decay_per_step(None, 1e-3, "exact", 1.0) == 1.0
-    assert decay_per_step(math.inf, 1e-3, "exact", 0.0) == 0.0
-    assert decay_per_step(1e-3, 1e-3, "exact", 0.0) == pytest.approx(1 - math.exp(-1))
-
-
 def test_refuses_what_has_no_float_form() -> None:
     floats = Connection("in", "out", [[0.5]])
     with pytest.raises(NetworkError, match=r"group 'out': LIF is in chip integers.*CubaLIF"):
@@ -284,7 +278,7 @@ def test_refuses_what_has_no_float_form() -> None:
     network = Network([Input("in", 1), CubaLIF("out", 1)], [floats])
     with pytest.raises(NetworkError, match="'in' has no state 'v'"):
         FloatSimulator(network, record=[("in", "v")])
-    with pytest.raises(ConfigError, match="unknown decay 'lazy'"):
+    with pytest.raises(QuantizationError, match="unknown decay 'lazy'"):
         FloatSimulator(network, decay="lazy")
     with pytest.raises(DataError, match="size 0 is not positive"):
         next(FloatSimulator(network).blocks(some_events(0, 1), size=0))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Recipe(NamedTuple):
@@ -24,8 +27,10 @@ class Recipe(NamedTuple):
         Of Adam; falls to 0 over the training as a cosine.
     n_train : int or None
         Learn from the first so many samples only.
-    readout : {"spikes", "voltages"}
-        What the output is; the class is that of the largest sum over the steps.
+    readout : {"count", "last"}
+        The class is that of the most spikes, or of the largest voltage after the last step.
+    sharpness : float
+        Factor of the mean number of spikes in a step, or of the last voltage, before the softmax.
     points : float
         By how much the accuracy in chip integers may lie below, in percent.
     """
@@ -39,7 +44,12 @@ class Recipe(NamedTuple):
     rate: float
     n_train: int | None
     readout: str
+    sharpness: float
     points: float
+
+    def answers(self, output: Tensor) -> Tensor:
+        """Return what the classes are read from, of an output of (n_steps, n_samples, n_classes)."""
+        return output.mean(0) if self.readout == "count" else output[-1]
 
     @property
     def nets(self) -> ModuleType:
@@ -48,10 +58,10 @@ class Recipe(NamedTuple):
 
 
 RECIPES: dict[str, Recipe] = {
-    "snntorch-mnist-dense": Recipe("snntorch", "mnist", "dense", (784,), 4, 100, 2e-3, None, "spikes", 1.0),
-    "snntorch-mnist-conv": Recipe("snntorch", "mnist", "conv", (1, 28, 28), 2, 100, 2e-3, 30_000, "spikes", 1.0),
-    "snntorch-fsdd-leaky": Recipe("snntorch", "fsdd", "recurrent_leaky", (40,), 20, 50, 2e-3, None, "spikes", 2.0),
-    "snntorch-fsdd-cuba": Recipe("snntorch", "fsdd", "recurrent_cuba", (40,), 20, 50, 2e-3, None, "spikes", 2.0),
-    "norse-mnist-dense": Recipe("norse", "mnist", "dense", (784,), 4, 100, 2e-3, None, "voltages", 1.0),
-    "norse-fsdd-recurrent": Recipe("norse", "fsdd", "recurrent", (40,), 25, 50, 5e-3, None, "voltages", 2.0),
+    "snntorch-mnist-dense": Recipe("snntorch", "mnist", "dense", (784,), 4, 100, 2e-3, None, "count", 10.0, 1.0),
+    "snntorch-mnist-conv": Recipe("snntorch", "mnist", "conv", (1, 28, 28), 2, 100, 2e-3, 30_000, "count", 10.0, 1.0),
+    "snntorch-fsdd-leaky": Recipe("snntorch", "fsdd", "recurrent_leaky", (40,), 15, 50, 2e-3, None, "count", 10.0, 2.0),
+    "snntorch-fsdd-cuba": Recipe("snntorch", "fsdd", "recurrent_cuba", (40,), 15, 50, 2e-3, None, "count", 10.0, 2.0),
+    "norse-mnist-dense": Recipe("norse", "mnist", "dense", (784,), 5, 100, 2e-3, None, "last", 100.0, 1.0),
+    "norse-fsdd-recurrent": Recipe("norse", "fsdd", "recurrent", (40,), 20, 50, 3e-3, None, "last", 100.0, 2.0),
 }

@@ -6,6 +6,7 @@ delay of the reset, because `Synaptic` and `RLeaky` otherwise also lose the inpu
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -17,12 +18,18 @@ from torch import Tensor, nn
 
 #: Of every neuron: see above; `init_hidden` keeps the state in the module, as the writer expects.
 RESET = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True}
+BETAS, N_SPEEDS = (0.8, 0.98), 8  # of the membranes of `recurrent_leaky`
 DT = 1e-4  # what the writer takes a step for, in seconds
 
 
 def leaky(beta: float, *shape: int) -> snn.Leaky:
     """Return leaky neurons of a shape, threshold 1."""
     return snn.Leaky(beta=torch.full(shape, beta), threshold=torch.ones(shape), **RESET)
+
+
+def synaptic(alpha: float, beta: float, n: int) -> snn.Synaptic:
+    """Return leaky neurons with synaptic currents, threshold 1."""
+    return snn.Synaptic(alpha=torch.full((n,), alpha), beta=torch.full((n,), beta), threshold=torch.ones(n), **RESET)
 
 
 class RecurrentSynaptic(snn.Synaptic):  # type: ignore[misc]
@@ -41,15 +48,16 @@ class RecurrentCuba(nn.Module):
 
     def __init__(self, n_in: int, n_hidden: int, n_out: int, alpha: float, beta: float) -> None:
         super().__init__()
-
-        def arrays(n: int) -> dict[str, Tensor]:
-            return {"alpha": torch.full((n,), alpha), "beta": torch.full((n,), beta), "threshold": torch.ones(n)}
-
         self.input_weights = nn.Linear(n_in, n_hidden, bias=False)
-        self.hidden = RecurrentSynaptic(**arrays(n_hidden), **RESET)
+        self.hidden = RecurrentSynaptic(
+            alpha=torch.full((n_hidden,), alpha),
+            beta=torch.full((n_hidden,), beta),
+            threshold=torch.ones(n_hidden),
+            **RESET,
+        )
         self.recurrent = nn.Linear(n_hidden, n_hidden, bias=False)
         self.readout_weights = nn.Linear(n_hidden, n_out, bias=False)
-        self.readout = snn.Synaptic(**arrays(n_out), **RESET)
+        self.readout = synaptic(alpha, beta, n_out)
         self.fed_back: Tensor | None = None
 
     def forward(self, x: Tensor, n_steps: int = 1) -> Tensor:
@@ -61,7 +69,7 @@ class RecurrentCuba(nn.Module):
         return out
 
 
-def dense(beta: float = 0.9, sizes: Sequence[int] = (784, 128, 10)) -> nn.Module:
+def dense(beta: float = 0.9, sizes: Sequence[int] = (784, 200, 10)) -> nn.Module:
     """Return dense layers of leaky neurons, without biases."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, (n_pre, n_post) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
@@ -91,17 +99,25 @@ def conv(beta: float = 0.9, channels: tuple[int, int] = (8, 16), side: int = 28,
     return nn.Sequential(layers)
 
 
-def recurrent_leaky(beta: float = 0.9, sizes: tuple[int, int, int] = (40, 128, 10)) -> nn.Module:
-    """Return snnTorch's own recurrent layer, whose recurrent weights have biases, and a readout."""
+def recurrent_leaky(alpha: float = 0.8, beta: float = 0.9, sizes: tuple[int, int, int] = (40, 128, 10)) -> nn.Module:
+    """Return a layer with currents, snnTorch's own recurrent layer, whose recurrent weights have biases, and a readout.
+
+    Membranes of the recurrent layer are of eight speeds.
+    """
     n_in, n_hidden, n_out = sizes
-    return nn.Sequential(
-        OrderedDict(
-            fc1=nn.Linear(n_in, n_hidden, bias=False),
-            hidden=snn.RLeaky(beta=beta, linear_features=n_hidden, **RESET),
-            fc2=nn.Linear(n_hidden, n_out, bias=False),
-            readout=leaky(beta, n_out),
-        )
+    betas = torch.linspace(*BETAS, N_SPEEDS).repeat_interleave(-(-n_hidden // N_SPEEDS))[:n_hidden]
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        fc1=nn.Linear(n_in, n_hidden, bias=False),
+        lif1=synaptic(alpha, beta, n_hidden),
+        fc2=nn.Linear(n_hidden, n_hidden, bias=False),
+        hidden=snn.RLeaky(beta=betas, linear_features=n_hidden, **RESET),
+        fc3=nn.Linear(n_hidden, n_out, bias=False),
+        readout=synaptic(beta, beta, n_out),
     )
+    with torch.no_grad():
+        layers["hidden"].recurrent.weight *= 0.3
+        layers["fc2"].weight *= 2.0
+    return nn.Sequential(layers)
 
 
 def recurrent_cuba(alpha: float = 0.8, beta: float = 0.9, sizes: tuple[int, int, int] = (40, 128, 10)) -> nn.Module:
@@ -137,6 +153,8 @@ def export(net: nn.Module, sample: Tensor) -> nir.NIRGraph:
     start(net)
     # The writer finds the recurrent edge in the second step.
     more = [2] if isinstance(net, RecurrentCuba) else []
-    graph = export_to_nir(net, sample[None], model_fwd_args=more, ignore_dims=[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the writer calls an old function of nirtorch
+        graph = export_to_nir(net, sample[None], model_fwd_args=more, ignore_dims=[0])
     start(net)
     return graph

@@ -21,7 +21,7 @@ from benchmarks.frameworks.recipes import Recipe
 from neurosim.events import Events
 from neurosim.tasks import Task, load_task
 
-SHARPNESS = 10.0  # of the softmax over the mean output
+CLIP = 1.0  # longest gradient
 N_RECORDED = 20  # test samples whose spikes in all layers are kept
 Floats = npt.NDArray[np.float32]
 
@@ -34,7 +34,7 @@ def batches(events: Events, index: npt.NDArray[np.int64], size: int, shape: tupl
 
 
 def fit(recipe: Recipe, net: nn.Module, task: Task, seed: int) -> None:
-    """Train in place: surrogate gradients, cross entropy of the mean output over the steps."""
+    """Train in place: surrogate gradients, cross entropy of what classes are read from."""
     rng = np.random.default_rng(seed)
     n = len(task.train_labels) if recipe.n_train is None else recipe.n_train
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.rate)
@@ -48,8 +48,9 @@ def fit(recipe: Recipe, net: nn.Module, task: Task, seed: int) -> None:
         )
         for x, label in parts:
             optimizer.zero_grad()
-            loss = loss_of(SHARPNESS * recipe.nets.run(net, x).mean(0), label)
+            loss = loss_of(recipe.sharpness * recipe.answers(recipe.nets.run(net, x)), label)
             loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
             optimizer.step()
             schedule.step()
             total += float(loss.detach()) * len(label)
@@ -58,15 +59,15 @@ def fit(recipe: Recipe, net: nn.Module, task: Task, seed: int) -> None:
 
 @torch.no_grad()
 def answers(recipe: Recipe, net: nn.Module, events: Events) -> Floats:
-    """Return the sum of the output over the steps of every sample, (n_samples, n_classes)."""
+    """Return what the class of every sample is read from, (n_samples, n_classes)."""
     index = np.arange(events.n_samples)
-    parts = [recipe.nets.run(net, x).sum(0) for x in batches(events, index, 500, recipe.shape)]
+    parts = [recipe.answers(recipe.nets.run(net, x)) for x in batches(events, index, 500, recipe.shape)]
     return np.asarray(torch.cat(parts).numpy())
 
 
 @torch.no_grad()
 def layers(recipe: Recipe, net: nn.Module, events: Events) -> dict[str, Floats]:
-    """Return what every stateful module gave, (n_samples, n_steps, n) by its name in the network."""
+    """Return what every stateful module gave, (n_samples, n_steps, *shape) by its name in the network."""
     found: dict[str, list[Tensor]] = {}
 
     def watch(name: str, module: nn.Module) -> Any:
@@ -75,20 +76,22 @@ def layers(recipe: Recipe, net: nn.Module, events: Events) -> dict[str, Floats]:
 
         return module.register_forward_hook(keep)
 
-    stateful = [(name, module) for name, module in net.named_modules() if hasattr(module, "p") or hasattr(module, "mem")]
+    stateful = [
+        (name, module) for name, module in net.named_modules() if hasattr(module, "p") or hasattr(module, "mem")
+    ]
     handles = [watch(name, module) for name, module in stateful]
     for x in batches(events, np.arange(events.n_samples), events.n_samples, recipe.shape):
         recipe.nets.run(net, x)
     for handle in handles:
         handle.remove()
-    return {name: torch.stack(steps).transpose(0, 1).flatten(2).numpy() for name, steps in found.items()}
+    return {name: torch.stack(steps).transpose(0, 1).numpy() for name, steps in found.items()}
 
 
 def train(name: str, recipe: Recipe, folder: Path, seed: int = 1) -> dict[str, Any]:
     """Build, train, measure and export; write NAME.nir, NAME.npz and NAME.json, and return what the last holds.
 
-    The arrays of NAME.npz: ``answers`` (n_test, n_classes), the summed output on the whole test set; ``labels``; and for
-    the first `N_RECORDED` test samples ``layer.NODE`` (n_samples, n_steps, n), the spikes or voltages of each layer.
+    The arrays of NAME.npz: ``answers`` (n_test, n_classes), what classes are read from on the whole test set; ``labels``; and for
+    the first `N_RECORDED` test samples ``layer.NODE`` (n_samples, n_steps, *shape), the spikes or voltages of each layer.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

@@ -11,8 +11,8 @@ from neurosim.commands.options import Json
 
 if TYPE_CHECKING:
     from neurosim.data.eventfile import EventFile
-    from neurosim.data.eventfolder import Recording
     from neurosim.data.eventstats import EventStats
+    from neurosim.data.recordings import Recording
     from neurosim.tables import Table
 
 MAX_FAILED = 10  # files that cannot be read, listed by name
@@ -205,7 +205,7 @@ def _folder_info(folder: Path, strict: bool, as_json: bool) -> None:
     """Tell what the recordings of a folder are like together."""
     from neurosim.commands.progress import StepsView
     from neurosim.commands.show import make_console, show_heading, show_lines, show_table, write_json
-    from neurosim.data.eventfolder import list_event_files, look_through
+    from neurosim.data.recordings import list_event_files, look_through
     from neurosim.studies.benchsuite import Step
 
     files = list_event_files(folder)
@@ -228,7 +228,7 @@ def _folder_info(folder: Path, strict: bool, as_json: bool) -> None:
 
 
 def _folder_told(folder: Path, files: list[Path], found: list[Recording]) -> dict[str, Any]:
-    from neurosim.data.eventfolder import classes, ranges
+    from neurosim.data.recordings import classes, ranges
 
     read = [one for one in found if not one.error]
     return {
@@ -246,7 +246,7 @@ def _extent(read: list[Recording]) -> list[int]:
 
 
 def _folder_tables(folder: Path, files: list[Path], found: list[Recording]) -> list[Table]:
-    from neurosim.data.eventfolder import classes, ranges
+    from neurosim.data.recordings import classes, ranges
     from neurosim.tables import Table, format_share
 
     read = [one for one in found if not one.error]

@@ -1,126 +1,185 @@
-"""Event files in a folder: which there are, and what they hold together."""
+"""Find the recordings in a folder and their labels: in a table, or in the names of folders."""
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter
-from collections.abc import Callable
+import csv
+import io
 from pathlib import Path
 from typing import NamedTuple
 
-from neurosim.data.eventstats import EventStats
-from neurosim.data.readers import FORMATS, iterate_samples
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.data.folder import read_bytes
+from neurosim.data.readers import FORMATS
+from neurosim.data.recordings import NO_RECORDINGS, SUFFIXES
 from neurosim.errors import DataError
 
-SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
-#: Tables about recordings, which are no recordings, and texts.
-NO_RECORDINGS = frozenset({"labels.csv", "labels.tsv", "readme.txt", "licence.txt", "license.txt", "sha256sums.txt"})
+LABELS = "labels.csv"
+HEAD = ["file", "label"]
+MAX_LABELS_BYTES = 1 << 26
+PARTS = ("train", "test")
 
 
-class Recording(NamedTuple):
-    """What is told of one recording.
+class Recordings(NamedTuple):
+    """Files of recordings.
 
     Attributes
     ----------
-    group : str
-        The subfolder that the file is in, from the folder that was given; "": directly in it.
-    error : str
-        Why it could not be read; empty: it could.
+    files : list of Path
+    labels : (n,) int64, or None
+        None: the folder says nothing of classes.
+    classes : tuple of str
+        Names of the classes by label; empty where labels are numbers from the start.
     """
 
-    path: Path
-    group: str
-    format: str
-    label: int | None
-    n_events: int
-    n_on: int
-    duration_us: int
-    extent: tuple[int, int]
-    n_malformed: int
-    error: str = ""
+    files: list[Path]
+    labels: npt.NDArray[np.int64] | None
+    classes: tuple[str, ...] = ()
 
 
-class Range(NamedTuple):
-    """The least, the middle and the most of a number."""
+def spread(n: int, limit: int | None) -> npt.NDArray[np.int64]:
+    """Return the indices ``i * n // limit`` of `limit` of n things, or of all.
 
-    least: float
-    median: float
-    most: float
+    Examples
+    --------
+    >>> spread(10, 4).tolist()
+    [0, 2, 5, 7]
+    """
+    if limit is not None and limit < 1:
+        raise DataError(f"limit: {limit} is not a positive number of samples; leave it out for all")
+    return (
+        np.arange(n, dtype=np.int64) if limit is None or limit >= n else np.arange(limit, dtype=np.int64) * n // limit
+    )
 
 
-def list_event_files(folder: Path) -> list[Path]:
-    """Return the files below a folder whose suffix is that of a format, sorted; tables of labels are left out.
+def list_recordings(folder: Path, part: str | None = None) -> Recordings:
+    """Return the recordings of a folder, in a fixed order.
+
+    Parameters
+    ----------
+    folder : Path
+        With `labels.csv` (columns file, label) beside the files it names; or with one folder for each class, named after it; or
+        with the files alone, which have no labels then. Or with folders Train and Test (small letters or capitals) of one of these
+        forms.
+    part : {"train", "test"} or None
+        Which of Train and Test; None: Test, where there are such folders.
 
     Raises
     ------
     DataError
-        If there are none.
+        If there are no recordings, the part is missing, or the table is damaged.
     """
-    found = sorted(
-        path for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.name.lower() not in NO_RECORDINGS and path.is_file()
-    )  # fmt: skip
-    if not found:
+    parts = {path.name.lower(): path for path in _folders(folder) if path.name.lower() in PARTS}
+    if part is not None and part not in PARTS:
+        raise DataError(f"part: {part!r} is none of {', '.join(PARTS)}; choose one, or leave it out")
+    if not parts:
+        if part is not None:
+            raise DataError(
+                f"folder {str(folder)!r}: has no folders Train and Test to take part {part!r} of; leave part out for all of it"
+            )
+        return _of_part(folder, _class_names(folder))
+    chosen = part or "test"
+    if chosen not in parts:
         raise DataError(
-            f"folder {str(folder)!r}: holds no file with a suffix of {', '.join(sorted(SUFFIXES))}; check the path"
+            f"folder {str(folder)!r}: has {' and '.join(sorted(parts))} but no {chosen!r}; choose that part"
+        )
+    names = sorted({name for path in parts.values() for name in _class_names(path)})
+    return _of_part(parts[chosen], names)
+
+
+def _of_part(folder: Path, names: list[str]) -> Recordings:
+    if (folder / LABELS).is_file():
+        return _from_table(folder)
+    if not names:
+        alone = _event_files(folder)
+        if not alone:
+            raise _no_files(folder)
+        return Recordings(alone, None)
+    loose = _event_files(folder)
+    if loose:
+        raise DataError(
+            f"folder {str(folder)!r}: has folders of classes and also files of events beside them, such as {loose[0].name!r}; "
+            f"sort them into the classes, or list all in {LABELS}"
+        )
+    label_of, classes = _numbered(names)
+    files: list[Path] = []
+    labels: list[int] = []
+    for name in names:
+        found = _event_files(folder / name, deep=True) if (folder / name).is_dir() else []
+        files += found
+        labels += [label_of[name]] * len(found)
+    if not files:
+        raise _no_files(folder)
+    return Recordings(files, np.array(labels, np.int64), classes)
+
+
+def _from_table(folder: Path) -> Recordings:
+    path = folder / LABELS
+    if path.stat().st_size > MAX_LABELS_BYTES:
+        raise DataError(
+            f"file {str(path)!r}: has {path.stat().st_size} bytes, the limit is {MAX_LABELS_BYTES}; split the set"
+        )
+    rows = [row for row in csv.reader(io.StringIO(read_bytes(path).decode("utf-8", "replace"))) if row]
+    for number, row in enumerate(rows, 1):
+        if (row != HEAD) if number == 1 else (len(row) != 2 or not row[0] or not row[1]):
+            raise DataError(
+                f"file {str(path)!r}: line {number} is {','.join(row)!r}, not the head 'file,label' or a file and its label; mend it"
+            )
+        inside = Path(row[0])
+        if inside.is_absolute() or ".." in inside.parts:
+            raise DataError(
+                f"file {str(path)!r}: line {number} names {row[0]!r}, which is outside the folder; move it inside"
+            )
+    if len(rows) < 2:
+        raise DataError(f"file {str(path)!r}: lists no recordings; add lines with a file and its label")
+    label_of, classes = _numbered(sorted({row[1] for row in rows[1:]}))
+    return Recordings(
+        [folder / row[0] for row in rows[1:]], np.array([label_of[row[1]] for row in rows[1:]], np.int64), classes
+    )
+
+
+def _numbered(names: list[str]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the label of each class: its name where all are numbers, else its place in the order of the alphabet."""
+    if all(name.isascii() and name.isdecimal() and len(name) < 10 for name in names):
+        return {name: int(name) for name in names}, ()
+    return {name: i for i, name in enumerate(names)}, tuple(names)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _class_names(folder: Path) -> list[str]:
+    """Return the names of the folders in it that hold event files, unless a table says what the classes are."""
+    if (folder / LABELS).is_file():
+        return []
+    return [path.name for path in _folders(folder) if _event_files(path, deep=True)]
+
+
+def _event_files(folder: Path, deep: bool = False) -> list[Path]:
+    """Return the files whose suffix is that of a format of events, all of one kind."""
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in SUFFIXES
+        and path.name.lower() not in NO_RECORDINGS
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+    kinds = sorted({path.suffix.lower() for path in found})
+    readers = [{name for name, format in FORMATS.items() if kind in format.suffixes} for kind in kinds]
+    if readers and not set.intersection(*readers):
+        raise DataError(
+            f"folder {str(folder)!r}: holds files of several formats ({', '.join(kinds)}); keep one, or list the recordings in "
+            f"{LABELS} (columns file, label)"
         )
     return found
 
 
-def look_through(
-    folder: Path, files: list[Path], *, strict: bool = True, on_file: Callable[[int, Path], None] | None = None
-) -> list[Recording]:
-    """Read every recording of files, and tell what it is like; what cannot be read is told as well.
-
-    Parameters
-    ----------
-    folder : path
-        That the files are in.
-    files : list of path
-    strict : bool
-        Whether a file with a malformed event counts as one that cannot be read.
-    on_file : callable, optional
-        Is given the number of files done and the one that begins.
-    """
-    found: list[Recording] = []
-    for number, path in enumerate(files):
-        if on_file is not None:
-            on_file(number, path)
-        group = path.parent.relative_to(folder).as_posix()
-        group = "" if group == "." else group
-        try:
-            for file in iterate_samples(path, strict=strict):
-                stats = EventStats()
-                for events in file.chunks():
-                    stats.add(events)
-                found.append(
-                    Recording(
-                        path, group, file.format, file.label, stats.n_events, stats.n_on, stats.duration_us, stats.extent,
-                        file.n_malformed,
-                    )
-                )  # fmt: skip
-        except DataError as error:  # one bad file shall not hide the others
-            found.append(Recording(path, group, "", None, 0, 0, 0, (0, 0), 0, str(error)))
-    return found
-
-
-def ranges(recordings: list[Recording]) -> dict[str, Range]:
-    """Return least, median and most of events, seconds and events per second over recordings that hold events."""
-    held = [one for one in recordings if one.n_events]
-    rates = [one.n_events * 1e6 / one.duration_us for one in held if one.duration_us]
-    columns: dict[str, list[float]] = {
-        "events": [float(one.n_events) for one in held],
-        "duration (s)": [one.duration_us / 1e6 for one in held],
-        "events per second": rates,
-    }
-    return {
-        name: Range(min(values), statistics.median(values), max(values)) for name, values in columns.items() if values
-    }
-
-
-def classes(recordings: list[Recording]) -> dict[str, int]:
-    """Return how many recordings there are of each label, or in each subfolder where files hold no labels."""
-    labels = Counter(one.label for one in recordings if one.label is not None)
-    if labels:
-        return {str(label): n for label, n in sorted(labels.items())}
-    return dict(sorted(Counter(one.group for one in recordings if one.group).items()))
+def _no_files(folder: Path) -> DataError:
+    known = ", ".join(sorted(SUFFIXES))
+    return DataError(
+        f"folder {str(folder)!r}: no files of events found ({known}); give a folder with {LABELS} (columns file, label) or with one "
+        "folder of recordings for each class"
+    )

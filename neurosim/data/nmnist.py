@@ -177,12 +177,15 @@ def list_recordings(folder: Path) -> Listing:
         is_test = np.arange(len(files)) >= len(parts[0])
         return Listing(files, np.array([int(path.parent.name) for path in files], np.int64), is_test)
     text = read_bytes(folder / "labels.csv").decode("utf-8", "replace")
-    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except csv.Error as error:
+        raise DataError(f"file {str(folder / 'labels.csv')!r}: not a table ({error}); get it anew") from error
     for number, row in enumerate(rows, 1):
         right = row == ["file", "label"] if number == 1 else len(row) == 2 and row[1] in set("0123456789")
         if not right:
             raise DataError(
-                f"file {str(folder / 'labels.csv')!r}: line {number} is {','.join(row)!r}, "
+                f"file {str(folder / 'labels.csv')!r}: line {number} is {','.join(row)[:60]!r}, "
                 "not the head 'file,label' or a file and its digit; get it anew"
             )
     return Listing([folder / row[0] for row in rows[1:]], np.array([int(row[1]) for row in rows[1:]], np.int64), None)

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.data.npyhead import MAX_AXIS, Head, read_head
 from neurosim.errors import DataError
 from neurosim.events import MAX_VALUE, Events
 
 ADVICE = "write one with numpy.savez(FILE, spikes=array) of shape (n_samples, n_steps, n_inputs): zeros and ones, or integers"
-HEAD = re.compile(
-    rb"\{'descr': '([<>|=]?[biuf][1248])', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \} *\n"
-)
-MAX_HEAD = 10_000  # bytes
 BLOCK = 1 << 19  # numbers looked at together
 #: A compressed file can say much with few bytes. Spikes and steps take memory, numbers take time.
 MAX_UNITS = 1 << 24  # spikes and steps of samples together; or as many as the file has bytes
 MAX_UNPACKED = 1 << 31  # bytes of a compressed array
-MAX_AXIS = (1 << 31) - 1
 
 #: What zipfile and zlib raise over damaged bytes.
 DAMAGES = (ValueError, EOFError, LookupError, OverflowError, RuntimeError, NotImplementedError, OSError, struct.error, zlib.error,
            zipfile.BadZipFile)  # fmt: skip
-
-
-class Dense(NamedTuple):
-    """An array in a file, not yet read."""
-
-    dtype: np.dtype[Any]
-    fortran: bool
-    shape: tuple[int, ...]
 
 
 def read_spikes(path: Path, name: str = "spikes") -> tuple[Events, tuple[int, ...]]:
@@ -102,35 +89,24 @@ def read_spikes(path: Path, name: str = "spikes") -> tuple[Events, tuple[int, ..
             raise DataError(f"{where}: not a .npz file of events ({error}); {ADVICE}") from error
 
 
-def _read_head(member: IO[bytes], n_bytes: int) -> Dense:
+def _read_head(member: IO[bytes], n_bytes: int) -> Head:
     """Read the head of an array and hold its size against what follows."""
-    start = member.read(8)
-    if start[:6] != b"\x93NUMPY" or start[6:7] not in (b"\x01", b"\x02", b"\x03"):
-        raise ValueError("no .npy array of version 1 to 3")
-    width = 2 if start[6] == 1 else 4
-    length = int.from_bytes(member.read(width), "little")
-    if length > MAX_HEAD:
-        raise ValueError(f"a head of {length} bytes")
-    head = HEAD.fullmatch(member.read(length))
-    if head is None:
-        raise ValueError("the array holds no numbers, or its head is damaged")
-    sizes = [each for each in head[3].decode("ascii").replace(" ", "").split(",") if each]
-    if not 3 <= len(sizes) <= 32:
+    found = read_head(member)
+    there = n_bytes - member.tell()
+    if len(found.shape) < 3:
         raise DataError(
-            f"events: need shape (n_samples, n_steps, n_inputs), found {len(sizes)} axes; add the missing axes"
+            f"events: need shape (n_samples, n_steps, n_inputs), found {len(found.shape)} axes; add the missing axes"
         )
-    if any(len(each) > 10 or not 0 < int(each) <= MAX_AXIS for each in sizes):
-        raise ValueError(f"shape ({', '.join(sizes)}): an axis has no entries, or more than {MAX_AXIS}")
-    dtype, shape = np.dtype(head[1].decode("ascii")), tuple(int(each) for each in sizes)
-    needed, there = math.prod(shape) * dtype.itemsize, n_bytes - 8 - width - length
-    if needed != there:
-        raise ValueError(f"{there} bytes follow, shape {shape} of {dtype} needs {needed}")
-    if math.prod(shape[2:]) > MAX_AXIS:
-        raise ValueError(f"{math.prod(shape[2:])} inputs exceed the limit of {MAX_AXIS}")
-    return Dense(dtype, head[2] == b"True", shape)
+    if 0 in found.shape:
+        raise ValueError(f"shape {found.shape}: an axis has no entries")
+    if found.n_bytes != there:
+        raise ValueError(f"{there} bytes follow, shape {found.shape} of {found.dtype} needs {found.n_bytes}")
+    if math.prod(found.shape[2:]) > MAX_AXIS:
+        raise ValueError(f"{math.prod(found.shape[2:])} inputs exceed the limit of {MAX_AXIS}")
+    return found
 
 
-def _numbers(member: IO[bytes], found: Dense) -> Iterator[npt.NDArray[Any]]:
+def _numbers(member: IO[bytes], found: Head) -> Iterator[npt.NDArray[Any]]:
     """Yield the numbers of an array in the order of the file."""
     left = math.prod(found.shape)
     while left:
@@ -142,7 +118,7 @@ def _numbers(member: IO[bytes], found: Dense) -> Iterator[npt.NDArray[Any]]:
         yield block
 
 
-def _events(where: str, found: Dense, numbers: Iterator[npt.NDArray[Any]], limit: int) -> Events:
+def _events(where: str, found: Head, numbers: Iterator[npt.NDArray[Any]], limit: int) -> Events:
     """Make events of numbers that come in blocks."""
     n_samples, n_steps = found.shape[:2]
     n_inputs = math.prod(found.shape[2:])

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from neurosim.errors import ConfigError, ModelFileError
 from neurosim.exchange.imported import Imported
+from neurosim.exchange.lowering import CurrentBias
+from neurosim.exchange.lowering_neurons import Decay, Spike
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -31,14 +33,17 @@ class Reading(NamedTuple):
         Inputs are counts or other integers instead of spikes (NIR).
     bits : int
         Of a weight, 1..8 (NIR).
+    sizes : tuple of int, optional
+        Neurons of the inputs and of each layer (SLAYER's folders).
     """
 
     dt: float | None = None
-    spike: str | None = None
-    decay: str = "euler"
-    current_bias: str = "steady"
+    spike: Spike | None = None
+    decay: Decay = "euler"
+    current_bias: CurrentBias = "steady"
     input_values: bool = False
     bits: int = 8
+    sizes: tuple[int, ...] | None = None
 
 
 def detect_format(path: str | os.PathLike[str]) -> str:
@@ -71,7 +76,7 @@ def detect_format(path: str | os.PathLike[str]) -> str:
         )
     from neurosim.hdf5tree import read_tree
 
-    members = read_tree(path)
+    members = read_tree(Path(path))
     for name, found in (("node", "nir"), ("layer", "lava-dl")):
         if name in members:
             return found
@@ -118,9 +123,9 @@ def read_model(path: str | os.PathLike[str], reading: Reading, form: str | None 
     if form == "lava-dl":
         from neurosim.exchange.lavadl import read_net
 
-        return read_net(path)
+        return read_net(Path(path))
     if form == "slayer":
         from neurosim.exchange.slayer import read_slayer
 
-        return read_slayer(path)
+        return read_slayer(Path(path), sizes=reading.sizes)
     raise ConfigError(f"unknown format {form!r}; choose one of {', '.join(FORMATS)}")

@@ -17,18 +17,18 @@ from neurosim.exchange.lowering_maps import Floats, Kernel, LinearMap, Matrix, c
 from neurosim.exchange.lowering_neurons import Decay, Neurons, Spike, neurons_of, readout_of
 from neurosim.exchange.lowering_notes import note_bias, note_spike_size
 from neurosim.exchange.lowering_timing import schedule
-from neurosim.exchange.nirfile import Node
 from neurosim.exchange.nirgraph import MAX_ELEMENTS, NEURONS, FlatGraph
+from neurosim.exchange.nirnodes import Node
 from neurosim.groups import STATELESS, CubaLIF, Input
 from neurosim.network import Connection, Network
 
-INPUT_BITS = 16  # of messages from inputs with values
+INPUT_BITS = 8  # of messages from inputs with values: counts of events up to 255
 CurrentBias = Literal["steady", "neuron"]
 
 
 @dataclass(frozen=True)
 class Convention:
-    """What NIR leaves open; see `neurosim.exchange.nirimport.read_nir`."""
+    """What NIR leaves open; see `neurosim.exchange.nirfile.read_nir`."""
 
     dt: float
     spike: Spike
@@ -76,7 +76,7 @@ def lower(graph: FlatGraph, how: Convention, name: str, notes: list[ImportNote])
     for n in sorted((n for n in kept if n != first), key=lambda n: (n == outputs, timing.lag[n])):
         neurons = _neurons(graph.nodes[n], size[n], how, notes)
         neurons, steady[n] = _with_constant(graph.nodes[n], neurons, arriving[n].constant, how, timing.lag[n], notes)
-        neurons = _permuted(neurons, orders[n])
+        neurons = neurons.permuted(orders[n])
         group = groups[n] = neurons.group(named[n])
         own = []
         for origin, found in arriving[n].maps.items():
@@ -187,12 +187,6 @@ def _with_constant(
         bias = neurons.bias + neurons.held_gain * constant
     note_bias(node.name, neurons, bias, constant, lag, how.spike, bool(np.any(brought)), notes)
     return replace(neurons, bias=bias), brought
-
-
-def _permuted(neurons: Neurons, order: Order) -> Neurons:
-    """Return neurons in the chip's order."""
-    fields = ("gain", "held_gain", "current_gain", "tau_mem", "tau_syn", "v_threshold", "bias")
-    return replace(neurons, **{key: None if (x := getattr(neurons, key)) is None else x[order] for key in fields})
 
 
 def _scaled(found: LinearMap, neurons: Neurons, order: Order, shape: tuple[int, ...], node: Node) -> LinearMap:

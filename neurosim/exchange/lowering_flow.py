@@ -26,8 +26,8 @@ from neurosim.exchange.lowering_maps import (
     image_shape,
 )
 from neurosim.exchange.lowering_neurons import READOUTS
-from neurosim.exchange.nirfile import Node
 from neurosim.exchange.nirgraph import IDENTITY, NEURONS, FlatGraph, window
+from neurosim.exchange.nirnodes import Node
 
 #: Nodes that only say how elements are called.
 RENAMING = ("Flatten", IDENTITY)
@@ -131,8 +131,9 @@ def _gather(graph: FlatGraph, name: str, gives: dict[str, Arriving]) -> Arriving
             raise graph.nodes[name].refuse(
                 f"what arrives has {error}", "put neurons between, or make it smaller"
             ) from error
-        if gives[source].constant is not None:
-            constant = gives[source].constant if constant is None else constant + gives[source].constant
+        given = gives[source].constant
+        if given is not None:
+            constant = given if constant is None else constant + given
     return Arriving(maps, constant)
 
 

@@ -115,6 +115,8 @@ def delayed(given: LinearMap, steps: int) -> LinearMap:
     """Return a map that takes so many steps more."""
     if isinstance(given, Kernel):
         return replace(given, delay=given.delay + steps)
+    if isinstance(given, Matrix):
+        return given._replace(delay=given.delay + steps)
     return given._replace(delay=given.delay + steps)
 
 

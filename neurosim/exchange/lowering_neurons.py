@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.exchange.imported import ImportNote
-from neurosim.exchange.nirfile import Node
+from neurosim.exchange.nirnodes import Node
 from neurosim.fixedpoint import DECAY_ONE
 from neurosim.groups import CubaLIF
 
@@ -55,9 +55,17 @@ class Neurons:
 
     def group(self, name: str) -> CubaLIF:
         """Return the group; what is the same for all neurons is one number."""
+        tau_mem, tau_syn = (None if tau is None else _shared(tau) for tau in (self.tau_mem, self.tau_syn))
         return CubaLIF(
-            name, len(self.gain), *(None if t is None else _shared(t) for t in (self.tau_mem, self.tau_syn)),
-            _shared(self.v_threshold), _shared(self.bias), self.model,
+            name, len(self.gain), tau_mem, tau_syn, _shared(self.v_threshold), _shared(self.bias), self.model
+        )
+
+    def permuted(self, order: npt.NDArray[np.int64]) -> Neurons:
+        """Return the neurons in another order: neuron i is the one that was number ``order[i]``."""
+        tau_mem, tau_syn = (None if tau is None else tau[order] for tau in (self.tau_mem, self.tau_syn))
+        return Neurons(
+            self.gain[order], self.held_gain[order], self.current_gain[order], tau_mem, tau_syn,
+            self.v_threshold[order], self.bias[order], self.model,
         )  # fmt: skip
 
 

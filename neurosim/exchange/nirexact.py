@@ -15,7 +15,7 @@ from neurosim.errors import ModelFileError, NeurosimError
 from neurosim.exchange.binding import inputs_of
 from neurosim.exchange.imported import Imported, ImportNote, Port
 from neurosim.exchange.lowering_timing import schedule
-from neurosim.exchange.nirfile import Graph, read_graph
+from neurosim.exchange.nirnodes import Graph, read_graph
 from neurosim.exchange.nirshapes import group_places
 from neurosim.modelfile import Model, pack_model, unpack_model
 from neurosim.network import Input, Network

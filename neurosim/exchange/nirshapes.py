@@ -37,8 +37,8 @@ def group_places(network: Network) -> dict[str, Place]:
     entered_otherwise = set()
     for connection in network.connections:
         if isinstance(connection, (Conv, ConvConnection)):
-            images[connection.source].add(_as_torch(connection.input_shape))
-            images[connection.target].add(_as_torch(connection.output_shape))
+            images[connection.source].add(as_torch(connection.input_shape))
+            images[connection.target].add(as_torch(connection.output_shape))
         else:
             entered_otherwise.add(connection.target)
     places = {}
@@ -51,6 +51,6 @@ def group_places(network: Network) -> dict[str, Place]:
     return places
 
 
-def _as_torch(shape: tuple[int, int, int]) -> Shape:
+def as_torch(shape: tuple[int, int, int]) -> Shape:
     width, height, channels = shape
     return channels, height, width

@@ -55,7 +55,7 @@ def events_figure(picture: Picture, theme: Theme = LIGHT) -> Figure | None:
     figure, charts = make_figure(height + RATE_HEIGHT + 0.8, 2, [height, RATE_HEIGHT], columns=2)
     grid = charts[2].get_gridspec()
     assert grid is not None
-    figure.set_layout_engine("constrained", h_pad=0.07)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.975))  # the maps keep their shape, their titles need room
     for chart in charts[2:]:
         chart.remove()
     _draw_maps(figure, charts[:2], pixels, theme)

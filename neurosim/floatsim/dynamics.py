@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.errors import ConfigError, NetworkError
+from neurosim.decays import Decay, check_decay, decays_of
+from neurosim.errors import NetworkError
 from neurosim.groups import CubaLIF
 from neurosim.quantize import MAX_SPIKES, REFRACTORY_STEPS, SLOWER, THETA_PART
 
-Decay = Literal["exact", "euler"]
 Floats = npt.NDArray[np.float64]
 Messages = npt.NDArray[Any]  # bool, or int8 where messages have values
 
@@ -27,38 +27,9 @@ MODELS: dict[str, type[np.bool_] | type[np.int8]] = {
 }
 
 
-def decay_per_step(tau: npt.ArrayLike | None, dt: float, decay: Decay, none: float) -> Floats:
-    """Return what a state loses in a step, as a share of it: one number or (n,).
-
-    Parameters
-    ----------
-    tau : float or (n,) float or None
-        Time constants in seconds; None or inf: none.
-    dt : float
-        Seconds.
-    decay : {"exact", "euler"}
-        ``1 - exp(-dt / tau)`` or ``dt / tau``.
-    none : float
-        The decay where there is no time constant: 0 of a voltage without leak, 1 of a current without memory.
-
-    Examples
-    --------
-    >>> decay_per_step([0.002, np.inf], 0.001, "euler", none=0.0).tolist()
-    [0.5, 0.0]
-    """
-    if decay not in ("exact", "euler"):
-        raise ConfigError(f"floatsim: unknown decay {decay!r}; choose 'exact' or 'euler'")
-    if tau is None:
-        return np.asarray(none, np.float64)
-    times = np.asarray(tau, np.float64)
-    ratio = dt / times
-    found = -np.expm1(-ratio) if decay == "exact" else ratio
-    return np.asarray(np.where(np.isinf(times), none, found), np.float64)
-
-
 @dataclass(frozen=True, eq=False)
 class Dynamics:
-    """A group's equations with their constants, each one number or (n,).
+    """A group's equations with their constants, (n,) each.
 
     ``u = keep_u u + gain a``, ``v = keep_v v + u + bias``, a spike where ``v > threshold``, then v = 0; a is the sum of the
     weights that arrive in the step.
@@ -84,10 +55,9 @@ class Dynamics:
             raise NetworkError(
                 f"group {group.name!r}: model {group.model!r} has no float form; those that have: {', '.join(MODELS)}"
             )
-        d_syn = decay_per_step(group.tau_syn, dt, decay, none=1.0)
-        d_mem = decay_per_step(group.tau_mem, dt, decay, none=0.0)
-        bias = np.asarray(group.bias, np.float64)
-        return cls(group, 1 - d_syn, d_syn, 1 - d_mem, np.asarray(group.v_threshold, np.float64), bias)
+        check_decay(decay)
+        d_syn, d_mem = decays_of(group, dt, decay)
+        return cls(group, 1 - d_syn, d_syn, 1 - d_mem, group.each("v_threshold"), group.each("bias"))
 
     def rest(self, n_samples: int) -> State:
         """Return the state before the first step."""

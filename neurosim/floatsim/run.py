@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import check_steps
+from neurosim.decays import Decay
 from neurosim.errors import DataError, NetworkError
 from neurosim.events import Events, check_events
 from neurosim.floatsim.deliver import Floats, Frames, Link
-from neurosim.floatsim.dynamics import MODELS, Decay, Dynamics
+from neurosim.floatsim.dynamics import MODELS, Dynamics
 from neurosim.network import CubaLIF, Input, Network
 
 MAX_BYTES = 1 << 27  # of a block's arrays

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
+from neurosim.decays import Decay
 from neurosim.errors import ConfigError, DataError, QuantizationError
 from neurosim.events import Events, events_from_dense
+from neurosim.fixedpoint import INPUT_SHIFT, lost_weight_bits
 from neurosim.floatsim import FloatSimulator
-from neurosim.network import AnyConnection, Connection, CubaLIF, Group, Input, Network, Probe
-from neurosim.quantize import Decay, Quantized, quantize
-from neurosim.scale import ScaleForm, largest_weight
+from neurosim.network import AnyConnection, Connection, ConvConnection, CubaLIF, Group, Input, Network, Probe
+from neurosim.quantize import quantize
+from neurosim.quantized import Quantized, weight_scale
+from neurosim.scale import ScaleForm, largest_weight, needed_sign_mode
 
 Messages = npt.NDArray[Any]
 
@@ -129,25 +132,29 @@ def search_scales(
     DataError
         Without samples, or where their spikes would take more than 1 GiB.
     """
-    _check(network, events, n_steps, halves, scale)
+    _check(network, events, n_steps, halves)
+    if scale == "power-of-two":
+        halves = [k for k in halves if k % 2 == 0]
     steps = events.n_steps if n_steps is None else n_steps
     floats = _run_floats(network, events, steps, decay)
     base = quantize(network, headroom, decay=decay, scale=scale)
     simulator = FloatSimulator(network, decay=decay)
     known = {g.name: floats.sent[g.name] for g in network.groups if isinstance(g, Input)}
     scales: dict[str, float] = {}
-    limits: dict[str, float] = {}
+    limits: dict[str, _Limit] = {}
     tried: list[Candidate] = []
     names = [name for members in simulator.order for name in members if name in simulator.dynamics]
-    per_group = len(_candidates("", 1.0, halves))
-    for i, name in enumerate(names):
+    todo = {name: _candidates(network, name, base.scales[f"group/{name}"], halves) for name in names}
+    n_done, n_tries = 0, sum(map(len, todo.values()))
+    for name, candidates in todo.items():
         sources = {**floats.sent, **known}
         part = _part(network, name)
         stimulus = _stimulus(part, sources)
         best: tuple[Candidate, Messages] | None = None
-        for k, candidate in enumerate(_candidates(name, base.scales[f"group/{name}"], halves)):
+        for candidate in candidates:
             if on_progress is not None:
-                on_progress(name, i * per_group + k, len(names) * per_group)
+                on_progress(name, n_done, n_tries)
+            n_done += 1
             done, sent = _try(part, candidate, base, stimulus, steps, floats, decay, headroom)
             tried.append(done)
             if sent is not None and (best is None or _preference(done) < _preference(best[0])):
@@ -156,16 +163,14 @@ def search_scales(
         scales[name], known[name] = best[0].scale, best[1]
         if best[0].clips:
             limits |= _limits(part, best[0], base)
-    return ScaleSearch(_clipped(network, limits), scales, tuple(tried))
+    return ScaleSearch(_clipped(network, limits)[0], scales, tuple(tried))
 
 
-def _check(network: Network, events: Events, n_steps: int | None, halves: Sequence[int], scale: ScaleForm) -> None:
+def _check(network: Network, events: Events, n_steps: int | None, halves: Sequence[int]) -> None:
     if events.n_samples < 1:
         raise DataError("events: no sample to search scales on; give at least one")
     if not network.groups or any(not isinstance(k, (int, np.integer)) or abs(k) > 40 for k in halves):
         raise ConfigError(f"halves: {tuple(halves)!r} are not integers in -40..40; 2 is a factor of two")
-    if scale == "power-of-two" and any(k % 2 for k in halves) and set(halves) != set(HALVES):
-        raise ConfigError(f"halves: {tuple(halves)!r} are not all even; only they keep a scale a power of two")
     size = events.n_samples * (events.n_steps if n_steps is None else n_steps) * network.n_neurons
     if size > MAX_BYTES:
         raise DataError(
@@ -198,12 +203,13 @@ def _fires(group: CubaLIF) -> bool:
     return bool(np.any(np.isfinite(group.each("v_threshold"))))
 
 
-def _candidates(name: str, scale: float, halves: Sequence[int]) -> list[Candidate]:
+def _candidates(network: Network, name: str, scale: float, halves: Sequence[int]) -> list[Candidate]:
     """Return what to try; S itself first."""
     found = [Candidate(name, scale, 1.0, False)]
+    clipping = any(c.target == name and _has_exponent(c) for c in network.connections)
     for k in sorted(set(halves) - {0}):
         factor = 2.0 ** (k / 2)
-        found += [Candidate(name, scale * factor, factor, clips) for clips in ((False, True) if k > 0 else (False,))]
+        found += [Candidate(name, scale * factor, factor, clips) for clips in (False, True)[: 1 + (clipping and k > 0)]]
     return found
 
 
@@ -230,28 +236,43 @@ def _stimulus(part: Network, sent: dict[str, Messages]) -> Events | None:
     return events_from_dense(np.concatenate(parts, axis=2), graded=graded)
 
 
-def _limits(part: Network, candidate: Candidate, base: Quantized) -> dict[str, float]:
-    """Return the largest magnitude, in float units, that each connection holds at a scale with the exponents of `quantize`."""
+class _Limit(NamedTuple):
+    """Largest weight that a connection holds at a scale with the exponent of `quantize`, and half a step, in float units."""
+
+    largest: float
+    half: float
+
+
+def _limits(part: Network, candidate: Candidate, base: Quantized) -> dict[str, _Limit]:
+    """Return the limits of the connections whose weights have exponents; `quantize` clips those of convolutions itself."""
     found = {}
     for connection in part.connections:
-        if isinstance(connection, Connection) and not connection.plastic:
-            before = base.scales.get(f"connection/{connection.name}")
-            if before is not None:
-                found[connection.name] = largest_weight(connection) / (before * candidate.factor)
+        if isinstance(connection, Connection) and _has_exponent(connection):
+            unit = float(np.min(weight_scale(base, connection.name))) * candidate.factor
+            step = 1 << lost_weight_bits(connection.num_weight_bits, needed_sign_mode(connection))
+            # The same below zero, where a format of both signs has one step more: that step would raise the exponent.
+            found[connection.name] = _Limit(largest_weight(connection) / unit, 0.5 * step / unit)
     return found
 
 
-def _clipped(network: Network, limits: dict[str, float]) -> Network:
-    """Return a network whose weights stay below limits."""
+def _has_exponent(connection: AnyConnection) -> bool:
+    return isinstance(connection, Connection) and not isinstance(connection, ConvConnection) and not connection.plastic
+
+
+def _clipped(network: Network, limits: dict[str, _Limit]) -> tuple[Network, int]:
+    """Return a network whose weights stay within limits, and how many of them more than rounding changes."""
     connections: list[AnyConnection] = []
+    n_clipped = 0
     for connection in network.connections:
         limit = limits.get(connection.name)
         if limit is not None and isinstance(connection, Connection):
             weights = np.asarray(connection.weights)
-            if np.abs(weights).max(initial=0.0) > limit:
-                connection = replace(connection, weights=np.clip(weights, -limit, limit))
+            beyond = np.abs(weights) > limit.largest + limit.half
+            n_clipped += int(np.count_nonzero(beyond))
+            if beyond.any():
+                connection = replace(connection, weights=np.clip(weights, -limit.largest, limit.largest))
         connections.append(connection)
-    return replace(network, connections=tuple(connections))
+    return replace(network, connections=tuple(connections)), n_clipped
 
 
 def _try(
@@ -261,16 +282,11 @@ def _try(
     """Run a group at a scale; return the candidate with its error, and what the group sent."""
     name = candidate.group
     wanted = floats.sent[name]
-    network = _clipped(part, _limits(part, candidate, base)) if candidate.clips else part
+    network, n_clipped = _clipped(part, _limits(part, candidate, base) if candidate.clips else {})
     try:
         quantized = quantize(network, headroom, decay=decay, scales={name: candidate.scale})
     except QuantizationError:  # a register cannot hold this scale, which the result says
         return candidate, None
-    n_clipped = sum(
-        int(np.count_nonzero(np.asarray(before.weights) != np.asarray(after.weights)))
-        for before, after in zip(part.connections, network.connections, strict=True)
-        if isinstance(before, Connection) and isinstance(after, Connection)
-    )
     n_clipped += sum(int(note.value or 0) for note in quantized.notes if note.quantity == "weights_clipped")
     readout = name in floats.last
     probes = [Probe(name)] + [Probe(name, "v")] * readout
@@ -281,7 +297,7 @@ def _try(
     train, sent = result.spikes[name], np.zeros_like(wanted)
     sent[train.sample, train.step, train.neuron] = 1 if wanted.dtype == np.bool_ or train.value is None else train.value
     if readout:
-        unit = 64 * candidate.scale
+        unit = candidate.scale * 2.0**INPUT_SHIFT
         error = _relative(_centred(floats.last[name]), _centred(result.states[name, "v"][:, -1] / unit))
     else:
         error = _relative(_windows(wanted), _windows(sent))

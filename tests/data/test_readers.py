@@ -176,7 +176,11 @@ BAD_FILES = [
     ("a.npz", stored(np.savez, spikes=np.zeros((1, 2, 3))), "which are no events of a sensor"),
     ("a.npz", stored(np.savez, **{**COLUMNS, "x": np.array(["a", "b", "c"])}), "column 'x' has type <U1"),
     ("a.npy", stored(np.save, np.arange(3)), "a structured array .n,. with fields t, x, y, p"),
-    ("a.npy", stored(np.save, np.array([{}], object)), "holds Python objects, which could run code"),
+    (
+        "a.npy",
+        stored(np.save, np.array([(1, {})], [("t", int), ("x", object)])),
+        "column 'x' holds Python objects, which could run code",
+    ),
     ("a.npy", stored(np.save, np.zeros(9, EVENT))[:-1], r"announces \(9,\) of 13 bytes each, and 116 bytes follow"),
     ("a.npy", stored(np.save, np.zeros(9, EVENT)).replace(b"(9,)", b"(9_)"), "a damaged array"),
 ]

@@ -13,15 +13,16 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
+from neurosim.data.formats.binary import brief
 from neurosim.data.formats.columns import find_columns, to_block
+from neurosim.data.npyhead import read_head
 from neurosim.errors import DataError
 
 BLOCK = 1 << 16  # events decoded together
-SMALL = 1 << 12  # bytes of an array with a label or the size of the sensor
+MAX_ITEM = 1 << 12  # bytes of one event with all its fields
 ADVICE = "write one with numpy.savez(FILE, t=..., x=..., y=..., p=...)"
 
 #: What zipfile, zlib and numpy raise over damaged bytes.
@@ -37,6 +38,7 @@ class Stored(NamedTuple):
     open: Opener
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    head: int  # bytes before the numbers
 
 
 def array_blocks(array: npt.NDArray[Any], where: str) -> Recorded:
@@ -72,7 +74,7 @@ def open_npz(path: Path, sensor_size: Size | None) -> Recorded:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
+        raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
     stored = {
         name: _read_head(partial(_open_member, path, info), f"{where}, array {name!r}", info.file_size)
         for name, info in members.items()
@@ -104,21 +106,16 @@ def _read_head(opened: Opener, where: str, n_bytes: int) -> Stored:
     """Read the head of an array, and check that its numbers are there before anything of their size is made."""
     try:
         with opened() as stream:
-            version = npy.read_magic(stream)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"version {version} of the .npy format")
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(stream, max_header_size=10_000)
-            head = stream.tell()
+            head = read_head(stream, any_type=True)
+            start = stream.tell()
     except DAMAGES as error:
-        raise DataError(f"{where}: a damaged array ({error}); get it anew") from error
-    if dtype.hasobject:
-        raise DataError(f"{where}: holds Python objects, which could run code; {ADVICE}")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > n_bytes - head:
+        raise DataError(f"{where}: a damaged array ({brief(error)}); get it anew") from error
+    if head.n_bytes > n_bytes - start and not head.dtype.hasobject:
         raise DataError(
-            f"{where}: announces {shape} of {dtype.itemsize} bytes each, and {max(0, n_bytes - head)} bytes follow; get it anew"
+            f"{where}: announces {brief(head.shape)} of {head.dtype.itemsize} bytes each, and {max(0, n_bytes - start)} bytes follow; "
+            "get it anew"
         )
-    return Stored(opened, dtype, shape)
+    return Stored(opened, head.dtype, head.shape, start)
 
 
 def _small(stored: dict[str, Stored], name: str, n: int, where: str) -> list[int] | None:
@@ -138,24 +135,20 @@ def _small(stored: dict[str, Stored], name: str, n: int, where: str) -> list[int
 def _arrays(stored: dict[str, Stored], where: str) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Yield arrays of one length side by side, in blocks; the last may be shorter for some if the file is damaged."""
     n = math.prod(next(iter(stored.values())).shape)
+    if max(one.dtype.itemsize for one in stored.values()) > MAX_ITEM:
+        raise DataError(f"{where}: its items have more than {MAX_ITEM} bytes; events have fields t, x, y, p")
     with ExitStack() as stack:
         try:
             streams = {name: stack.enter_context(one.open()) for name, one in stored.items()}
-            for stream in streams.values():
-                _skip_head(stream)
+            for name, stream in streams.items():
+                stream.read(stored[name].head)
             for first in range(0, n, BLOCK):
                 wanted = min(BLOCK, n - first)
                 yield {name: _take(streams[name], one.dtype, wanted) for name, one in stored.items()}
         except DAMAGES as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
-
-
-def _skip_head(stream: IO[bytes]) -> None:
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    read(stream, max_header_size=10_000)
+            raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
 
 
 def _take(stream: IO[bytes], dtype: np.dtype[Any], n: int) -> npt.NDArray[Any]:
@@ -172,7 +165,7 @@ def _to_block(arrays: npt.NDArray[Any] | dict[str, npt.NDArray[Any]], columns: d
 def _structured_blocks(stored: Stored, where: str) -> Callable[[], Iterator[Block]]:
     if stored.dtype.names is None or len(stored.shape) != 1:
         raise DataError(
-            f"{where}: holds {stored.shape} of {stored.dtype}; events are a structured array (n,) with fields t, x, y, p"
+            f"{where}: holds {brief(stored.shape)} of {brief(stored.dtype)}; events are a structured array (n,) with fields t, x, y, p"
         )
     columns = find_columns(stored.dtype.names, where)
     _check_kinds({column: stored.dtype[name] for column, name in columns.items()}, where)
@@ -193,7 +186,7 @@ def _column_blocks(stored: dict[str, Stored], where: str) -> Callable[[], Iterat
     shapes = {name: stored[name].shape for name in columns.values()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise DataError(f"{where}: columns differ in shape ({told}); they must have one number for each event")
+        raise DataError(f"{where}: columns differ in shape ({brief(told)}); they must have one number for each event")
     _check_kinds({column: stored[name].dtype for column, name in columns.items()}, where)
 
     def blocks() -> Iterator[Block]:
@@ -208,5 +201,7 @@ def _column_blocks(stored: dict[str, Stored], where: str) -> Callable[[], Iterat
 
 def _check_kinds(dtypes: dict[str, np.dtype[Any]], where: str) -> None:
     for column, dtype in dtypes.items():
+        if dtype.hasobject:
+            raise DataError(f"{where}: column {column!r} holds Python objects, which could run code; {ADVICE}")
         if dtype.kind not in "biuf" or dtype.itemsize > 8 or (column != "p" and dtype.kind == "b"):
             raise DataError(f"{where}: column {column!r} has type {dtype}; it must hold numbers")

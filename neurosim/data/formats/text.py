@@ -12,7 +12,7 @@ import numpy as np
 
 from neurosim.data.eventblock import Block, Size
 from neurosim.data.eventfile import Recorded
-from neurosim.data.formats.columns import EXACT, find_columns, to_block
+from neurosim.data.formats.columns import EXACT, NAMES, find_columns, to_block
 from neurosim.errors import DataError
 
 BLOCK = 1 << 20  # bytes of text decoded together
@@ -21,6 +21,7 @@ ORDER = ("t", "x", "y", "p")  # of columns without a head
 COMMENTS = ("#", "%")
 SIZE_LINE = "sensor_size"  # a comment of this word and two numbers: width and height
 SIZE = re.compile(rf"[#%]\s*{SIZE_LINE}[\s:=]+(\d{{1,5}})[\s,]+(\d{{1,5}})\s*")
+PLACES = re.compile(r"([xy])@(\d{1,5})")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 POLARITIES = {"true": 1.0, "on": 1.0, "false": 0.0, "off": 0.0}
 
@@ -63,7 +64,9 @@ def looks_like_text(head: bytes) -> bool:
     for line in text.splitlines():
         if line.strip() and not line.lstrip().startswith(COMMENTS):
             cells = _cells(line, _separator(line))
-            return len(cells) > 1 and (all(map(NUMBER.fullmatch, cells[:2])) or "x" in [c.lower() for c in cells])
+            return len(cells) > 1 and (
+                all(map(NUMBER.fullmatch, cells[:2])) or any(_name(cell).lower() in NAMES["x"] for cell in cells)
+            )
     return False
 
 
@@ -73,6 +76,17 @@ def _separator(line: str) -> str | None:
 
 def _cells(line: str, separator: str | None) -> list[str]:
     return [cell.strip().strip('"') for cell in line.split(separator)]
+
+
+def _name(cell: str) -> str:
+    """Return the name of a column without the number of places that some write behind it (x@346)."""
+    return cell.partition("@")[0]
+
+
+def _size_in(cells: list[str]) -> Size | None:
+    """Return the size of the sensor as the names x@346 and y@260 give it."""
+    found = {match[1]: int(match[2]) for match in map(PLACES.fullmatch, cells) if match}
+    return (found["x"], found["y"]) if found.keys() == {"x", "y"} and min(found.values()) else None
 
 
 def _layout(path: Path) -> Layout:
@@ -90,7 +104,8 @@ def _layout(path: Path) -> Layout:
             separator = _separator(line)
             cells = _cells(line, separator)
             if names is None and not NUMBER.fullmatch(cells[0]):
-                names, n_head = cells, n_head + 1
+                names, n_head = [_name(cell) for cell in cells], n_head + 1
+                size = _size_in(cells) or size
                 continue
             places = _places(names, len(cells), where)
             in_seconds = len(cells) > places["t"] and bool(set(cells[places["t"]]) & set(".eE"))

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.answers import Answer
+from neurosim.decays import Decay
 from neurosim.errors import DataError, NetworkError
 from neurosim.events import Events
 from neurosim.fixedpoint import DEFAULT_ARITHMETIC
 from neurosim.network import Connection, CubaLIF, Network
-from neurosim.quantize import Decay, Quantized
+from neurosim.quantized import Quantized
 from neurosim.studies.quanterror.parameters import group_parameters, weight_parameters
 from neurosim.studies.quanterror.runs import OnProgress, compare_runs, default_answer
 from neurosim.version import VERSION

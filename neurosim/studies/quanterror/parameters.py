@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.decays import Decay
 from neurosim.fixedpoint import DECAY_ONE, INPUT_SHIFT, lost_weight_bits
 from neurosim.network import LIF, Connection, CubaLIF, Group, IntegerConnection, Sparse
 from neurosim.neurons import ATRLIF, GradedVec
-from neurosim.quantize import Decay, Quantized
+from neurosim.quantized import Quantized, weight_scale
 from neurosim.scale import needed_sign_mode
 
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,9 @@ def group_parameters(group: CubaLIF, quantized: Quantized, dt: float, decay: Dec
     wanted_threshold = np.asarray(group.v_threshold, np.float64)
     finite = np.isfinite(wanted_threshold)
     found["v_threshold"] = None
-    if finite.any():
+    if finite.any() and stateless:  # sums are integers: the floor of the threshold tells the same ones apart
+        found["v_threshold"] = _compared(wanted_threshold[finite], wanted_threshold[finite])
+    elif finite.any():
         got = np.broadcast_to(threshold_of(held) / scale, finite.shape)
         found["v_threshold"] = _compared(wanted_threshold[finite], got[finite])
     found["bias"] = None
@@ -62,10 +65,12 @@ def group_parameters(group: CubaLIF, quantized: Quantized, dt: float, decay: Dec
             "rms_error": _rms(error),
             "error_in_thresholds": float(np.abs(error / unit).max()),
         }
+    owners = {f"group/{group.name}"}
+    owners |= {f"connection/{c.name}" for c in quantized.network.connections if c.target == group.name}
     found["bounds"] = [
         {"quantity": note.quantity, "value": note.value, "text": note.text}
         for note in quantized.notes
-        if note.owner == f"group/{group.name}" and note.quantity.endswith("bound")
+        if note.owner in owners and note.quantity.endswith("_bound")
     ]
     return found
 
@@ -99,10 +104,8 @@ def held_weights(
     connection: Connection, stored: IntegerConnection, quantized: Quantized
 ) -> tuple[Floats, Floats, Floats]:
     """Return float weights, what the integers hold of them, and the size of a step of the format, in float units each."""
-    target = quantized.network.group(connection.target)
-    each = np.broadcast_to(decays(target)[0], (target.n,))
-    factor = float(each[0]) if np.all(each == each[0]) else connection.over_weights(each)
-    unit = quantized.scales[f"group/{connection.target}"] * np.asarray(factor) / 2.0**stored.weight_exp
+    scale = weight_scale(quantized, connection.name)
+    unit = np.asarray(scale if isinstance(scale, float) else connection.over_weights(scale))
     wanted = np.asarray(connection.weights, np.float64)
     integers = np.asarray(stored.data if isinstance(stored, Sparse) else stored.weights, np.float64)
     step = (1 << lost_weight_bits(connection.num_weight_bits, needed_sign_mode(connection))) / unit

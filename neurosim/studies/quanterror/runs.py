@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.answers import Answer
 from neurosim.backend import Runner, RunResult, get_backend
+from neurosim.bounds import voltage_error_bound
 from neurosim.codes import FIT_COUNT, FIT_FIRST, FIT_LIKELIHOOD
 from neurosim.compile_network import compile as compile_network
 from neurosim.counters import OVERFLOWS, OpCounts
+from neurosim.decays import Decay
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
 from neurosim.fixedpoint import DEFAULT_ARITHMETIC, INPUT_SHIFT
 from neurosim.floatsim import FloatResult, FloatSimulator
 from neurosim.goals import FITNESS
-from neurosim.network import CubaLIF, Network, Probe
-from neurosim.quantize import Decay, Quantized
+from neurosim.network import AnyConnection, Connection, ConvConnection, CubaLIF, Network, Probe, SparseConnection
+from neurosim.quantized import Quantized
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 #: Called after each block with the samples that are done and all of them.
 OnProgress = Callable[[int, int], None]
 
+BOUNDED = ("lif", "refractory", "ternary")  # models whose voltage error has a bound
 SHOWN_NEURONS = 400  # of a layer, in the picture of its rates
 READ_WORDS = {FIT_COUNT: "most spikes", FIT_LIKELIHOOD: "largest last voltage", FIT_FIRST: "first spike"}
 
@@ -41,6 +44,13 @@ def default_answer(network: Network) -> Answer | None:
         return None
     fires = bool(np.any(np.isfinite(np.asarray(ends[0].v_threshold))))
     return Answer(ends[0].name, "count" if fires else "likelihood")
+
+
+class Arrivals(NamedTuple):
+    """Spikes that reach a neuron, at most: in each step, and since the beginning; (n_samples, n_steps) each."""
+
+    each: Floats
+    so_far: Floats
 
 
 class Comparison:
@@ -67,10 +77,12 @@ class Comparison:
         self.groups = [group for group in network.groups if isinstance(group, CubaLIF)]
         self.voltages = [g.name for g in self.groups if "v" in quantized.network.group(g.name).states]
         self.layers = {group.name: Layer(group) for group in self.groups}
-        self.simulator = FloatSimulator(
-            network, decay=decay, record=[(name, "v") for name in self.voltages], spikes=[g.name for g in self.groups]
-        )
+        self.decay = decay
+        record = [(name, "v") for name in self.voltages]
+        record += [(g.name, "u") for g in self.groups if g.name in self.voltages and g.tau_syn is not None]
+        self.simulator = FloatSimulator(network, decay=decay, record=record)
         self.ancestors = _ancestors(network)
+        self.fan_in = {c.name: largest_fan_in(c) for c in network.connections}
         self.answers: tuple[list[Ints], list[Ints]] = ([], [])
         self.counts: OpCounts | None = None
 
@@ -106,7 +118,7 @@ class Comparison:
             upstream = [begun[other] for other in self.ancestors[name] if other in begun and other != name]
             n_steps = v.shape[1]
             alike = np.minimum(begun[name] - 1, np.min([*upstream, np.full(len(v), n_steps)], axis=0))
-            self.layers[name].add_voltages(v, held, alike)
+            self.layers[name].add_voltages(v, held, alike, floats.states.get((name, "u")), self._arrivals(name, floats))
             self.layers[name].describe(first, v, held)
         if self.answer is not None:
             spikes = floats.spikes[self.answer.readout]
@@ -115,12 +127,46 @@ class Comparison:
             v_held = result.states.get((self.answer.readout, "v"))
             self.answers[1].append(_classes(self.answer, integers[self.answer.readout] != 0, v_held))
 
+    def _arrivals(self, name: str, floats: FloatResult) -> Arrivals:
+        """Bound how many spikes, by their values, reach a neuron of a group in each step."""
+        shape = next(iter(floats.spikes.values())).shape[:2]
+        each, first = np.zeros(shape), np.zeros(shape)
+        for c in self.network.connections:
+            if c.target != name:
+                continue
+            values = (
+                floats.values.get(c.source, floats.spikes[c.source]) if c.num_message_bits else floats.spikes[c.source]
+            )
+            size = np.abs(values, dtype=np.float64) if values.dtype != np.bool_ else values
+            sent = np.minimum(size.sum(axis=2), self.fan_in[c.name] * float(size.max(initial=0)))
+            for delay in (0,) if c.delays is None else np.unique(np.asarray(c.delays)).tolist():
+                each[:, 1 + delay :] += sent[:, : max(0, shape[1] - 1 - delay)]
+            first[:, 1:] += sent[:, :-1]
+        return Arrivals(each, np.cumsum(first, axis=1))
+
+    def predicted(self, name: str) -> Floats | None:
+        """Return by how much the voltages of a group may differ until its first different spike; None without a bound."""
+        layer = self.layers[name]
+        if not layer.compared or layer.group.model not in BOUNDED:
+            return None
+        return voltage_error_bound(
+            self.network, self.quantized, name, u_max=layer.u_max, v_max=layer.v_max, spikes_per_step=layer.most_at_once,
+            n_spikes=layer.most, n_steps=layer.longest, decay=self.decay,
+        )  # fmt: skip
+
     def layer(self, name: str, n_samples: int, n_steps: int) -> dict[str, Any]:
         """Return what a group did on both sides, in plain values."""
         found = self.layers[name].to_dict(n_samples, n_steps)
         overflows = None
         if self.counts is not None:
             overflows = {counter: self.counts.of(name, counter) for counter in OVERFLOWS}
+        bound = self.predicted(name)
+        if bound is not None and found["voltage"] is not None:
+            error = self.layers[name].error
+            found["voltage"] |= {
+                "bound": float(bound.max()) if np.isfinite(bound).all() else None,
+                "holds": bool(np.all(error <= bound * (1 + 1e-9))),
+            }
         return found | {"overflows": overflows}
 
     def accuracy(self, labels: npt.ArrayLike | None) -> dict[str, Any] | None:
@@ -158,7 +204,8 @@ class Layer:
         self.first_voltages: tuple[float, float] | None = None
         self._described: tuple[int, int, int, int, int] | None = None
         self.diverged: list[int] = []  # the step, of each sample that differs
-        self.error, self.compared = 0.0, 0
+        self.error, self.u_max, self.v_max = (np.zeros(group.n) for _ in range(3))
+        self.compared, self.longest, self.most_at_once, self.most = 0, 0, 0.0, 0.0
 
     def add(self, first: int, floats: npt.NDArray[np.int8], integers: npt.NDArray[np.int8]) -> Ints:
         """Add what was sent, (n_samples, n_steps, n); return the first step that differs by sample, n_steps for none."""
@@ -178,12 +225,23 @@ class Layer:
                 self.first = (earliest, first + sample, neuron, *sent)
         return np.asarray(begun, np.int64)
 
-    def add_voltages(self, v: Floats, held: Floats, alike: Ints) -> None:
-        """Compare voltages up to step `alike` of each sample, (n_samples,)."""
+    def add_voltages(self, v: Floats, held: Floats, alike: Ints, u: Floats | None, arrivals: Arrivals) -> None:
+        """Compare voltages up to step `alike` of each sample, (n_samples,), and keep what bounds their difference."""
         until = np.arange(v.shape[1]) <= alike[:, None]
-        if until.any():
-            self.error = max(self.error, float(np.abs(v - held)[until].max(initial=0.0)))
-            self.compared += int(until.sum())
+        if not until.any():
+            return
+        outside = ~until[:, :, None]
+
+        def largest(values: Floats, so_far: Floats) -> Floats:
+            return np.asarray(np.maximum(so_far, np.abs(np.where(outside, 0.0, values)).max(axis=(0, 1))))
+
+        self.error = largest(v - held, self.error)
+        self.v_max = largest(v, self.v_max)
+        self.u_max = self.u_max if u is None else largest(u, self.u_max)
+        self.compared += int(until.sum())
+        self.longest = max(self.longest, int(until.sum(axis=1).max()))
+        self.most_at_once = max(self.most_at_once, float(arrivals.each[until].max()))
+        self.most = max(self.most, float(arrivals.so_far[until].max()))
 
     def describe(self, first: int, v: Floats, held: Floats) -> None:
         """Keep the voltages at the first difference, where it is in this block."""
@@ -216,7 +274,9 @@ class Layer:
                             "integer": self.spikes[1, shown].tolist()},
             },
             "divergence": divergence,
-            "voltage": {"largest_error": self.error, "steps": self.compared} if self.compared else None,
+            "voltage": None if not self.compared else {
+                "largest_error": float(self.error.max()), "steps": self.compared, "bound": None, "holds": None,
+            },
         }  # fmt: skip
 
 
@@ -261,6 +321,16 @@ def _correlation(x: Ints, y: Ints) -> float | None:
     if len(x) < 2 or not np.ptp(x) or not np.ptp(y):
         return None
     return float(np.corrcoef(x, y)[0, 1])
+
+
+def largest_fan_in(connection: AnyConnection) -> int:
+    """Return how many synapses of a float connection lead to one neuron, at most."""
+    assert isinstance(connection, Connection)
+    if isinstance(connection, SparseConnection):
+        return int(np.bincount(np.asarray(connection.row), minlength=1).max())
+    if isinstance(connection, ConvConnection):
+        return int(np.prod(np.shape(connection.weights)[1:]))
+    return connection.shape[1]
 
 
 def _ancestors(network: Network) -> dict[str, set[str]]:
