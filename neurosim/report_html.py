@@ -105,7 +105,7 @@ def _lead(metrics: Metrics) -> str:
     """One or two sentences on what ran where."""
     network, training = metrics.get("network") or {}, metrics.get("training") or {}
     neurons = sum(group["n"] for group in network.get("groups", ()) if group["kind"] != "input")
-    weights = sum(c["n_post"] * c["n_pre"] for c in network.get("connections", ()))
+    weights = sum(map(report.n_weights, network.get("connections", ())))
     text = f"{neurons:,} spiking neurons and {weights:,} integer weights" if neurons else "A spiking network"
     text += f" for chip {metrics['chip']}" if metrics.get("chip") else ""
     text += f", run by the backend {metrics['backend']}" if metrics.get("backend") else ""
