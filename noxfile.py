@@ -55,3 +55,14 @@ def neurobench(session: nox.Session) -> None:
     """Hold our values against NeuroBench's own; not among the default sessions, because torch is large."""
     session.install(".[test]", "neurobench==2.3.*", "snntorch==1.0.*")
     session.run("pytest", "tests/costs/test_neurobench.py", *session.posargs)
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Train networks in snnTorch and Norse and import what they write; not among the default sessions: torch, 20 minutes."""
+    session.install(
+        ".[test]", "snntorch==1.0.*", "nirtorch==2.6.*", "torch", "torchvision", "setuptools_scm>=8", "setuptools"
+    )
+    # Norse 1.1 is a source distribution; without setuptools_scm pip takes it for version 0.0.0 and goes on to an old one.
+    session.install("--no-build-isolation", "norse==1.1.*")
+    session.run("pytest", "tests/frameworks", *session.posargs, env={"OMP_NUM_THREADS": "1"})

@@ -23,6 +23,7 @@ VARIABLES = {
     "brian2": "NEUROSIM_BENCH_BRIAN2",
     "torch": "NEUROSIM_BENCH_TORCH",
     "sanafe": "NEUROSIM_BENCH_SANAFE",
+    "frameworks": "NEUROSIM_BENCH_FRAMEWORKS",
 }
 SCRIPTS = Path(__file__).parent
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

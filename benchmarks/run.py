@@ -26,6 +26,7 @@ BENCHMARKS = (
     "time_ceiling_population",
     "time_startup",
     "peakmem",
+    "peakmem_events",
     "track_digits",
     "track_learning",
     "track_rules",
@@ -36,6 +37,8 @@ BENCHMARKS = (
     "track_mapping",
     "track_sanafe",
     "track_workload",
+    "track_lavadl",
+    "track_import",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 #: Libraries that numpy calls would take all cores; the plain numpy programs are meant to use one.

@@ -140,7 +140,9 @@ def test_delays_move_with_the_inputs_they_belong_to() -> None:
 
 def test_factors_come_back_from_the_registers_and_the_network_runs() -> None:
     rng = np.random.default_rng(2)
-    model = from_arrays([ArrayLayer(rng.uniform(0.2, 0.5, (4, 3)), beta=0.9, alpha=0.75), rng.uniform(0.2, 0.5, (2, 4))], 3)
+    model = from_arrays(
+        [ArrayLayer(rng.uniform(0.2, 0.5, (4, 3)), beta=0.9, alpha=0.75), rng.uniform(0.2, 0.5, (2, 4))], 3
+    )
     quantized = quantize(model.network)
     first = quantized.network.group("layer1")
     assert (first.du, first.dv) == (round(4096 * 0.25) - 1, round(4096 * 0.1))

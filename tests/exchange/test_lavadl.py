@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from neurosim.backend import RunResult, get_backend
 from neurosim.compile_network import compile
 from neurosim.errors import ModelFileError
 from neurosim.events import Events, events_from_dense
+from neurosim.exchange import lavadl
 from neurosim.exchange.imported import Imported, chip_order, reorder_events
 from neurosim.exchange.lavadl import read_net
 from neurosim.exchange.lavainput import analogue_events
+from neurosim.hdf5tree import read_tree
 from neurosim.network import LIF, Conv, Dense, Probe, Sparse
 from neurosim.neurons import RF, Delta, LIFRefractory, LIFReset, RFIzhikevich, Sigma, SigmaDelta
 
@@ -546,3 +549,69 @@ def test_networks_without_recordings_run(parts: tuple[str, ...]) -> None:
     names = [group.name for group in model.network.groups[1:]]
     result = run(model, events_from_dense(given), *((name, "spikes") for name in names))
     assert INTERPRETED or sum(len(result.spikes[name].step) for name in names) > 100
+
+
+# --- hostile contents ------------------------------------------------------------------------------------------------
+
+
+def _places(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return where something stands in a file."""
+    found = []
+    for key, value in tree.items():
+        found.append((*path, key))
+        if isinstance(value, dict):
+            found += _places(value, (*path, key))
+    return found
+
+
+def test_anything_in_place_of_anything_is_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valid HDF5 with wrong contents: other types, shapes, numbers and layers, or parts missing."""
+    rng = np.random.default_rng(11)
+    conv = image("conv", 2 * rng.integers(-9, 9, (4, 2, 3, 3)), (4, 5, 4), stride=(1, 1), groups=1, bias=np.arange(4.0))
+    pool = image("pool", np.ones((1, 1, 2, 2)), (4, 3, 2), kernelSize=(2, 2), stride=(2, 2))
+    back = dense(2 * rng.integers(-9, 9, (3, 5))) | {"type": "dense_rec", "weight_rec": np.eye(3)}
+    numbers = entry(2, 7, 6, neuron=CUBA, weight=np.array([36.0]), bias=np.array([3.0]))
+    rows = dense(2 * rng.integers(-9, 9, (5, 24)), delay=np.arange(5.0))
+    files = (
+        (numbers, conv, pool, {"type": "flatten"}, rows, back),
+        (
+            entry(2, neuron=SDNN),
+            dense([[4, -2]], SDNN, bias=np.array([1.0])),
+            dense([[2]], SDNN | {"sigma_output": True}),
+        ),
+    )
+    trees = [read_tree(write(tmp_path / f"{i}.net", *file, simulation={"Ts": 1})) for i, file in enumerate(files)]
+    odd: tuple[Any, ...] = (
+        "x", "pool", ["conv"], ["conv", "dense"], [], [["a"]], {}, np.array(0), np.array(-1), np.array(4096),
+        np.array(np.nan), np.array(1e300), np.array(1 << 40), np.array(np.uint64(2**64 - 1)), np.array([True]),
+        np.zeros((0, 3)), np.array([2, 3]), np.array([65536, 65536]), np.array([1 << 20] * 3), np.ones((2, 3, 1, 2)),
+    )  # fmt: skip
+    answers = refused = 0
+    for i in range(1500):
+        tree = copy.deepcopy(trees[i % 2])
+        for _ in range(int(rng.integers(1, 3))):
+            places = _places(tree)
+            *path, last = places[int(rng.integers(len(places)))]
+            group = tree
+            for key in path:
+                group = group[key]
+            if rng.random() < 0.15:
+                del group[last]
+            else:
+                group[last] = odd[int(rng.integers(len(odd)))]
+        monkeypatch.setattr(lavadl, "read_tree", lambda path, max_bytes, tree=tree: tree)
+        try:
+            read_net("m.net", input_layer="chip" if i % 3 else "host", reset_interval=8 if i % 5 else None)
+            answers += 1
+        except ModelFileError as error:
+            assert "m.net" in str(error)
+            refused += 1
+    assert answers > 50 and refused > 500
+
+
+def test_networks_of_too_many_numbers_are_refused(tmp_path: Path) -> None:
+    """A file of a few kilobytes may hold them: compressed, or never written."""
+    with h5py.File(tmp_path / "a.net", "w") as file:
+        file.create_dataset("layer/0/weight", (1 << 13, 1 << 13), dtype="i1", chunks=(1 << 10, 1 << 10))
+    with pytest.raises(ModelFileError, match="67108864 numbers, networks of up to 33554432"):
+        read_net(tmp_path / "a.net")

@@ -119,7 +119,7 @@ def test_sizes_may_be_given(tmp_path: Path) -> None:
     assert weights_of(model) == [[1, 2, 3], [4, 5, 6]] and weights_of(model, 1) == [[7, 8]]
     for sizes, told in (
         ((3, 2), "2 sizes for 2 files"),
-        ((2, 2, 1), "6 weights, 2 x 2"),
+        ((2, 2, 1), "more than 4 weights, 2 x 2"),
         ((3, 0, 1), "not whole numbers"),
     ):
         with pytest.raises(ModelFileError, match=told):
@@ -240,3 +240,23 @@ def test_nmnist_network_answers_as_its_log_says() -> None:
     np.add.at(counts, (train.sample, train.neuron), 1)
     assert counts.argmax(axis=1).tolist() == [int(row["label"]) for row in rows]
     assert logged[-1, 0] == 1.0
+
+
+def test_matrices_of_sequential_mnist_run() -> None:
+    """Three matrices (before, after) with odd weights of both signs; constants of neurons are not in the files, so these are ours."""
+    into, within, out = (
+        np.load(data_file("loihi-nets", "seqmnist_lsnn", f"w_{name}.npy")).T for name in ("in", "rec", "out")
+    )
+    model = network_of_matrices(
+        "seqmnist", [into, out], {"vThMant": 100, "vDecay": 200, "iDecay": 4096}, recurrent={0: within}
+    )
+    assert not model.notes and model.inputs.shape == (80,) and model.outputs.shape == (10,)
+    given = np.random.default_rng(1).random((1, 3 if INTERPRETED else 30, 80)) < 0.2
+    network = model.network.with_probes([Probe("fc1"), Probe("fc1", "u")])
+    with get_backend("simulator").open(compile(network, "unlimited")) as runner:
+        result = runner.run(events_from_dense(given))
+    fired = np.zeros((given.shape[1], 240), np.bool_)
+    fired[result.spikes["fc1"].step, result.spikes["fc1"].neuron] = True
+    expected = (given[0, :-1].astype(np.int64) @ into.T.astype(np.int64)) + fired[:-1] @ within.T.astype(np.int64)
+    np.testing.assert_array_equal(result.states["fc1", "u"][0, 1:], expected << 6)
+    assert INTERPRETED or fired.sum() > 100
