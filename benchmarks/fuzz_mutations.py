@@ -44,6 +44,7 @@ VALUES: tuple[Any, ...] = (None, True, False, 0, -1, 1, 2**31, 2**40, 2**62, 2**
                            [2**20, 2**20, 1], [2**40, 2**40], [0] * 1000)  # fmt: skip
 DIGITS = re.compile(rb"[0-9]+(?:\.[0-9]+)?")
 DEEP = 100_000
+MOST_TEXT = 1 << 22  # bytes that a document grows by at once
 
 
 def damaged(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -167,7 +168,8 @@ def changed_document(document: Any, random: Random) -> Any:
         if action == 0:
             del holder[key]
         elif action == 1 and isinstance(holder, list):
-            holder.extend([holder[key]] * int(random.choice([1, 3, 5000])))
+            times = int(random.choice([1, 3, 5000]))
+            holder.extend([holder[key]] * min(times, MOST_TEXT // len(json.dumps(holder[key]))))
         elif action == 2:
             other, at = places[int(random.integers(len(places)))]
             holder[key] = json.loads(json.dumps(other[at])) if at in _keys(other) else None

@@ -162,7 +162,7 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise RunFolderError(f"file {shown!r}: cannot be read: {error.strerror}; check its permissions") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # RecursionError: nested very deep
             raise RunFolderError(
                 f"file {shown!r}: is not JSON: {error}; write it again: neurosim train --resume {self.path}"
             ) from error

@@ -156,3 +156,10 @@ def test_run_paths_count_up(tmp_path):
         (tmp_path / name).mkdir()
     assert unique_run_path(tmp_path, "digits") == tmp_path / "digits-008"
     assert unique_run_path(tmp_path, "a.b") == tmp_path / "a.b-001"
+
+
+def test_metrics_that_are_nested_very_deep_are_refused(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    run.metrics_path.write_text("[" * 100_000)
+    with pytest.raises(RunFolderError, match="is not JSON: maximum recursion depth"):
+        run.read_metrics()

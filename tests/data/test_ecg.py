@@ -105,3 +105,19 @@ def test_the_real_recordings() -> None:
     assert np.mean(after == 3) > 0.97  # QR is followed by RS
     qrs = np.isin(labels, (2, 3))
     assert spikes[qrs].mean() > 3 * spikes[labels == 5].mean()  # steep waves make events, the pause between beats few
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "words"),
+    [
+        ("max_i", np.full((3, 1), np.nan), "max_i must hold steps, 0..20"),
+        ("max_i", np.full((3, 1), 21.0), "max_i must hold steps, 0..20"),
+        ("x", np.zeros((0, 1 << 30, 4), np.int16), "have shapes"),
+        ("x", np.zeros((3, 20), np.int16), "have shapes"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(name: str, array: npt.NDArray[Any], words: str) -> None:
+    variables = ecg_variables(3, 20)
+    variables[name] = array
+    with pytest.raises(DataError, match=words):
+        ecg.parse_sequences(mat_bytes(variables, False), "f.mat")

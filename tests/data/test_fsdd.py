@@ -129,3 +129,9 @@ def test_the_real_recordings() -> None:
     per_sound = np.diff(events.start[:: fsdd.N_STEPS])
     assert per_sound.min() > 50 and 200 < per_sound.mean() < 800
     assert np.mean([len(sound) <= fsdd.N_STEPS * cochlea.FRAME for sound in sounds]) > 0.95
+
+
+def test_pieces_that_leave_the_file_are_refused(tmp_path: Path) -> None:
+    content = b"RIFF\x24\x00\x00\x00WAVE" + b"junk\x01\x00\x00\x00a\x00" + b"more\xff\xff\xff\x7fab"
+    with pytest.raises(DataError, match="not a WAV file"):
+        fsdd.parse_wav(content, "x.wav")

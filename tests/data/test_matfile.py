@@ -65,3 +65,20 @@ def test_a_compressed_element_that_is_cut_off_is_refused() -> None:
     content = mat_bytes({}) + struct.pack("<II", 15, len(packed)) + packed
     with pytest.raises(DataError, match="an element of 100 bytes has 50"):
         read_matfile(content, ["a"], "f.mat")
+
+
+def test_small_compressed_variables_that_say_very_much_are_refused() -> None:
+    packed = zlib.compress(bytes(1 << 28) + b"more", 1)
+    content = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(packed)) + packed
+    with pytest.raises(DataError, match="compressed variables of more than 268435456 bytes"):
+        read_matfile(content, ("x",), "x.mat")
+
+
+def test_arrays_without_their_flags_and_cut_streams_are_refused() -> None:
+    body = struct.pack("<II", 6, 0) + struct.pack("<II", 5, 8) + bytes(8) + struct.pack("<II", 1 << 16 | 1, ord("x"))
+    head = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+    with pytest.raises(DataError, match="'x' is not a full array"):
+        read_matfile(head + struct.pack("<II", 14, len(body)) + body, ("x",), "x.mat")
+    packed = zlib.compress(bytes(1000))[:-6]
+    with pytest.raises(DataError, match="a compressed variable is cut off"):
+        read_matfile(head + struct.pack("<II", 15, len(packed)) + packed, ("x",), "x.mat")

@@ -86,3 +86,15 @@ def test_the_real_set() -> None:
     task = mnist_task(None, False, {"limit": 2000})
     assert (task.n_inputs, task.n_steps_input, len(task.train_labels), len(task.test_labels)) == (784, 8, 2000, 10000)
     assert 800 < len(task.test_events.neuron) / 10000 < 850
+
+
+def test_small_compressed_files_that_say_very_much_and_empty_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neurosim.data.mnist.MAX_UNPACKED", 1 << 20)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(bytes((1 << 20) + 1)))
+    with pytest.raises(DataError, match="exceeds 1048576 bytes once it is unpacked"):
+        read_idx(tmp_path / "x.gz", "images")
+    (tmp_path / "x").write_bytes(np.array([2051, 0, 2**32 - 1, 2**32 - 1], ">u4").tobytes())
+    with pytest.raises(DataError, match="holds nothing .0 x 4294967295 x 4294967295.; get it anew"):
+        read_idx(tmp_path / "x", "images")

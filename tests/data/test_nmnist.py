@@ -147,3 +147,11 @@ def test_the_real_recordings() -> None:
     assert (len(train), len(test)) == (800, 100) and np.bincount(listing.labels[test]).min() >= 8
     binned = nmnist.encode_recordings([recordings[i] for i in test], EventCode(12))
     assert 1900 < len(binned.neuron) / 100 < 2000  # of about 4,125
+
+
+@pytest.mark.parametrize("text", ["file,label\n" + "x" * 200_000 + ",1\n", 'file,label\na"b\rc,1\n'])
+def test_lists_that_are_no_table_are_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    with pytest.raises(DataError, match=r"labels.csv") as caught:
+        nmnist.list_recordings(tmp_path)
+    assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)

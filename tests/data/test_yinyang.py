@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_sets import real_folder, write_yinyang
 
+from neurosim.data import yinyang
 from neurosim.data.yinyang import N_TUNED, ONE, YINYANG, Points, latency_spikes, load_yinyang, population_spikes
 from neurosim.errors import DataError
 
@@ -73,3 +74,15 @@ def test_the_real_points() -> None:
         np.testing.assert_array_less(np.abs(found.coordinates[:, :2] + found.coordinates[:, 2:] - ONE), 2)
         centred = (found.coordinates[:, :2] - ONE // 2).astype(float)
         assert np.hypot(*centred.T).max() <= ONE / 2 + 1  # a disc
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8'(", b"\x93NUMPY\x01\x00"])
+def test_damaged_arrays_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(DataError, match="not an array of numbers"):
+        yinyang._read_npy(tmp_path / "x.npy")
+    np.save(tmp_path / "x.npy", np.arange(6).reshape(2, 3).T)
+    np.testing.assert_array_equal(yinyang._read_npy(tmp_path / "x.npy"), np.arange(6).reshape(2, 3).T)
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-1])
+    with pytest.raises(DataError, match="47 bytes follow, shape .3, 2. of int64 needs 48"):
+        yinyang._read_npy(tmp_path / "x.npy")

@@ -46,3 +46,9 @@ def test_an_old_model_keeps_what_it_says_when_it_is_saved_again(path: Path) -> N
 def test_every_version_of_the_format_has_stored_files() -> None:
     assert {path.stem.split("-")[1] for path in STORED} >= {"0c65c39", "a631d0a", "6065305", "ed4d6c7", "f03a7b4"}
     assert all(path.with_suffix(".json").is_file() for path in STORED)
+
+
+def test_the_newest_stored_file_is_written_again_byte_by_byte() -> None:
+    """So every version of Python and numpy that the tests run with writes the same bytes."""
+    path = FOLDER / "model-f03a7b4-models.npz"
+    assert pack_model(load_model(path)) == path.read_bytes()
