@@ -96,11 +96,16 @@ def fuzz(name: str, n: int, seed: int, keep: Path | None = None, limit_s: float 
     return Fuzzed(name, n, dict(counts), findings, slowest, "", [(k, text) for text, k in refusals.most_common(8)])
 
 
+def worker_command() -> list[str]:
+    """Return what starts a process that reads files."""
+    return [sys.executable, "-m", "benchmarks.fuzz_worker"]
+
+
 def _worker(name: str, seed: int, first: int, last: int, folder: Path, limit_s: float) -> Any:
     """Yield what a process says of the files from `first` on, until it is done, dead or killed."""
     paths = [str(ROOT), str(ROOT / "backends"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.fuzz_worker", name, str(seed), str(first), str(last), str(folder)]
+    command = [*worker_command(), name, str(seed), str(first), str(last), str(folder)]
     errors = folder / "stderr.txt"
     with errors.open("wb") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment, cwd=ROOT, text=True)
@@ -112,7 +117,8 @@ def _worker(name: str, seed: int, first: int, last: int, folder: Path, limit_s: 
             lines.put(line)
         lines.put(None)
 
-    threading.Thread(target=pump, daemon=True).start()
+    pumping = threading.Thread(target=pump, daemon=True)
+    pumping.start()
     number, limit, ready = first, START_S, False
     try:
         while True:
@@ -143,6 +149,9 @@ def _worker(name: str, seed: int, first: int, last: int, folder: Path, limit_s: 
     finally:
         process.kill()
         process.wait()
+        pumping.join()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def _keep(name: str, seed: int, findings: list[dict[str, Any]], keep: Path) -> None:

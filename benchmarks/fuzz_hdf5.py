@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +121,7 @@ def _change(file: Any, name: str, other: str, random: Random) -> None:
         elif action < 8:
             node[f"more{random.integers(9)}"] = np.arange(3)
         return
-    value = node[()]
+    value = node[()] if node.nbytes < MOST_BYTES else None
     del file[name]
     if action == 2:
         kwargs = {"chunks": True, "compression": "gzip", "fillvalue": 1}
@@ -136,15 +139,44 @@ def _change(file: Any, name: str, other: str, random: Random) -> None:
     elif isinstance(value, np.generic) and value.dtype.kind in "biuf":
         with np.errstate(all="ignore"):
             file[name] = (value * random.choice([-1, 0, 2, 1000])).astype(value.dtype)
-    else:
+    elif value is not None:
         file[name] = value
 
 
-def read_with_one_child() -> None:
-    """Let this process read all HDF5 files with one child, which would otherwise be started anew for each."""
+class _Shared:
+    """The one child in the place of others: it goes on after each file."""
+
+    reader: Any = None
+
+    def __init__(self, *, keep_after_error: bool = False) -> None:
+        pass
+
+    def __enter__(self) -> Any:
+        return self.reader
+
+    def __exit__(self, *args: object) -> None:
+        pass
+
+
+def read_with_one_child(modules: Sequence[str]) -> None:
+    """Let this process read all HDF5 files with one child, which would otherwise be started anew for each.
+
+    Parameters
+    ----------
+    modules : sequence of str
+        What imports `neurosim.hdf5tree`; those that are not there are passed over.
+    """
     from neurosim import hdf5tree
 
-    reader = hdf5tree.TreeReader(keep_after_error=True)
-    hdf5tree.read_tree = reader.read_tree  # type: ignore[assignment]
-    hdf5tree.describe = reader.describe  # type: ignore[assignment]
-    hdf5tree.read_rows = reader.read_rows  # type: ignore[assignment]
+    _Shared.reader = hdf5tree.TreeReader(keep_after_error=True)
+    shared = {"TreeReader": _Shared} | {
+        name: getattr(_Shared.reader, name) for name in ("read_tree", "describe", "read_rows")
+    }
+    taken = {name: getattr(hdf5tree, name) for name in shared}
+    for module in modules:
+        if find_spec(module) is not None:
+            import_module(module)
+    for module in [each for name, each in sys.modules.items() if name.startswith("neurosim.")]:
+        for name, original in taken.items():
+            if getattr(module, name, None) is original:
+                setattr(module, name, shared[name])

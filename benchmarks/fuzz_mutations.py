@@ -8,6 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def changed_document(document: Any, random: Random) -> Any:
             for _ in range(int(random.choice([1, 40]))):
                 holder[key] = [holder[key]]
         else:
-            holder[key] = VALUES[int(random.integers(len(VALUES)))]
+            holder[key] = deepcopy(VALUES[int(random.integers(len(VALUES)))])
     return document
 
 
@@ -239,7 +240,7 @@ def rezipped(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
 
 def _bomb(random: Random) -> bytes:
     """Return an array of zeros or ones that is small only in an archive."""
-    n = int(random.choice([1 << 22, 1 << 25]))
+    n = int(random.choice([1 << 16, 1 << 22, 1 << 25], p=[0.6, 0.37, 0.03]))
     shape = [(n,), (1, 1, n), (n, 1, 1), (64, n // 64, 1), (1, n // 4096, 4096)][int(random.integers(5))]
     head = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes([int(random.integers(3))]) * n
@@ -248,7 +249,7 @@ def _bomb(random: Random) -> bytes:
 def recompressed(content: bytes, others: Sequence[bytes], random: Random) -> bytes:
     """Damage what is inside a gzip file and compress it again."""
     inner = damaged(zlib.decompress(content, 31), [], random)
-    if random.random() < 0.02:
+    if random.random() < 0.002:
         inner += bytes(1 << 28)  # small once compressed
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     return packer.compress(inner) + packer.flush()

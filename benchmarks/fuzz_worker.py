@@ -90,6 +90,8 @@ def limit_memory(more: int = MEMORY) -> None:
 
 def main() -> None:
     """Read the cases from `first` to `last` - 1."""
+    from neurosim.errors import NeurosimError
+
     parser = argparse.ArgumentParser()
     parser.add_argument("format")
     for name in ("seed", "first", "last"):
@@ -101,11 +103,15 @@ def main() -> None:
     format = FORMATS[asked.format]
     path = asked.folder / format.file
     try:
-        seeds = format.seeds()
-        originals = set()
+        seeds, refused, originals = format.seeds(), "", set()
         for content in seeds:
             path.write_bytes(content)
-            originals.add(fingerprint(format.read(path)))
+            try:
+                originals.add(fingerprint(format.read(path)))
+            except NeurosimError as error:
+                refused = str(error)
+        if not originals:
+            raise Unavailable(f"whole files are refused: {refused}")
     except Unavailable as error:
         lines.write(json.dumps({"unavailable": str(error)}) + "\n")
         return

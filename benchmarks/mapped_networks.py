@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.exchange.lavadl import read_net
 from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, Sparse
 
 Weights = npt.NDArray[Any]
@@ -99,42 +100,8 @@ def _fit(weights: Weights) -> npt.NDArray[np.int64]:
 
 
 def _lava_dl(path: Path) -> Network:
-    """Read a `.net` file of lava-dl or SLAYER (HDF5): dense, recurrent and convolutional layers of CUBA neurons."""
-    import h5py
-
-    groups: list[Group] = []
-    connections: list[AnyConnection] = []
-    with h5py.File(path) as file:
-        layers = [file["layer"][str(i)] for i in range(len(file["layer"]))]
-        kinds = [layer["type"][0].decode() for layer in layers]
-        shape = (1, 1, 1)
-        for layer, kind in zip(layers, kinds, strict=True):
-            if kind in ("input", "flatten"):
-                shape = tuple(int(n) for n in reversed(layer["shape"][()]))  # channel, y, x in the file
-                groups = [Input("in", int(np.prod(shape)))]
-                continue
-            name, weights = f"l{len(groups)}", _fit(layer["weight"][()])
-            if not groups:
-                groups = [Input("in", weights.shape[1])]
-            connection: AnyConnection
-            if kind == "conv":
-                stride, padding, dilation = (
-                    tuple(int(n) for n in layer[key][()]) for key in ("stride", "padding", "dilation")
-                )
-                kernel = weights[..., 0].transpose(0, 3, 2, 1)
-                connection = Conv(
-                    groups[-1].name, name, kernel, shape, stride, padding, dilation, int(layer["groups"][()])
-                )
-                shape = connection.output_shape
-            else:
-                connection = Dense(groups[-1].name, name, weights, sign_mode="mixed")
-            neuron = layer["neuron"]
-            du, dv, vth = (int(neuron[key][()]) for key in ("iDecay", "vDecay", "vThMant"))
-            groups.append(LIF(name, connection.shape[0], du=max(du - 1, 0), dv=dv, vth=vth))
-            connections.append(connection)
-            if kind == "recurrent":
-                connections.append(Dense(name, name, _fit(layer["recWeight"][()]), sign_mode="mixed"))
-    return Network(groups, connections, name=path.stem)
+    """Read a `.net` file of lava-dl or SLAYER; neurons of an input layer run on the host, as far as a mapping is concerned."""
+    return read_net(path).network
 
 
 def _single_dense(path: Path) -> Network:

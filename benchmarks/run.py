@@ -26,6 +26,7 @@ BENCHMARKS = (
     "time_ceiling_population",
     "time_startup",
     "peakmem",
+    "peakmem_events",
     "track_digits",
     "track_learning",
     "track_rules",
@@ -36,6 +37,7 @@ BENCHMARKS = (
     "track_mapping",
     "track_sanafe",
     "track_workload",
+    "track_lavadl",
     "track_import",
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.errors import ModelFileError
+from neurosim.errors import ModelFileError, one_line
 from neurosim.npzbytes import END, MAGIC, MAX_BYTES, read_members, write_members
 from neurosim.npzbytes import Arrays as Arrays
 from neurosim.version import VERSION
@@ -35,7 +35,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_HEADER = 1 << 26  # bytes of the JSON text
 MAX_VALUES = 1 << 22  # lists, tables and values in it
 MAX_DEPTH = 32  # of lists and tables in each other
-MAX_LINE = 600  # characters of an error
 
 
 def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> bytes:
@@ -119,13 +118,6 @@ def unpack_arrays(data: bytes, path: object = "data") -> tuple[dict[str, Any], A
             "install a newer neurosim"
         )
     return content, members
-
-
-def one_line(text: str) -> str:
-    """Return an error text that quotes a file, fit to be shown: one line, no control characters, not too long."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text[: 2 * MAX_LINE])
-    half = MAX_LINE // 2
-    return shown if len(text) <= MAX_LINE else f"{shown[:half]} ... {one_line(text[-half:])}"
 
 
 def check_values(document: Any) -> None:

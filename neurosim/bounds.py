@@ -293,7 +293,8 @@ def note_voltage_error(network: Network, quantized: Quantized, decay: Decay, not
         error = voltage_error_bound(network, quantized, group.name, u_max=largest, v_max=v_max, decay=decay)
         unit = np.where(np.isfinite(threshold), threshold, 1.0)
         bound = float((error / unit).max())
-        text = f"v is within {bound:.2g} of v_threshold of the one in floats at one input spike a step"
+        of = " of v_threshold" if np.isfinite(threshold).any() else ""
+        text = f"v is within {bound:.2g}{of} of the one in floats at one input spike a step"
         if math.isinf(bound):
             text = "without leak the voltage's errors add up from spike to spike: they have no bound"
         notes.append(QuantNote(f"group/{group.name}", "predicted_v_error", None if math.isinf(bound) else bound, text))

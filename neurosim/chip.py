@@ -12,7 +12,7 @@ from neurosim.chipfields import FIELDS, check_together, read_field
 from neurosim.chipfields import SHARING as SHARING
 from neurosim.errors import ChipError
 from neurosim.sourced import Constant as Constant
-from neurosim.sourced import check_format, check_keys, find_preset, read_texts, read_toml
+from neurosim.sourced import check_format, check_keys, find_preset, read_described, read_texts
 
 FORMAT = 1  # of chip files; a reader refuses any other number
 
@@ -225,7 +225,7 @@ def load_chip(name_or_path: str | Path) -> Chip:
     128
     """
     path = find_preset("chip", name_or_path, PRESETS, "chips")
-    return Chip.from_dict(read_toml("chip", path), f"chip file '{path.name}'")
+    return read_described("chip", "chip file", path, Chip.from_dict)
 
 
 def _entry(constant: Constant) -> dict[str, Any]:

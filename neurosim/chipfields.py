@@ -29,6 +29,7 @@ DECAYS = ("factor", "shift", "none")
 PADDING = ("none", "power_of_two")
 
 LARGEST = 1 << 40  # of any number: sums over all cores stay within 64 bits
+MAX_BITS = 1 << 7  # of a number: powers of two are made of it
 MAX_CORES = 1 << 20  # tables with an entry for each core and tile are made; the largest machine has 1,036,800 cores
 
 
@@ -40,6 +41,7 @@ class Field(NamedTuple):
     required: bool = False  # must be a number: unknown and unlimited are refused
     later: bool = False  # files of earlier versions do not have it, and it may be left out: unknown
     choices: tuple[str, ...] = ()
+    maximum: int = LARGEST
 
 
 #: The quantities of a chip, in the order in which they are shown.
@@ -62,30 +64,30 @@ FIELDS = {
     "fan_in_max": Field(later=True),
     "fan_out_max": Field(later=True),
     "target_cores_max": Field(later=True),
-    "weight_bits_max": Field(),
+    "weight_bits_max": Field(maximum=MAX_BITS),
     "weight_levels_per_neuron": Field(later=True),
-    "state_bits": Field(),
-    "state_fraction_bits": Field(minimum=0, later=True),
+    "state_bits": Field(maximum=MAX_BITS),
+    "state_fraction_bits": Field(minimum=0, later=True, maximum=MAX_BITS),
     "decay_forms": Field("choices", later=True, choices=DECAYS),
     "delay_max": Field(minimum=0),
     "delay_levels_per_neuron": Field(later=True),
-    "tag_bits": Field(minimum=0),
+    "tag_bits": Field(minimum=0, maximum=MAX_BITS),
     "synapse_word_bits": Field(required=True),
     "synapse_header_bits": Field(minimum=0, required=True),
     "synapses_per_chunk": Field(required=True),
-    "weight_formats": Field("widths"),
-    "index_formats": Field("widths"),
-    "delay_bits": Field(minimum=0, later=True),
+    "weight_formats": Field("widths", maximum=MAX_BITS),
+    "index_formats": Field("widths", maximum=MAX_BITS),
+    "delay_bits": Field(minimum=0, later=True, maximum=MAX_BITS),
     "bits_per_synapse": Field(later=True),
     "axon_row_bits": Field(later=True),
     "shared_synapses": Field("choice", later=True, choices=SHARING),
     "address_padding": Field("choice", later=True, choices=PADDING),
     "neuron_models": Field("names", later=True),
-    "message_bits": Field(minimum=0, later=True),
-    "trace_bits": Field(minimum=0, later=True),
+    "message_bits": Field(minimum=0, later=True, maximum=MAX_BITS),
+    "trace_bits": Field(minimum=0, later=True, maximum=MAX_BITS),
     "pre_traces": Field(minimum=0, later=True),
     "post_traces": Field(minimum=0, later=True),
-    "learning_accumulator_bits": Field(minimum=0, later=True),
+    "learning_accumulator_bits": Field(minimum=0, later=True, maximum=MAX_BITS),
     "embedded_processors": Field(minimum=0, later=True),
 }
 
@@ -129,7 +131,7 @@ def read_field(chip: str, name: str, entry: Any) -> Constant:
 
 def _read_value(where: str, value: Any, rule: Field) -> int | str | tuple[int, ...] | tuple[str, ...]:
     if rule.form == "count":
-        return _integer(where, value, rule.minimum)
+        return _integer(where, value, rule)
     if rule.form == "choice":
         if value not in rule.choices:
             raise ChipError(f"{where}: value {value!r} is not known; choose one of {', '.join(rule.choices)}")
@@ -143,19 +145,21 @@ def _read_value(where: str, value: Any, rule: Field) -> int | str | tuple[int, .
         return tuple(value)
     if not isinstance(value, (list, tuple)) or not value or (rule.form == "pair" and len(value) != 2):
         raise ChipError(f"{where}: value {value!r} is not {_LISTS[rule.form]}; write it as a list of integers")
-    numbers = tuple(_integer(where, number, rule.minimum) for number in value)
+    numbers = tuple(_integer(where, number, rule) for number in value)
     if rule.form == "widths" and any(a >= b for a, b in pairwise(numbers)):
         raise ChipError(f"{where}: value {value!r} does not rise; list the widths in ascending order")
     return numbers
 
 
-def _integer(where: str, value: Any, minimum: int) -> int:
+def _integer(where: str, value: Any, rule: Field) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ChipError(f'{where}: value {value!r} is not an integer; give one, or "unknown"')
-    if value < minimum:
-        raise ChipError(f'{where}: value {value} is below {minimum}; give a larger one, or "unknown"')
-    if value > LARGEST:
-        raise ChipError(f'{where}: value {value} exceeds the limit of {LARGEST}; give a smaller one, or "unlimited"')
+    if value < rule.minimum:
+        raise ChipError(f'{where}: value {value} is below {rule.minimum}; give a larger one, or "unknown"')
+    if value > rule.maximum:
+        raise ChipError(
+            f'{where}: value {value} exceeds the limit of {rule.maximum}; give a smaller one, or "unlimited"'
+        )
     return value
 
 

@@ -9,16 +9,16 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from neurosim.codes import FIT_TRACE
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
-from neurosim.errors import ConfigError
+from neurosim.errors import ConfigError, one_line
 from neurosim.goals import FITNESS, READS, RESPONSES
 from neurosim.groups import CUBA_MODELS
 from neurosim.learnplan import FACTORS, FORMS, UPDATES
 from neurosim.stepsize import SCHEDULES
+from neurosim.tomlfile import read_toml_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -404,14 +404,19 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
     """
     where = f"configuration {os.fspath(path)!r}"
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        data = read_toml_file(path)
     except OSError as error:
         raise ConfigError(
             f"{where}: cannot be read ({error.strerror}); check the path, or begin with: neurosim train --example"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: not a TOML file ({error}); compare with: neurosim train --example") from error
-    return TrainConfig.from_dict(data, where)
+    except ValueError as error:
+        raise ConfigError(
+            one_line(f"{where}: not a TOML file ({error}); compare with: neurosim train --example")
+        ) from error
+    try:
+        return TrainConfig.from_dict(data, where)
+    except ConfigError as error:
+        raise ConfigError(one_line(str(error))) from error
 
 
 def override(config: TrainConfig, texts: Iterable[str]) -> TrainConfig:

@@ -19,10 +19,10 @@ from neurosim.sourced import (
     check_texts,
     find_preset,
     read_amount,
+    read_described,
     read_percent,
     read_reasons,
     read_texts,
-    read_toml,
 )
 
 FORMAT = 1  # of energy tables; a reader refuses any other number
@@ -206,7 +206,7 @@ def load_energy_table(name_or_path: str | Path) -> EnergyTable:
     3.0
     """
     path = find_preset("energy table", name_or_path, PRESETS, "energy")
-    return EnergyTable.from_dict(read_toml("energy table", path), f"energy table '{path.name}'")
+    return read_described("energy table", "energy table", path, EnergyTable.from_dict)
 
 
 def _constants(where: str, key: str, data: Table[str, Any], known: Sequence[str] | None) -> dict[str, Constant]:

@@ -1,5 +1,14 @@
 """The exceptions that neurosim raises; each text names object, value, limit and remedy."""
 
+MAX_LINE = 600  # characters of an error that quotes a file
+
+
+def one_line(text: str) -> str:
+    """Return an error text that quotes a file, fit to be shown: one line, no control characters, not too long."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text[: 2 * MAX_LINE])
+    half = MAX_LINE // 2
+    return shown if len(text) <= MAX_LINE else f"{shown[:half]} ... {one_line(text[-half:])}"
+
 
 class NeurosimError(Exception):
     """Base of all errors that a user can cause."""

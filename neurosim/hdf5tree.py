@@ -59,7 +59,7 @@ class Description(NamedTuple):
     dtype: str
 
 
-def read_tree(path: str | Path, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> Tree:
+def read_tree(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> Tree:
     """Return the contents of an HDF5 file as nested dicts.
 
     Groups become dicts (names sorted), datasets of integers, floats (up to 64 bits) and booleans arrays in the machine's byte
@@ -84,7 +84,7 @@ def read_tree(path: str | Path, *, max_bytes: int = MAX_BYTES, timeout_s: float 
         return reader.read_tree(path, max_bytes=max_bytes, timeout_s=timeout_s)
 
 
-def describe(path: str | Path, *, timeout_s: float = TIMEOUT_S) -> dict[str, Description]:
+def describe(path: str | os.PathLike[str], *, timeout_s: float = TIMEOUT_S) -> dict[str, Description]:
     """Return what datasets a file has, by name ("group/dataset"), without reading their data.
 
     Raises
@@ -134,18 +134,20 @@ class TreeReader:
             except OSError:  # a request that the dead process never took is still in the pipe's buffer
                 continue
 
-    def read_tree(self, path: str | Path, *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> Tree:
+    def read_tree(
+        self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S
+    ) -> Tree:
         """Return the contents of a file; see the function `read_tree`."""
         request = {"operation": "tree", "max_bytes": max_bytes}
         return self._ask(path, request, max_bytes, timeout_s, _tree)
 
-    def describe(self, path: str | Path, *, timeout_s: float = TIMEOUT_S) -> dict[str, Description]:
+    def describe(self, path: str | os.PathLike[str], *, timeout_s: float = TIMEOUT_S) -> dict[str, Description]:
         """Return what datasets a file has; see the function `describe`."""
         return self._ask(path, {"operation": "describe"}, 0, timeout_s, _descriptions)
 
     def read_rows(
         self,
-        path: str | Path,
+        path: str | os.PathLike[str],
         dataset: str,
         start: int,
         stop: int,
@@ -177,7 +179,7 @@ class TreeReader:
 
     def _ask(
         self,
-        path: str | Path,
+        path: str | os.PathLike[str],
         request: dict[str, Any],
         max_bytes: int,
         timeout_s: float,
@@ -253,7 +255,7 @@ class TreeReader:
 
 
 def read_rows(
-    path: str | Path,
+    path: str | os.PathLike[str],
     dataset: str,
     start: int,
     stop: int,
@@ -266,7 +268,7 @@ def read_rows(
         return reader.read_rows(path, dataset, start, stop, max_bytes=max_bytes, timeout_s=timeout_s)
 
 
-def _check_path(path: str | Path, owner: str) -> str:
+def _check_path(path: str | os.PathLike[str], owner: str) -> str:
     """Refuse what is not a regular file (a pipe would never end); return the absolute path."""
     try:
         mode = os.stat(path).st_mode

@@ -17,7 +17,7 @@ from neurosim.energy import energy, load_energy_table
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
 from neurosim.mapping import utilisation_rows
-from neurosim.network import LIF, Connection, CubaLIF, Dense, Input, Network, Probe
+from neurosim.network import LIF, Connection, Conv, CubaLIF, Dense, Input, Network, Probe
 from neurosim.neurons import MODEL_FEATURES
 from neurosim.program import Program
 from neurosim.quantize import QuantNote
@@ -129,6 +129,8 @@ def describe_program(program: Program) -> dict[str, Any]:
         assert not isinstance(c, Connection)
         n_post, n_pre = c.shape
         entry = {"name": c.name, "n_post": n_post, "n_pre": n_pre, "bits": c.num_weight_bits}
+        if not isinstance(c, Dense):  # which stores all pairs; the others fewer weights
+            entry["n_weights"] = int(np.size(c.weights)) if isinstance(c, Conv) else len(c.as_sparse().word)
         connections.append(entry | {"exp": c.weight_exp, "plastic": c.plastic})
     return {
         "network": {"name": program.network.name, "groups": groups, "connections": connections},

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.arrayfile import Arrays, one_line, pack_arrays, unpack_arrays
+from neurosim.arrayfile import Arrays, pack_arrays, unpack_arrays
 from neurosim.atomic import write_atomically
 from neurosim.chip import Chip
-from neurosim.errors import ModelFileError, NeurosimError
+from neurosim.errors import ModelFileError, NeurosimError, one_line
 from neurosim.fixedpoint import ARITHMETICS, DEFAULT_ARITHMETIC
 from neurosim.modelparts import MAX_SYNAPSES, check_about, check_conv, check_parts
 from neurosim.network import LIF, AnyConnection, Conv, Dense, Group, Input, Network, OneToOne, Probe, Sparse

@@ -94,7 +94,8 @@ def _note_errors(
     if isinstance(connection, ConvConnection):  # the smallest of a channel, whose neurons share their weights
         unit = np.resize(unit.reshape(-1, connection.output_shape[2]).min(axis=0), unit.shape)
     error = float((np.abs(stored - exact) / scales / connection.over_weights(unit)).max(initial=0.0))
-    notes.append(QuantNote(owner, "weight_error", error, f"a weight is off by at most {error:.2g} of v_threshold"))
+    of = "of v_threshold" if np.isfinite(thresholds).any() else "in units of v"
+    notes.append(QuantNote(owner, "weight_error", error, f"a weight is off by at most {error:.2g} {of}"))
 
 
 def adopt_chip_units(connection: Connection) -> FloatIntegers:

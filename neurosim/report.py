@@ -141,10 +141,15 @@ def network_table(metrics: Metrics) -> Table:
     return Table("Groups", ("group", "kind", "neurons", "du", "dv", "vth"), tuple(rows))
 
 
+def n_weights(connection: Metrics) -> int:
+    """Return how many weights a connection of stored metrics holds."""
+    return int(connection.get("n_weights", connection["n_post"] * connection["n_pre"]))
+
+
 def connections_table(metrics: Metrics) -> Table:
     """Connections of the network."""
     rows = [
-        (c["name"], c["n_post"] * c["n_pre"], c.get("bits"), c.get("exp"), "yes" if c.get("plastic") else "no")
+        (c["name"], n_weights(c), c.get("bits"), c.get("exp"), "yes" if c.get("plastic") else "no")
         for c in _get(metrics, "network", "connections") or ()
     ]
     return Table("Connections", ("connection", "weights", "bits", "weight_exp", "learned"), tuple(rows))

@@ -75,7 +75,8 @@ def make_report(metrics: Metrics) -> str:
         connections=report.connections_table(metrics),
         quantization=report.quantization_table(metrics),
         quant=metrics.get("quant_error"),
-        quant_tables=report_quant.quant_tables(metrics["quant_error"]) if metrics.get("quant_error") else [],
+        quant_tables=_quant_tables(metrics),
+        imported=report_quant.import_lines(metrics["import"]) if metrics.get("import") else [],
         quant_lines=report_quant.quant_lines(metrics["quant_error"]) if metrics.get("quant_error") else [],
         rate_lines=report_quant.RATE_LINES,
         chip=metrics.get("chip") or "the chip",
@@ -104,7 +105,7 @@ def _lead(metrics: Metrics) -> str:
     """One or two sentences on what ran where."""
     network, training = metrics.get("network") or {}, metrics.get("training") or {}
     neurons = sum(group["n"] for group in network.get("groups", ()) if group["kind"] != "input")
-    weights = sum(c["n_post"] * c["n_pre"] for c in network.get("connections", ()))
+    weights = sum(map(report.n_weights, network.get("connections", ())))
     text = f"{neurons:,} spiking neurons and {weights:,} integer weights" if neurons else "A spiking network"
     text += f" for chip {metrics['chip']}" if metrics.get("chip") else ""
     text += f", run by the backend {metrics['backend']}" if metrics.get("backend") else ""
@@ -179,6 +180,13 @@ def _figure(name: str, make: Any, metrics: Metrics) -> dict[str, str] | None:
             return None
         found[key] = _data_address(data, kind)
     return found | {"alt": ALT[name]}
+
+
+def _quant_tables(metrics: Metrics) -> list[report.Table]:
+    """Tables of what the integers lost, and of the search of scales if there was one."""
+    quant, search = metrics.get("quant_error"), metrics.get("scale_search")
+    found = report_quant.quant_tables(quant) if quant else []
+    return found + ([report_quant.search_table(search)] if quant and search else [])
 
 
 def _study_tables(study: Metrics | None) -> list[report.Table]:

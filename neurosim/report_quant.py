@@ -123,6 +123,23 @@ def quant_tables(report: Report) -> list[Table]:
     return [table for table in (make(report) for make in makers) if table.rows]
 
 
+def search_table(found: Report) -> Table:
+    """Scales that were chosen on samples, and the error of each group before and after."""
+    rows = [
+        (name, group["scale"], f"{group['factor']:.3g}", group["clipped"], group["error_before"], group["error"])
+        for name, group in found["groups"].items()
+    ]
+    columns = ("group", "scale", "times that of quantize", "weights clipped", "error before", "error")
+    return Table(f"Scales chosen on {found['samples']:,} samples", columns, tuple(rows))
+
+
+def import_lines(found: Report) -> list[str]:
+    """Return where an imported model comes from, and what its reader noted, in lines."""
+    told = ", ".join(f"{key} {value}" for key, value in found["source"].items() if isinstance(value, (str, int, float)))
+    lines = [f"format         {found['format']}" + (f" ({told})" if told else "")]
+    return lines + [f"{note['kind']:<14} {note['owner']}: {note['text']}" for note in found["notes"]]
+
+
 def quant_lines(report: Report) -> list[str]:
     """Return what a report comes to, in a few lines."""
     lines, accuracy = [], report.get("accuracy")

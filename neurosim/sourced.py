@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Table
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from neurosim.errors import ChipError
+from neurosim.errors import ChipError, one_line
+from neurosim.tomlfile import read_toml_file
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+Made = TypeVar("Made")  # from a description
 
 
 class Constant(NamedTuple):
@@ -42,11 +39,19 @@ def find_preset(what: str, name_or_path: str | Path, presets: tuple[str, ...], f
 def read_toml(what: str, path: Path) -> dict[str, Any]:
     """Return the content of a TOML file, or say why it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml_file(path)
     except OSError as error:
         raise ChipError(f"{what} file '{path}': cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ChipError(f"{what} file '{path}': not a TOML file ({error}); compare with a preset") from error
+    except ValueError as error:
+        raise ChipError(one_line(f"{what} file '{path}': not a TOML file ({error}); compare with a preset")) from error
+
+
+def read_described(what: str, owner: str, path: Path, make: Callable[[Table[str, Any], str], Made]) -> Made:
+    """Return what a TOML file describes; errors that quote it are kept to one line that can be read."""
+    try:
+        return make(read_toml(what, path), f"{owner} '{path.name}'")
+    except ChipError as error:
+        raise ChipError(one_line(str(error))) from error
 
 
 def check_keys(where: str, data: Table[str, Any], known: Sequence[str], optional: Sequence[str] = ()) -> None:

@@ -286,6 +286,18 @@ def test_what_is_exact_has_no_error() -> None:
     assert notes_of(quantized, "group/out")["predicted_v_error"] == 0
 
 
+def test_errors_of_readouts_are_in_units_of_v() -> None:
+    weights = np.random.default_rng(13).normal(size=(2, 3))
+    readout = CubaLIF("out", 2, tau_mem=0.02, v_threshold=math.inf)
+    network = Network([Input("in", 3), readout], [Connection("in", "out", weights)])
+    quantized = quantize(network)
+    texts = {n.quantity: n.text for n in quantized.notes}
+    assert texts["weight_error"].endswith("in units of v") and "of v_threshold" not in texts["predicted_v_error"]
+    dense = quantized.network.connection("in->out")
+    off = np.abs(np.asarray(dense.weights) / quantized.scales["connection/in->out"] - weights).max()
+    assert notes_of(quantized, "connection/in->out")["weight_error"] == pytest.approx(off)
+
+
 def test_errors_add_up_as_a_geometric_series() -> None:
     d = np.array([0.0, 0.25, 1.0])
     expected = [[sum((1 - x) ** k for k in range(n)) for x in d] for n in (1, 5)]

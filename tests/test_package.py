@@ -34,7 +34,7 @@ def test_type_checkers_see_the_same_names() -> None:
 
 
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Netwerk'; public names are ATRLIF, Connection"):
+    with pytest.raises(AttributeError, match="no attribute 'Netwerk'; public names are ATRLIF, ArrayLayer, Connection"):
         neurosim.Netwerk  # noqa: B018
 
 

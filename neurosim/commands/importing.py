@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,7 @@ LIMIT = 200  # samples of calibration data
 KEPT_SAMPLES = 10
 MAX_CORES = 16  # shown on a terminal; the report has all
 CHOICES = {"--spike": ("unit", "impulse"), "--decay": ("euler", "exact"), "--current-bias": ("steady", "neuron"),
-           "--scale": ("free", "power-of-two"), "--count": ("once", "sum"), "--format": ("nir", "lava-dl", "slayer")}  # fmt: skip
+           "--scale": ("free", "power-of-two"), "--count": ("once", "sum"), "--format": ("nir", "lava-dl", "slayer"), "--arithmetic": ("lava-0.10", "loihi1", "lava-dl")}  # fmt: skip
 
 
 def import_model(
@@ -37,6 +38,10 @@ def import_model(
                             "in the steady state, or a neuron that fires in every step (NIR).")] = "steady",
     bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a weight (NIR).")] = 8,
     scale: Annotated[str, typer.Option(metavar="free|power-of-two", help="Units of a layer's weights and threshold (NIR).")] = "free",
+    arithmetic: Annotated[str | None, typer.Option(metavar="lava-0.10|loihi1|lava-dl", help="Whose neurons to follow where they differ "
+                          "(docs/arithmetic.md); by default the reader's choice, Lava's.")] = None,
+    sizes: Annotated[str | None, typer.Option(metavar="N,N,...", help="Neurons of the inputs and of each layer (SLAYER's folders, where "
+                     "their description does not say them).")] = None,
     chip: Annotated[str, typer.Option("--chip", metavar="NAME or CHIP.toml", help="Chip to map the network onto; the list: neurosim "
                     "chips.")] = "loihi1",
     calibrate: Annotated[str | None, typer.Option(metavar="DATA", help="Samples to run in floats and in integers: an .npz file (spikes, labels), "
@@ -70,6 +75,7 @@ def import_model(
         "--scale": scale,
         "--count": count,
         "--format": form,
+        "--arithmetic": arithmetic,
     }
     for option, value in given.items():
         if value is not None and value not in CHOICES[option]:
@@ -78,8 +84,9 @@ def import_model(
         raise ConfigError("--search: compares scales on data; give --calibrate DATA")
     get_backend(backend)
     load_chip(chip)
-    reading = Reading(dt, spike, decay, current_bias, count == "sum", bits)  # type: ignore[arg-type]  # checked above
+    reading = Reading(dt, spike, decay, current_bias, count == "sum", bits, _sizes(sizes))  # type: ignore[arg-type]  # checked above
     imported = read_model(model, reading, form)
+    imported = imported if arithmetic is None else replace(imported, arithmetic=arithmetic)
     data = None if calibrate is None else _data(calibrate, imported, dt, sample_steps, count, limit)
     # Everything that can be refused is refused before a folder is made.
     console = make_console(stderr=as_json)
@@ -100,6 +107,18 @@ def import_model(
         write_json(metrics)
         return
     _show_result(console, metrics, folder)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    """Return the sizes of layers."""
+    from neurosim.errors import ConfigError
+
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) < 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--sizes: {text!r} is not a list of two or more positive numbers; for instance 2312,512,10")
+    return tuple(int(part) for part in parts)
 
 
 def _data(source: str, imported: Imported, dt: float | None, n_steps: int | None, count: str, limit: int) -> Labelled:
@@ -152,8 +171,9 @@ def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -
     if found:
         for table in report_quant.quant_tables(found):
             show_table(console, table, right="what happened first" not in table.columns)  # a column of sentences
-        show_heading(console, "Floats against integers")
-        show_lines(console, report_quant.quant_lines(found))
+        if found["samples"]:
+            show_heading(console, "Floats against integers")
+            show_lines(console, report_quant.quant_lines(found))
     show_heading(console, "Result")
     show_lines(console, report.summary_lines(metrics))
     show_table(console, report.counts_table(metrics))

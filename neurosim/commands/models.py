@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from neurosim.tables import Table
 
 STUDY = "energy.json"  # in a run folder
+#: How answers are read, by the kind of fitness: what is looked for, and what its numbers are.
+ANSWERS = {
+    "likelihood": ("the largest final voltage", "voltage"), "count": ("the most spikes", "spikes"),
+    "first-spike": ("the earliest spike", "steps left"),
+}  # fmt: skip
 MAX_CORES = 32  # shown on a terminal; JSON has all
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")]
 
@@ -203,11 +208,15 @@ def _probed(network: Network) -> Network:
 
 def _describe_run(result: RunResult, model: Model, labels: list[int] | None) -> dict[str, Any]:
     """Return a run in types that JSON can hold: spikes as lists, the answer, counts."""
+    from neurosim.answers import Answer
+
     name = model.readout
     readout: dict[str, Any] | None = None
     if "v" in model.network.group(name).states:
-        final = result.states[name, "v"][:, -1]
-        readout = {"group": name, "v": final.tolist(), "answer": final.argmax(axis=1).tolist(), "label": labels}
+        answer = Answer.from_metadata(model.metadata, name, f"model {model.network.name!r}")
+        values = answer.values(result)[:, -1]
+        readout = {"group": name, "fitness": answer.fitness, "v": result.states[name, "v"][:, -1].tolist(), "value": values.tolist(),
+                   "answer": values.argmax(axis=1).tolist(), "label": labels}  # fmt: skip
     return {
         "backend": result.backend,
         "version": result.version,
@@ -227,10 +236,11 @@ def _answers(found: dict[str, Any]) -> Table:
     if readout is None:  # a model without voltages gives no answer of this kind
         return Table("", (), ())
     labels = readout["label"] or [None] * len(readout["answer"])
-    rows = [(i, answer, label, max(v)) for i, (answer, label, v) in
-            enumerate(zip(readout["answer"], labels, readout["v"], strict=True))]  # fmt: skip
-    title = f"Answers: the largest final voltage of group {readout['group']} (backend {found['backend']})"
-    return Table(title, ("sample", "answer", "label", "voltage"), tuple(rows))
+    rows = [(i, answer, label, max(value)) for i, (answer, label, value) in
+            enumerate(zip(readout["answer"], labels, readout["value"], strict=True))]  # fmt: skip
+    what, column = ANSWERS.get(readout["fitness"], ANSWERS["likelihood"])
+    title = f"Answers: {what} of group {readout['group']} (backend {found['backend']})"
+    return Table(title, ("sample", "answer", "label", column), tuple(rows))
 
 
 def _spikes(found: dict[str, Any]) -> Table:

@@ -19,10 +19,10 @@ from neurosim.sourced import (
     check_texts,
     find_preset,
     read_amount,
+    read_described,
     read_percent,
     read_reasons,
     read_texts,
-    read_toml,
 )
 
 FORMAT = 1  # of time tables; a reader refuses any other number
@@ -184,7 +184,7 @@ def load_time_table(name_or_path: str | Path) -> TimeTable:
     4.1
     """
     path = find_preset("time table", name_or_path, PRESETS, "time")
-    return TimeTable.from_dict(read_toml("time table", path), f"time table '{path.name}'")
+    return read_described("time table", "time table", path, TimeTable.from_dict)
 
 
 def _times(where: str, entries: Any) -> dict[str, Constant]:

@@ -72,11 +72,10 @@ class Clock(NamedTuple):
 def checked_shape(shape: Iterable[int]) -> Shape:
     """Return the shape of a network's input as a tuple, or say what is wrong with it."""
     found = tuple(shape)
-    right = 1 <= len(found) <= 3 and all(isinstance(n, (int, np.integer)) and n >= 1 for n in found)
-    if not right or (len(found) == 3 and found[0] > 2) or math.prod(found) > MAX_LINES:
+    if not found or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in found) or math.prod(found) > MAX_LINES:
         raise DataError(
-            f"binning: shape {found} is none of (2, height, width), (1, height, width), (height, width) and (n,) with up to "
-            f"{MAX_LINES} inputs; give the shape that the network's input has"
+            f"binning: shape {found} is not one or more positive numbers with a product of up to {MAX_LINES}; give the shape that the "
+            "network's input has"
         )
     return tuple(int(n) for n in found)
 
@@ -88,7 +87,8 @@ class Binner:
     ----------
     shape : tuple of int
         Of the network's input: (2, height, width) with a channel for each polarity, OFF first; (1, height, width) and
-        (height, width) for both together; (n,) for a sensor in one dimension, whose channel is in x.
+        (height, width) for both together; (n,) for a sensor in one dimension, whose channel is in x. Others are for spikes
+        that are there already (`add_spikes`).
     dt_us, n_steps, duration_us : int
         As in `Clock.of`. With `n_steps`, events after the last step are left out and counted in `n_late`; without, there are as
         many steps as the longest recording needs.
@@ -191,10 +191,9 @@ class Binner:
 
     def _chip_lines(self) -> npt.NDArray[np.int64]:
         """Return the line on the chip of each input in C order of `shape`."""
-        channels, height, width = ((1,) * (3 - len(self.shape)) + self.shape)[-3:]
         line = np.arange(self.n_lines, dtype=np.int64)
-        if len(self.shape) > 1:
-            line = np.ascontiguousarray(line.reshape(width, height, channels).T).ravel()
+        if len(self.shape) in (2, 3):
+            line = np.ascontiguousarray(line.reshape(self.shape[::-1]).T).ravel()
         return line
 
     def _cells(self, chunk: EventArray, origin: int, where: str) -> _Cells:
@@ -229,6 +228,11 @@ class Binner:
 
     def _line(self, chunk: EventArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return the line of each event, and whether it is within the shape."""
+        if len(self.shape) > 3 or (len(self.shape) == 3 and self.shape[0] > 2):
+            raise DataError(
+                f"binning: events have no place in input shape {self.shape}; it must be (2, height, width), (1, height, width), "
+                "(height, width) or (n,)"
+            )
         x, y = chunk["x"].astype(np.int64), chunk["y"].astype(np.int64)
         if len(self.shape) == 1:
             return x, (x < self.shape[0]) & (y == 0)

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from math import cos, log10, pi, sin
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.data.collect import EventCollector
+from neurosim.data.resonators import coefficient_bits, resonator_bank
+from neurosim.errors import DataError
 from neurosim.events import Events
 from neurosim.logtables import log_tables
 
 RATE_HZ = 8000
 N_CHANNELS = 40
-LOWEST_HZ, HIGHEST_HZ = 100, 3700
-COEFFICIENT_ONE = 1 << 14
-FRAME = 100  # samples of a step: 12.5 ms
+LOWEST_HZ = 100
+FRAMES_PER_S = 80
+FRAME = RATE_HZ // FRAMES_PER_S  # samples of a step of 12.5 ms
+HIGHEST_AUDIBLE_HZ = 20_000
 OCTAVE = 256  # levels of a factor of two in strength
 RANGE = 7 * OCTAVE  # from silence to the loudest channel of a sound: 42 dB
-
-
-def centres_hz() -> list[float]:
-    """Return the channels' frequencies, evenly spaced on the mel scale ``2595 log10(1 + f / 700)``."""
-    low, high = (2595 * log10(1 + hz / 700) for hz in (LOWEST_HZ, HIGHEST_HZ))
-    mels = [low + (high - low) * c / (N_CHANNELS - 1) for c in range(N_CHANNELS)]
-    return [700 * (10 ** (mel / 2595) - 1) for mel in mels]
-
-
-def resonators() -> npt.NDArray[np.float64]:
-    """Return b, a1, a2 of each channel before rounding, (40, 3), in units of 2**-14.
-
-    A band-pass with two poles and gain 1 at its centre; it is as wide as an ear's filter, 24.7 (4.37 f / 1000 + 1) Hz
-    (Glasberg and Moore, Hearing Research 47, 1990).
-    """
-    rows = []
-    for hz in centres_hz():
-        angle = 2 * pi * hz / RATE_HZ
-        alpha = sin(angle) * (24.7 * (4.37 * hz / 1000 + 1)) / (2 * hz)
-        rows.append([alpha / (1 + alpha), 2 * cos(angle) / (1 + alpha), (1 - alpha) / (1 + alpha)])
-    return np.array(rows) * COEFFICIENT_ONE
 
 
 def loudness(strength: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -65,21 +47,62 @@ def overflow_spikes(loud: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return np.diff(total // RANGE, axis=1, prepend=0) > 0
 
 
-def cochlea_events(sounds: list[npt.NDArray[np.int16]], n_steps: int) -> Events:
-    """Encode sounds of 8 kHz, one step for 12.5 ms; what is longer than the steps is not heard.
+def cochlea_events(
+    sounds: Sequence[npt.ArrayLike],
+    n_steps: int,
+    *,
+    rate_hz: int = RATE_HZ,
+    n_channels: int = N_CHANNELS,
+    lowest_hz: int = LOWEST_HZ,
+    highest_hz: int | None = None,
+    frame: int | None = None,
+) -> Events:
+    """Encode sounds, one input for each channel; what is longer than the steps is not heard.
 
     Parameters
     ----------
-    sounds : list of (n,) int16
+    sounds : sequence of (n,) int16
+        Samples, of any length.
     n_steps : int
+    rate_hz : int
+        Samples per second, 1000..256000.
+    n_channels, lowest_hz, highest_hz : int
+        As in `neurosim.data.resonators.resonator_bank`; by default up to 37/80 of the rate (3.7 kHz at 8 kHz), at most 20 kHz.
+    frame : int or None
+        Samples of a step; by default 12.5 ms of them, ``rate_hz // 80``.
+
+    Examples
+    --------
+    >>> tone = (8000 * np.sin(np.arange(16_000) * 2 * np.pi * 1000 / 16_000)).astype(np.int16)
+    >>> spikes = cochlea_events([tone], 80, rate_hz=16_000, n_channels=20).to_dense()[0].sum(axis=0)
+    >>> int(spikes.argmax())
+    6
     """
     from neurosim.kernels.cochlea import hear
 
-    start = np.cumsum([0, *(len(sound) for sound in sounds)]).astype(np.int64)
-    together = np.concatenate([np.zeros(0, np.int16), *sounds])
-    strength = np.zeros((len(sounds), n_steps, N_CHANNELS), np.int64)
-    hear(together, start, np.rint(resonators()).astype(np.int32), FRAME, strength)
-    collected = EventCollector(n_steps, N_CHANNELS)
-    if sounds:
+    if n_steps < 1 or (frame is not None and frame < 1):
+        raise DataError(f"cochlea: {n_steps} steps of {frame} samples; give at least one step, and one sample in it")
+    highest = min(rate_hz * 37 // 80, HIGHEST_AUDIBLE_HZ) if highest_hz is None else highest_hz
+    coefficients = resonator_bank(rate_hz, n_channels, lowest_hz, highest)
+    arrays = [_sound(sound, number) for number, sound in enumerate(sounds)]
+    start = np.cumsum([0, *(len(sound) for sound in arrays)]).astype(np.int64)
+    together = np.concatenate([np.zeros(0, np.int16), *arrays])
+    strength = np.zeros((len(arrays), n_steps, n_channels), np.int64)
+    hear(
+        together, start, coefficients, coefficient_bits(rate_hz, lowest_hz), frame or rate_hz // FRAMES_PER_S, strength
+    )
+    collected = EventCollector(n_steps, n_channels)
+    if arrays:
         collected.add(overflow_spikes(loudness(strength)))
     return collected.events()
+
+
+def _sound(sound: npt.ArrayLike, number: int) -> npt.NDArray[np.int16]:
+    array = np.asarray(sound)
+    whole = array.dtype.kind in "iu" and array.ndim == 1
+    if not whole or (array.size and not -(1 << 15) <= int(array.min()) <= int(array.max()) < 1 << 15):
+        raise DataError(
+            f"cochlea: sound {number} is {array.dtype} of shape {array.shape}, need (n,) whole numbers of 16 bits; mix channels, and scale "
+            "the samples to -32768..32767"
+        )
+    return array.astype(np.int16)

@@ -356,7 +356,7 @@ def task_from_datasets(
         source=source,
         licence=licence,
         attribution=attribution,
-        input_shape=(full[2], full[1], full[0]) if len(learned.shape) > 1 else None,
+        input_shape=(full[2], full[1], full[0]) if len(learned.shape) in (2, 3) else None,
         copies=copies if augment else None,
     )
 

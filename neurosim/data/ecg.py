@@ -68,14 +68,16 @@ def parse_sequences(content: bytes, where: str) -> Sequences:
     """
     found = read_matfile(content, ("x", "y", "max_i"), where)
     x, y, used = found["x"], found["y"], found["max_i"]
-    n, length = x.shape[:2]
-    if x.shape != (n, length, N_LINES) or y.shape != (n, length, len(BANDS)) or used.shape != (n, 1):
+    n, length = (*x.shape, 0, 0)[:2]
+    if not n * length or x.shape != (n, length, N_LINES) or y.shape != (n, length, len(BANDS)) or used.shape != (n, 1):
         raise DataError(
             f"file {where!r}: x, y and max_i have shapes {x.shape}, {y.shape} and {used.shape}, need (n, steps, {N_LINES}), "
             f"(n, steps, {len(BANDS)}) and (n, 1); get it anew"
         )
     if not (np.isin(x, (END_MARK, 0, 1)).all() and np.isin(y, (0, 1)).all() and y.sum(axis=2).max(initial=0) <= 1):
         raise DataError(f"file {where!r}: x must hold -1, 0 or 1 and y at most one 1 a step; get it anew")
+    if not ((used >= 0) & (used <= length)).all():
+        raise DataError(f"file {where!r}: max_i must hold steps, 0..{length}; get it anew")
     labels = np.where(y.any(axis=2), y.argmax(axis=2), NO_LABEL)
     labels[np.arange(length) >= used.astype(np.int64) - 1] = NO_LABEL
     return Sequences(x == 1, labels.astype(np.int64))

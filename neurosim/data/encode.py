@@ -41,7 +41,7 @@ def rate_code(values: npt.ArrayLike, n_steps: int, levels: int, *, stagger: bool
     >>> rate_code([[0, 2, 4]], n_steps=4, levels=4, stagger=False).to_dense()[0].astype(int).T.tolist()
     [[0, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]
     """
-    table = _check(values, n_steps, levels)
+    table = check_values(values, n_steps, levels)
     times = np.arange(n_steps, dtype=np.int64)[:, None]
     if stagger:
         times = (times - stagger_shifts(table.shape[1], n_steps)) % n_steps
@@ -64,7 +64,7 @@ def latency_code(values: npt.ArrayLike, n_steps: int, levels: int) -> Events:
     >>> latency_code([[0, 1, 4]], n_steps=4, levels=4).to_dense()[0].astype(int).T.tolist()
     [[0, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
     """
-    table = _check(values, n_steps, levels)
+    table = check_values(values, n_steps, levels)
     t = _narrow(np.arange(n_steps, dtype=np.int64)[:, None], n_steps, levels)
 
     def fires(block: _Integers) -> npt.NDArray[np.bool_]:
@@ -79,7 +79,8 @@ def _narrow(t: npt.NDArray[np.int64], n_steps: int, levels: int) -> _Integers:
     return t.astype(np.int32) if (n_steps + 1) * levels < 1 << 31 else t
 
 
-def _check(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[Any]:
+def check_values(values: npt.ArrayLike, n_steps: int, levels: int) -> npt.NDArray[Any]:
+    """Return the values that an encoder was given as an array, or say what is wrong with them, the steps or the levels."""
     table = np.asarray(values)
     if table.ndim != 2 or table.dtype.kind not in "iu":
         raise DataError(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from neurosim.data.folder import read_bytes
 from neurosim.data.readers import FORMATS
+from neurosim.data.recordings import NO_RECORDINGS, SUFFIXES
 from neurosim.errors import DataError
 
 LABELS = "labels.csv"
@@ -35,12 +36,6 @@ class Recordings(NamedTuple):
     files: list[Path]
     labels: npt.NDArray[np.int64] | None
     classes: tuple[str, ...] = ()
-
-    def take(self, limit: int | None) -> Recordings:
-        """Return so many of them, evenly spread over the list, so that classes keep their shares: `spread`."""
-        chosen = spread(len(self.files), limit)
-        labels = None if self.labels is None else self.labels[chosen]
-        return Recordings([self.files[i] for i in chosen], labels, self.classes)
 
 
 def spread(n: int, limit: int | None) -> npt.NDArray[np.int64]:
@@ -164,14 +159,17 @@ def _class_names(folder: Path) -> list[str]:
 
 def _event_files(folder: Path, deep: bool = False) -> list[Path]:
     """Return the files whose suffix is that of a format of events, all of one kind."""
-    suffixes = {suffix for format in FORMATS.values() for suffix in format.suffixes}
     found = sorted(
         path
         for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in suffixes and path.name != LABELS and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and path.name.lower() not in NO_RECORDINGS
+        and not path.name.startswith(".")
+        and path.is_file()
     )
     kinds = sorted({path.suffix.lower() for path in found})
-    if len(kinds) > 1:
+    readers = [{name for name, format in FORMATS.items() if kind in format.suffixes} for kind in kinds]
+    if readers and not set.intersection(*readers):
         raise DataError(
             f"folder {str(folder)!r}: holds files of several formats ({', '.join(kinds)}); keep one, or list the recordings in "
             f"{LABELS} (columns file, label)"
@@ -180,7 +178,7 @@ def _event_files(folder: Path, deep: bool = False) -> list[Path]:
 
 
 def _no_files(folder: Path) -> DataError:
-    known = ", ".join(sorted({suffix for format in FORMATS.values() for suffix in format.suffixes}))
+    known = ", ".join(sorted(SUFFIXES))
     return DataError(
         f"folder {str(folder)!r}: no files of events found ({known}); give a folder with {LABELS} (columns file, label) or with one "
         "folder of recordings for each class"

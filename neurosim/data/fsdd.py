@@ -71,8 +71,12 @@ def parse_wav(content: bytes, where: str) -> npt.NDArray[np.int16]:
         with wave.open(io.BytesIO(content)) as file:
             found = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
             n_samples, data = file.getnframes(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise DataError(f"file {where!r}: not a WAV file ({error}); get it anew") from error
+    except (
+        wave.Error,
+        EOFError,
+        RuntimeError,
+    ) as error:  # RuntimeError: wave's, where a piece leaves the one that it is in
+        raise DataError(f"file {where!r}: not a WAV file ({str(error) or 'cut off'}); get it anew") from error
     if found != (1, 16, RATE_HZ):
         raise DataError(
             f"file {where!r}: {found[0]} channel(s), {found[1]} bits, {found[2]} Hz, need 1, 16, {RATE_HZ}; convert it"

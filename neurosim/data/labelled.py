@@ -14,7 +14,7 @@ import numpy.typing as npt
 from neurosim.data.binning import Binner, Shape, checked_shape, renumber
 from neurosim.data.eventfile import EventFile
 from neurosim.data.eventfolder import Recordings, list_recordings, spread
-from neurosim.data.readers import open_events
+from neurosim.data.readers import iterate_samples, open_events
 from neurosim.data.spikefile import holds_spikes, load_spikes
 from neurosim.data.stages import EventArray, Size, Transform, transform_chunks, transformed_size
 from neurosim.errors import DataError
@@ -89,7 +89,7 @@ def load_labelled(
     ----------
     source : str or path
         The name of a task (`neurosim.tasks.TASKS`, with options; for a folder of that name write ``./NAME``); a .npz file with
-        spikes (n, T, *shape) and labels; a file of events; or a folder, as `neurosim.data.eventfolder.list_recordings` reads it.
+        spikes (n, T, *shape) and labels; a file of events, of one recording or many; or a folder, as `neurosim.data.eventfolder.list_recordings` reads it.
     shape : tuple of int
         Of the network's input, as in `neurosim.data.binning.Binner`. (n,) also takes a sensor with n pixels, or n / 2 with a channel
         for each polarity, in C order.
@@ -143,9 +143,9 @@ def load_labelled(
         spikes = load_spikes(path, wanted, n_steps=n_steps, count=count, limit=limit)
         return Labelled(spikes.events, spikes.labels, name)
     found = list_recordings(path, part) if path.is_dir() else Recordings([path], None)
-    files = _Files(found.take(limit), strict, sensor_size)
+    files = _Files(found, limit, strict, sensor_size)
     binner: Binner | None = None
-    for number, file in enumerate(files):
+    for number, file in files:
         size = None if file.sensor_size is None else transformed_size(transforms, file.sensor_size)
         lines = _fitting(wanted, size, file.name)
         if binner is None:
@@ -158,7 +158,7 @@ def load_labelled(
         files.n_malformed += file.n_malformed
     if binner is None:
         raise DataError(f"data {name!r}: holds no recordings; give another folder")
-    labels = found.take(limit).labels if found.labels is not None else files.known_labels()
+    labels = files.known_labels()
     return Labelled(binner.events(), labels, name, files.n_malformed, binner.n_late, binner.n_outside, found.classes)
 
 
@@ -184,29 +184,62 @@ def whole_microseconds(dt: float) -> int:
 
 
 class _Files:
-    """The files of recordings, opened one by one; all must be of one format."""
+    """Recordings with their numbers, opened one by one; all must be of one format.
 
-    def __init__(self, recordings: Recordings, strict: bool, sensor_size: Size | None) -> None:
-        self.recordings, self.strict, self.sensor_size = recordings, strict, sensor_size
+    Attributes
+    ----------
+    n_malformed : int
+        For whoever reads them to add to.
+    """
+
+    def __init__(self, recordings: Recordings, limit: int | None, strict: bool, sensor_size: Size | None) -> None:
+        self.recordings, self.limit = recordings, limit
+        self.strict, self.sensor_size = strict, sensor_size
         self.labels: list[int | None] = []
         self.n_malformed = 0
 
-    def __iter__(self) -> Iterator[EventFile]:
+    def __iter__(self) -> Iterator[tuple[int, EventFile]]:
         formats: set[str] = set()
-        for path in self.recordings.files:
-            file = open_events(path, strict=self.strict, sensor_size=self.sensor_size)
+        for number, path, file in self._chosen():
             formats.add(file.format)
             if len(formats) > 1:
                 raise DataError(
                     f"file {str(path)!r}: is of format {file.format}, others are {', '.join(sorted(formats - {file.format}))}; keep one format"
                 )
-            self.labels.append(file.label)
-            yield file
+            known = self.recordings.labels
+            self.labels.append(file.label if known is None else int(known[number]))
+            yield number, file
+
+    def _chosen(self) -> Iterator[tuple[int, Path, EventFile]]:
+        files = self.recordings.files
+        if self.recordings.labels is not None:
+            for number in spread(len(files), self.limit).tolist():
+                file = self._open(files[number])
+                if file.n_samples != 1:
+                    raise DataError(
+                        f"file {str(files[number])!r}: holds {file.n_samples} recordings, its label is for one; give the file itself"
+                    )
+                yield number, files[number], file
+            return
+        counts = [self._open(path).n_samples for path in files]
+        wanted = set(spread(sum(counts), self.limit).tolist())
+        first = 0
+        for path, n in zip(files, counts, strict=True):
+            inside = [number for number in range(first, first + n) if number in wanted]
+            if inside:
+                samples = iterate_samples(path, strict=self.strict, sensor_size=self.sensor_size)
+                for number, file in zip(range(first, inside[-1] + 1), samples, strict=False):
+                    if number in wanted:
+                        yield number, path, file
+            first += n
+
+    def _open(self, path: Path) -> EventFile:
+        return open_events(path, strict=self.strict, sensor_size=self.sensor_size)
 
     def known_labels(self) -> npt.NDArray[np.int64] | None:
-        """Return the labels that the files themselves hold, if all do."""
+        """Return the labels of what was read, if all have one."""
         known = [label for label in self.labels if label is not None]
-        return np.array(known, np.int64) if len(known) == len(self.labels) else None
+        return np.array(known, np.int64) if known and len(known) == len(self.labels) else None
 
 
 def _transformed(file: EventFile, transforms: Sequence[Transform], number: int) -> Iterator[EventArray]:

@@ -17,6 +17,7 @@ HEADER_BYTES = 128
 COMPRESSED, MATRIX = 15, 14
 CLASSES = range(6, 16)  # of numbers: 6 double, 7 single, 8..15 integers of 8 to 64 bits
 COMPLEX = 8  # flag of an array
+MAX_UNPACKED = 1 << 28  # bytes of all compressed variables together
 #: Storage of an element by its code; numbers are stored in the smallest type that holds them, whatever their class.
 TYPES = {1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
 
@@ -38,12 +39,13 @@ def read_matfile(content: bytes, wanted: Collection[str], where: str) -> dict[st
     Raises
     ------
     DataError
-        If the file is of another format, is cut off or damaged, or a wanted variable is missing or is something else.
+        If the file is of another format, is cut off or damaged, says more than 256 MiB in its compressed variables, or a wanted
+        variable is missing or is something else.
     """
     if len(content) < HEADER_BYTES or content[124:128] != b"\x00\x01IM":
         raise DataError(f"file {where!r}: not a little-endian MATLAB 5 file; get it anew, or save it with -v7")
     found: dict[str, npt.NDArray[Any]] = {}
-    place = HEADER_BYTES
+    place, left = HEADER_BYTES, MAX_UNPACKED
     try:
         while place < len(content):
             kind, n_bytes = struct.unpack_from("<II", content, place)
@@ -51,7 +53,9 @@ def read_matfile(content: bytes, wanted: Collection[str], where: str) -> dict[st
             if len(body) < n_bytes:
                 raise ValueError(f"{n_bytes} bytes announced at {place}, {len(body)} there")
             if kind == COMPRESSED:
-                kind, body, _ = _element(zlib.decompress(body), 0)
+                unpacked = _decompress(body, left)
+                left -= len(unpacked)
+                kind, body, _ = _element(unpacked, 0)
             if kind == MATRIX:
                 _read_array(body, wanted, found)
             place += 8 + n_bytes
@@ -61,6 +65,17 @@ def read_matfile(content: bytes, wanted: Collection[str], where: str) -> dict[st
     if missing:
         raise DataError(f"file {where!r}: has no variable {', '.join(missing)}; get it anew")
     return found
+
+
+def _decompress(body: bytes, most: int) -> bytes:
+    """Return what was compressed; a small file may say much, so only so many bytes are taken."""
+    unpacker = zlib.decompressobj()
+    unpacked = unpacker.decompress(body, most + 1)
+    if len(unpacked) > most:
+        raise ValueError(f"compressed variables of more than {MAX_UNPACKED} bytes")
+    if not unpacker.eof:
+        raise ValueError("a compressed variable is cut off")
+    return unpacked
 
 
 def _element(data: bytes, place: int) -> tuple[int, bytes, int]:
@@ -82,7 +97,7 @@ def _read_array(body: bytes, wanted: Collection[str], found: dict[str, npt.NDArr
     key = name.decode("ascii", "replace")
     if key not in wanted:
         return
-    if flags[0] not in CLASSES or flags[1] & COMPLEX:
+    if len(flags) < 2 or flags[0] not in CLASSES or flags[1] & COMPLEX:
         raise ValueError(f"variable {key!r} is not a full array of real numbers")
     kind, numbers, _ = _element(body, place)
     if kind not in TYPES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from neurosim.reference.noise import fold
 N_CLASSES = 10
 LEVELS = 255  # pixels are 0..255
 N_STEPS = 8
+MAX_UNPACKED = 1 << 28  # bytes of a compressed file; the largest of MNIST has 47 MB
 MAGIC = {"images": (2051, 3), "labels": (2049, 1)}  # of an idx file of bytes, and its number of axes
 FILES = {
     ("train", "images"): "train-images-idx3-ubyte",
@@ -71,9 +73,14 @@ def read_idx(path: Path, kind: str) -> npt.NDArray[np.uint8]:
     content = read_bytes(path)
     if path.suffix == ".gz":
         try:
-            content = gzip.decompress(content)
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+                content = stream.read(MAX_UNPACKED + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"file {str(path)!r}: not a whole gzip file ({error}); get it anew") from error
+        if len(content) > MAX_UNPACKED:
+            raise DataError(
+                f"file {str(path)!r}: exceeds {MAX_UNPACKED} bytes once it is unpacked; unpack it, or get it anew"
+            )
     magic, n_axes = MAGIC[kind]
     header = 4 * (1 + n_axes)
     if len(content) < header:
@@ -84,6 +91,8 @@ def read_idx(path: Path, kind: str) -> npt.NDArray[np.uint8]:
             f"file {str(path)!r}: magic number {found} is not the {magic} of idx {kind}; check which file it is"
         )
     expected = int(np.prod(shape, dtype=object))
+    if not expected:
+        raise DataError(f"file {str(path)!r}: holds nothing ({' x '.join(map(str, shape))}); get it anew")
     if len(content) - header != expected:
         raise DataError(
             f"file {str(path)!r}: {len(content) - header} bytes follow the header, which announces {expected} "

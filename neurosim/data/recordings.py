@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from neurosim.data.eventfolder import LABELS, list_recordings
 from neurosim.data.eventstats import EventStats
 from neurosim.data.readers import FORMATS, iterate_samples
 from neurosim.errors import DataError
@@ -24,6 +25,8 @@ class Recording(NamedTuple):
     ----------
     group : str
         The subfolder that the file is in, from the folder that was given; "": directly in it.
+    label : str, optional
+        From the folder's table of labels, or from the file.
     error : str
         Why it could not be read; empty: it could.
     """
@@ -31,7 +34,7 @@ class Recording(NamedTuple):
     path: Path
     group: str
     format: str
-    label: int | None
+    label: str | None
     n_events: int
     n_on: int
     duration_us: int
@@ -83,6 +86,7 @@ def look_through(
         Is given the number of files done and the one that begins.
     """
     found: list[Recording] = []
+    listed = _listed_labels(folder)
     for number, path in enumerate(files):
         if on_file is not None:
             on_file(number, path)
@@ -93,15 +97,27 @@ def look_through(
                 stats = EventStats()
                 for events in file.chunks():
                     stats.add(events)
+                label = listed.get(path, None if file.label is None else str(file.label))
                 found.append(
                     Recording(
-                        path, group, file.format, file.label, stats.n_events, stats.n_on, stats.duration_us, stats.extent,
+                        path, group, file.format, label, stats.n_events, stats.n_on, stats.duration_us, stats.extent,
                         file.n_malformed,
                     )
                 )  # fmt: skip
         except DataError as error:  # one bad file shall not hide the others
             found.append(Recording(path, group, "", None, 0, 0, 0, (0, 0), 0, str(error)))
     return found
+
+
+def _listed_labels(folder: Path) -> dict[Path, str]:
+    """Return the class of each file that the folder's table of labels names; nothing without a table."""
+    if not (folder / LABELS).is_file():
+        return {}
+    listed = list_recordings(folder)
+    if listed.labels is None:
+        return {}
+    names = [listed.classes[label] if listed.classes else str(label) for label in listed.labels.tolist()]
+    return dict(zip(listed.files, names, strict=True))
 
 
 def ranges(recordings: list[Recording]) -> dict[str, Range]:
@@ -122,5 +138,5 @@ def classes(recordings: list[Recording]) -> dict[str, int]:
     """Return how many recordings there are of each label, or in each subfolder where files hold no labels."""
     labels = Counter(one.label for one in recordings if one.label is not None)
     if labels:
-        return {str(label): n for label, n in sorted(labels.items())}
+        return dict(sorted(labels.items(), key=lambda item: (len(item[0]) if item[0].isdigit() else 0, item[0])))
     return dict(sorted(Counter(one.group for one in recordings if one.group).items()))

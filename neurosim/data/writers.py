@@ -19,7 +19,7 @@ from neurosim.data.eventtype import EVENT
 from neurosim.data.formats import atis
 from neurosim.errors import DataError
 
-CHUNK = 1 << 18  # events written together
+CHUNK = 1 << 16  # events written together
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can say; a real time would change the bytes
 Events = npt.NDArray[Any]
 OnProgress = Callable[[str, int, int | None], None]

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.data.encode import latency_code, rate_code
+from neurosim.data.encode import latency_code
 from neurosim.data.folder import DataSet, find_data, read_bytes
 from neurosim.data.npyhead import read_head
+from neurosim.data.population import population_code
 from neurosim.data.task import Task, refuse_copies
 from neurosim.errors import DataError
 from neurosim.events import Events
@@ -81,10 +82,7 @@ def population_spikes(points: Points, n_steps: int) -> Events:
 
     The rate of a neuron falls in a straight line to 0 at two neurons' distance.
     """
-    best = np.arange(N_TUNED, dtype=np.int64) * SPACING
-    width = 2 * SPACING
-    distance = np.abs(points.coordinates[:, :2, None] - best)
-    return rate_code(np.maximum(width - distance, 0).reshape(len(points.labels), 2 * N_TUNED), n_steps, width)
+    return population_code(points.coordinates[:, :2], n_steps, ONE, n_tuned=N_TUNED)
 
 
 def latency_spikes(points: Points, n_steps: int) -> Events:

@@ -33,6 +33,8 @@ class Reading(NamedTuple):
         Inputs are counts or other integers instead of spikes (NIR).
     bits : int
         Of a weight, 1..8 (NIR).
+    sizes : tuple of int, optional
+        Neurons of the inputs and of each layer (SLAYER's folders).
     """
 
     dt: float | None = None
@@ -41,6 +43,7 @@ class Reading(NamedTuple):
     current_bias: CurrentBias = "steady"
     input_values: bool = False
     bits: int = 8
+    sizes: tuple[int, ...] | None = None
 
 
 def detect_format(path: str | os.PathLike[str]) -> str:
@@ -124,5 +127,5 @@ def read_model(path: str | os.PathLike[str], reading: Reading, form: str | None 
     if form == "slayer":
         from neurosim.exchange.slayer import read_slayer
 
-        return read_slayer(Path(path))
+        return read_slayer(Path(path), sizes=reading.sizes)
     raise ConfigError(f"unknown format {form!r}; choose one of {', '.join(FORMATS)}")

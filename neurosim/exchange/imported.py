@@ -127,6 +127,16 @@ class Imported:
     lag: Mapping[str, int] = field(default_factory=dict)
     arithmetic: str = DEFAULT_ARITHMETIC
 
+    @property
+    def latency(self) -> int:
+        """Steps from an input to the output: connections on the shortest way, or the lag where branches were made equally long."""
+        reached, front, steps = {self.inputs.group}, {self.inputs.group}, 0
+        while front and self.outputs.group not in reached:
+            front = {c.target for c in self.network.connections if c.source in front} - reached
+            reached |= front
+            steps += 1
+        return max(1, steps if front else 1, self.lag.get(self.outputs.group, 1))
+
 
 def reorder_events(events: Events, port: Port) -> Events:
     """Return events whose inputs are numbered as in the framework as events of the network's input lines."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from neurosim.hdf5tree import read_tree
 from neurosim.network import AnyConnection, Group, Input, Network
 
 MAX_LAYERS = 1000
+MAX_BYTES = 1 << 27  # of all arrays in a file
+MAX_NUMBERS = 1 << 25
 #: Layers that send each spike to chosen places of an image.
 SPATIAL = {"conv": conv, "pool": pool, "unpool": unpool, "convT": conv_transpose}
 #: Layers with dense weights, and the name of the recurrent ones.
@@ -43,7 +46,7 @@ NOT_READ = {
 
 
 def read_net(
-    path: str | Path, *, name: str | None = None, input_shape: tuple[int, ...] | None = None,
+    path: str | os.PathLike[str], *, name: str | None = None, input_shape: tuple[int, ...] | None = None,
     num_layers: int | None = None, arithmetic: str = DEFAULT_ARITHMETIC, input_layer: str = "host",
     reset_interval: int | None = None, reset_offset: int = 0,
 ) -> Imported:  # fmt: skip
@@ -82,8 +85,11 @@ def read_net(
     ModelFileError
         If the file is damaged or no network, or a layer has no exact counterpart here; the text names the layer.
     """
-    tree = read_tree(path)
+    tree = read_tree(path, max_bytes=MAX_BYTES)
     owner = f"file {str(path)!r}"
+    n_numbers = _count(tree)
+    if n_numbers > MAX_NUMBERS:
+        raise ModelFileError(f"{owner}: holds {n_numbers} numbers, networks of up to {MAX_NUMBERS} are read; split it")
     layers = _ordered(owner, tree, num_layers)
     if input_layer not in ("host", "chip"):
         raise ModelFileError(f"{owner}: unknown input_layer {input_layer!r}; choose 'host' or 'chip'")
@@ -94,6 +100,11 @@ def read_net(
         except NetworkError as error:
             raise ModelFileError(f"{owner}, layer {i}: {error}") from error
     return builder.finish(tree, name or Path(path).stem, len(layers))
+
+
+def _count(tree: Mapping[str, Any]) -> int:
+    """Return how many numbers there are; each takes eight bytes as a weight, however small it is in the file."""
+    return sum(_count(item) if isinstance(item, dict) else int(np.size(item)) for item in tree.values())
 
 
 def _ordered(owner: str, tree: Mapping[str, Any], num_layers: int | None) -> list[tuple[int, dict[str, Any]]]:
@@ -161,8 +172,9 @@ class _Builder:
             raise ModelFileError(f"{self.owner}: has no layer of neurons")
         simulation = tree.get("simulation", {})
         for key in ("Ts", "tSample"):
-            if isinstance(simulation, dict) and np.size(simulation.get(key, ())) == 1:
-                self.source[key] = float(np.asarray(simulation[key]).ravel()[0])
+            value = np.asarray(simulation.get(key, ()) if isinstance(simulation, dict) else ())
+            if value.size == 1 and value.dtype.kind in "iuf":
+                self.source[key] = float(value.ravel()[0])
         step_ms = self.source.get("Ts", 1.0)
         if not 0 < step_ms < 1e6:
             raise ModelFileError(f"{self.owner}: simulation/Ts {step_ms} is no length of a step in ms")
@@ -248,8 +260,11 @@ class _Builder:
                 f"{where}: its weights are missing, or neither numbers nor real and imag; the file is damaged"
             )
         n_before = math.prod(self.shape) if self.shape else None
-        matrices = {port: matrix(where, "weight", value, n_post, n_before) for port, value in parts.items()}
-        self._open(next(iter(matrices.values())).shape[1])
+        matrices = {}
+        for port, value in parts.items():
+            matrices[port] = matrix(where, "weight", value, n_post, n_before)
+            n_before = matrices[port].shape[1]
+        self._open(n_before)
         ends = self._ends(where, name)
         made = [dense(ends, weights, layer, port) for port, weights in matrices.items()]
         if DENSE[kind]:

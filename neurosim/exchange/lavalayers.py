@@ -19,7 +19,7 @@ from neurosim.network import Conv, IntegerConnection
 Ints = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
 MAX_NEURONS = 1 << 22  # of one layer
-MAX_SYNAPSES = 1 << 26  # of one layer, where they are made one by one
+MAX_SYNAPSES = 1 << 22  # of one layer, where they are made one by one
 MAX_DELAY = 62
 
 
@@ -75,7 +75,7 @@ def matrix(owner: str, key: str, value: Any, n_post: int, n_pre: int | None = No
         weights = weights.reshape(n_post, -1) if weights.size % n_post == 0 else weights[None]
     if weights.ndim > 2 and math.prod(weights.shape[2:]) == 1:
         weights = weights.reshape(weights.shape[:2])  # SLAYER keeps (out, in, 1, 1, 1)
-    if weights.ndim != 2 or weights.shape[0] != n_post or weights.shape[1] != (n_pre or weights.shape[1]):
+    if weights.ndim != 2 or weights.shape[0] != n_post or weights.shape[1] != (n_pre or weights.shape[1] or 1):
         raise ModelFileError(
             f"{owner}: {key} has shape {weights.shape}, {(n_post, n_pre)} (after, before) is needed; the file is damaged"
         )
@@ -99,6 +99,8 @@ def dense(ends: Ends, weights: Ints, layer: Mapping[str, Any], port: str = "") -
 def weight_exponent(owner: str, layer: Mapping[str, Any]) -> int:
     """Return SLAYER's ``wgtExp``; lava-dl's files have none, or 0."""
     neuron = layer.get("neuron", {})
+    if not isinstance(neuron, Mapping):
+        raise ModelFileError(f"{owner}: neuron is not a group; the file is damaged")
     exponent = integer(owner, "wgtExp", neuron.get("wgtExp", 0))
     if not -8 <= exponent <= 7:
         raise ModelFileError(f"{owner}: wgtExp {exponent} is outside -8..7")

@@ -191,7 +191,7 @@ def _sigma_delta(
         if np.any(bias):
             raise ModelFileError(f"{owner}: sigma output with a bias; netx has none for it")
         return Sigma(name, n)
-    if activation not in ("relu", "identity"):
+    if not isinstance(activation, str) or activation not in ("relu", "identity"):
         raise ModelFileError(
             f"{owner}: activation {activation!r} of sigma-delta neurons; the chip has relu and identity"
         )

@@ -22,7 +22,7 @@ from neurosim.exchange.nirnodes import Node
 from neurosim.groups import STATELESS, CubaLIF, Input
 from neurosim.network import Connection, Network
 
-INPUT_BITS = 16  # of messages from inputs with values
+INPUT_BITS = 8  # of messages from inputs with values: counts of events up to 255
 CurrentBias = Literal["steady", "neuron"]
 
 

@@ -21,6 +21,7 @@ from neurosim.modelfile import Model, pack_model, unpack_model
 from neurosim.network import Input, Network
 
 TEXT, ARRAY = "neurosim", "neurosim."  # keys in the graph's metadata: the text, and before the name of each array
+MAX_SHOWN = 200  # characters of a cause, in notes
 MAX_TEXT = 1 << 20  # bytes; `neurosim.hdf5tree` reads no longer strings
 
 
@@ -102,7 +103,11 @@ def exact_model(graph: Graph, notes: list[ImportNote]) -> Model | None:
         model, digest = _restore(graph.metadata)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, NeurosimError) as error:
         notes.append(
-            ImportNote("graph", "warning", f"chip integers in its metadata are damaged ({error}); its floats are taken")
+            ImportNote(
+                "graph",
+                "warning",
+                f"chip integers in its metadata are damaged ({str(error)[:MAX_SHOWN]}); its floats are taken",
+            )
         )
         return None
     if digest != graph_digest(graph):

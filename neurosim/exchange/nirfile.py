@@ -32,7 +32,8 @@ def read_nir(
 
     Parameters
     ----------
-    path : path-like or nir.NIRGraph
+    path : path-like, mapping or nir.NIRGraph
+        A mapping is what `neurosim.hdf5tree.read_tree` gives for a file.
     dt : float
         Length of a step, in the unit of the file's time constants: seconds as a rule.
     spike : {"unit", "impulse"}

@@ -131,9 +131,10 @@ def _shapes(
                     "mend the model"
                 )
         ready += [(target, out_shape[name]) for target in targets[name] if target not in out_shape]
-    for name, node in nodes.items():
-        if name not in out_shape:
-            raise ModelFileError(f"{node.owner}: nothing reaches it from an Input node; connect it or leave it out")
+    missed = [name for name in nodes if name not in out_shape]
+    if missed:
+        first = min(missed, key=lambda name: len(sources[name]) > 0)  # the cause rather than what is behind it
+        raise ModelFileError(f"{nodes[first].owner}: nothing reaches it from an Input node; connect it or leave it out")
     return in_shape, out_shape
 
 

@@ -43,6 +43,8 @@ GRAPH = "NIRGraph"
 DEFAULTS = {"v_reset": 0.0, "w_in": 1.0}
 IGNORED = ("type", "metadata", "input_type", "output_type")
 MAX_INT = 1 << 31
+MAX_RANK = 8  # integers in a shape
+MAX_SHOWN = 40  # characters of a text from a file, in errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,8 @@ def read_graph(source: str | os.PathLike[str] | Any, notes: list[ImportNote]) ->
 
     Parameters
     ----------
-    source : path-like or nir.NIRGraph
+    source : path-like, mapping or nir.NIRGraph
+        A mapping is what `neurosim.hdf5tree.read_tree` gives for a file.
     notes : list of ImportNote
         What was ignored is appended.
 
@@ -109,15 +112,17 @@ def read_graph(source: str | os.PathLike[str] | Any, notes: list[ImportNote]) ->
     UnsupportedNode
         If a node's type is not one of NIR 1.0.8.
     """
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike, Mapping)):
         return _graph(_tree_of(source), "", "", notes)
-    owner = f"file {os.fspath(source)!r}"
-    tree = read_tree(os.fspath(source))
+    owner = "tree" if isinstance(source, Mapping) else f"file {os.fspath(source)!r}"
+    tree = source if isinstance(source, Mapping) else read_tree(os.fspath(source))
     node, version = tree.get("node"), tree.get("version")
-    if not isinstance(node, dict) or not isinstance(version, str) or node.get("type") != GRAPH:
+    kind = node.get("type") if isinstance(node, Mapping) else None
+    if not isinstance(kind, str) or kind != GRAPH or not isinstance(version, str):
         raise ModelFileError(
             f"{owner}: has no NIR graph (groups 'version' and 'node'); give a file that nir.write made"
         )
+    assert isinstance(node, Mapping)
     return _graph(node, "", version, notes)
 
 
@@ -161,7 +166,7 @@ def _edges(
             raise ModelFileError(f"{owner}: an edge is not a pair of names; write the file anew with nir.write")
         for end in pair:
             if end not in nodes:
-                raise ModelFileError(f"{owner}: edge {pair[0]!r} -> {pair[1]!r} names no node {end!r}; mend the edges")
+                raise ModelFileError(f"{owner}: an edge names {end[:MAX_SHOWN]!r}, which is no node; mend the edges")
         if (pair[0], pair[1]) in edges:
             notes.append(ImportNote(pair[1], "warning", f"edge from {pair[0]!r} is given twice; it counts once"))
         edges[pair[0], pair[1]] = None
@@ -173,7 +178,7 @@ def _node(name: str, tree: Mapping[str, Any], notes: list[ImportNote]) -> Node:
     kind = str(tree["type"])
     if kind not in FIELDS:
         raise UnsupportedNode(
-            f"node {name!r} ({kind}): not a type of NIR 1.0.8; known are {', '.join(FIELDS)} and {GRAPH}"
+            f"node {name!r} ({kind[:MAX_SHOWN]}): not a type of NIR 1.0.8; known are {', '.join(FIELDS)} and {GRAPH}"
         )
     values: dict[str, Any] = {}
     owner = f"node {name!r} ({kind})"
@@ -199,10 +204,12 @@ def _value(owner: str, key: str, given: Any, form: str) -> Any:
     """Return a field as an array of the type it must have."""
     if form == "padding" and isinstance(given, str):
         if given not in ("same", "valid"):
-            raise ModelFileError(f"{owner}: padding {given!r} is unknown; choose 'same', 'valid' or integers")
+            raise ModelFileError(
+                f"{owner}: padding {given[:MAX_SHOWN]!r} is unknown; choose 'same', 'valid' or integers"
+            )
         return given
     if isinstance(given, str):
-        raise ModelFileError(f"{owner}: {key} is the text {given[:40]!r}; it must be numbers")
+        raise ModelFileError(f"{owner}: {key} is the text {given[:MAX_SHOWN]!r}; it must be numbers")
     try:
         array = np.asarray(given)
     except (ValueError, TypeError) as error:
@@ -215,8 +222,8 @@ def _value(owner: str, key: str, given: Any, form: str) -> Any:
         if bad.any():
             raise ModelFileError(f"{owner}: {int(bad.sum())} values of {key} are NaN or infinite; mend the model")
         return floats
-    if not array.size or array.ndim > 1:
-        raise ModelFileError(f"{owner}: {key} has shape {array.shape}; it must be one integer or a list of them")
+    if not 0 < array.size <= MAX_RANK or array.ndim > 1:
+        raise ModelFileError(f"{owner}: {key} has shape {array.shape}; it must be 1 to {MAX_RANK} integers in a row")
     if (
         array.dtype.kind == "f"
         and not np.array_equal(array, np.rint(array))

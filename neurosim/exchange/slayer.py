@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ Ints = npt.NDArray[np.int64]
 INPUT = "input"
 MAX_BYTES = 1 << 27  # of one text file
 MAX_FILES = 100
+MAX_WEIGHTS = 1 << 24  # of one layer
+MAX_DESCRIPTION = 1 << 16  # bytes
+MAX_LINE, BLOCK = 1 << 22, 1 << 20  # characters
 #: Names of files with weights; the number says which layer.
 WEIGHTS = re.compile(r"(?:w(\d+).*|.*Fc(\d+))\.txt")
 
 
 def read_slayer(
-    folder: str | Path, *, sizes: Sequence[int] | None = None, weight_scale: float | None = None,
+    folder: str | os.PathLike[str], *, sizes: Sequence[int] | None = None, weight_scale: float | None = None,
     name: str | None = None, arithmetic: str = DEFAULT_ARITHMETIC,
 ) -> Imported:  # fmt: skip
     """Read fully connected layers from a folder with one YAML description and one text file of weights per layer.
@@ -59,7 +62,7 @@ def read_slayer(
     path = Path(folder)
     owner = f"folder {str(folder)!r}"
     described, files = _contents(path, owner)
-    description = read_yaml(_text(described), f"file {str(described)!r}")
+    description = read_yaml("".join(_text(described, MAX_DESCRIPTION)), f"file {str(described)!r}")
     neuron = description.get("neuron")
     if not isinstance(neuron, dict):
         raise ModelFileError(
@@ -68,20 +71,17 @@ def read_slayer(
     sizes = _sizes(description, f"file {str(described)!r}", sizes, len(files))
     matrices = []
     for file, n_pre, n_post in zip(files, sizes[:-1], sizes[1:], strict=True):
-        weights = _numbers(file)
-        if weights.size != n_post * n_pre:
-            raise ModelFileError(
-                f"file {str(file)!r}: holds {weights.size} weights, {n_post} x {n_pre} are {n_post * n_pre}; give other sizes"
-            )
+        weights = _numbers(file, n_post, n_pre)
         if weight_scale is not None:
             weights = 2 * np.rint(weight_scale * weights / 2)
         matrices.append(integers(f"file {str(file)!r}", "weights", weights).reshape(n_post, n_pre))
     simulation = description.get("simulation", {})
-    step_ms = simulation.get("Ts", 1.0) if isinstance(simulation, dict) else 1.0
+    simulation = simulation if isinstance(simulation, dict) else {}
+    step_ms = simulation.get("Ts", 1.0)
     if not isinstance(step_ms, (int, float)) or not 0 < step_ms < 1e6:
         raise ModelFileError(f"file {str(described)!r}: simulation Ts {step_ms!r} is no length of a step in ms")
     found = network_of_matrices(name or path.resolve().name, matrices, neuron, dt=step_ms * 1e-3, arithmetic=arithmetic)
-    kept = {key: value for key, value in simulation.items() if isinstance(value, (int, float))} if simulation else {}
+    kept = {key: value for key, value in simulation.items() if isinstance(value, (int, float))}
     source = {**found.source, **kept, "weight_scale": weight_scale, "files": [file.name for file in files]}
     return Imported(
         found.network, found.inputs, found.outputs, "slayer", source, found.notes, found.lag, found.arithmetic
@@ -182,22 +182,44 @@ def _contents(path: Path, owner: str) -> tuple[Path, list[Path]]:
     return described[0], [numbered[i] for i in sorted(numbered)]
 
 
-def _text(file: Path) -> str:
-    """Return the text of a file of bounded size."""
+def _text(file: Path, limit: int) -> Iterator[str]:
+    """Give the text of a file of bounded size in blocks that end between words."""
+    rest = ""
     try:
         n_bytes = file.stat().st_size
-        if n_bytes > MAX_BYTES:
-            raise ModelFileError(f"file {str(file)!r}: has {n_bytes} bytes, {MAX_BYTES} are read")
-        return file.read_text(encoding="utf-8")
+        if n_bytes > limit:
+            raise ModelFileError(f"file {str(file)!r}: has {n_bytes} bytes, {limit} are read")
+        with file.open(encoding="utf-8") as stream:
+            while block := stream.read(BLOCK):
+                words, space, tail = (rest + block).rpartition("\n")
+                yield words + space
+                rest = tail
+                if len(rest) > MAX_LINE:
+                    raise ModelFileError(
+                        f"file {str(file)!r}: has a line of more than {MAX_LINE} characters; get it anew"
+                    )
+        yield rest
     except (OSError, UnicodeDecodeError) as error:
         raise ModelFileError(f"file {str(file)!r}: cannot be read ({error})") from error
 
 
-def _numbers(file: Path) -> Floats:
-    try:
-        found = np.array(_text(file).split(), dtype=np.float64)
-    except ValueError as error:
-        raise ModelFileError(f"file {str(file)!r}: holds something else than numbers ({error}); get it anew") from error
+def _numbers(file: Path, n_post: int, n_pre: int) -> Floats:
+    """Return as many numbers as there are weights."""
+    wanted = f"{n_post} x {n_pre} are {n_post * n_pre}; give other sizes"
+    parts, n = [np.empty(0)], 0
+    for block in _text(file, MAX_BYTES):
+        try:
+            parts.append(np.array(block.split(), dtype=np.float64))
+        except ValueError as error:
+            raise ModelFileError(
+                f"file {str(file)!r}: holds something else than numbers ({error}); get it anew"
+            ) from error
+        n += parts[-1].size
+        if n > n_post * n_pre:
+            raise ModelFileError(f"file {str(file)!r}: holds more than {n_post * n_pre} weights, {wanted}")
+    if n != n_post * n_pre:
+        raise ModelFileError(f"file {str(file)!r}: holds {n} weights, {wanted}")
+    found = np.concatenate(parts)
     if not np.all(np.isfinite(found)):
         raise ModelFileError(f"file {str(file)!r}: holds weights that are not finite; get it anew")
     return found
@@ -208,17 +230,16 @@ def _sizes(description: Mapping[str, Any], owner: str, given: Sequence[int] | No
     listed = description.get("layer")
     if given is None and listed is None:
         raise ModelFileError(f"{owner}: does not say how large the layers are; give sizes=(inputs, layer 1, ...)")
-    sizes = (
-        list(given)
-        if given is not None
-        else [item.get("dim") if isinstance(item, dict) else item for item in listed or ()]
-    )
+    items = list(given) if given is not None else list(listed) if isinstance(listed, list) else []
+    sizes: list[Any] = [item.get("dim") if isinstance(item, dict) else item for item in items]
     if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n <= MAX_NEURONS for n in sizes):
         raise ModelFileError(
             f"{owner}: sizes {sizes[:10]} are not whole numbers up to {MAX_NEURONS}; only dense layers are read"
         )
-    if len(sizes) != n_layers + 1 or math.prod(sizes) < 1:
+    if len(sizes) != n_layers + 1:
         raise ModelFileError(
             f"{owner}: {len(sizes)} sizes for {n_layers} files of weights; one more than files is needed"
         )
+    if max(a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True)) > MAX_WEIGHTS:
+        raise ModelFileError(f"{owner}: sizes {sizes[:10]} need more than {MAX_WEIGHTS} weights in one layer")
     return [int(n) for n in sizes]

@@ -53,8 +53,10 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
             inner: dict[str, Any] = {}
             levels[-1][1][waiting] = inner
             levels.append((indent, inner))
+            waiting = None
         while indent < levels[-1][0]:
             levels.pop()
+            waiting = None
         found = _KEY.match(content)
         if found is None or indent != levels[-1][0] or len(levels) > MAX_DEPTH:
             raise ModelFileError(f"{here}: {content[:40]!r} is not 'key: value' at the indentation of its level")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from neurosim.figures.run import save_figures
 from neurosim.figures.style import LIGHT, Theme, make_figure
-from neurosim.tables import format_cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +18,7 @@ Report = Mapping[str, Any]
 
 MAX_PANELS = 12
 COLUMNS = (4, 3, 5)  # tried in this order
+LETTERS = 110  # above all charts of a row
 
 
 def rates_figure(report: Report, theme: Theme = LIGHT) -> Figure | None:
@@ -40,8 +40,8 @@ def rates_figure(report: Report, theme: Theme = LIGHT) -> Figure | None:
         chart.set_ylim(-0.03 * top, top)
         _ticks(chart, columns, both=True)
         ratio, correlation = rates["ratio"], rates["correlation"]
-        words = f"ratio {ratio:.3f}" + ("" if correlation is None else f", r {correlation:.3f}")
-        _title(chart, layer["group"], words, theme)
+        facts = [f"ratio {ratio:.3f}"] + ([] if correlation is None else [f"r {correlation:.3f}"])
+        _title(chart, layer["group"], facts, columns, theme)
         if i % columns == 0:
             chart.set_ylabel("integers")
         if i + columns >= len(layers):
@@ -67,10 +67,10 @@ def weights_figure(report: Report, theme: Theme = LIGHT) -> Figure | None:
         chart.set_ylim(0, 1.6 * max(*histogram["wanted"], *histogram["held"]))
         chart.set_xlim(edges[0], edges[-1])
         _ticks(chart, columns, both=False)
-        noise = "exact" if weights["sqnr_db"] is None else f"{weights['sqnr_db']:.1f} dB"
-        lost = f", {format_cell(weights['rounded_to_zero'])} to zero" if weights["rounded_to_zero"] else ""
-        lost += f", {format_cell(weights['clipped'])} clipped" if weights["clipped"] else ""
-        _title(chart, weights["connection"].replace("->", " → "), noise + lost, theme)
+        facts = ["exact" if weights["sqnr_db"] is None else f"{weights['sqnr_db']:.1f} dB"]
+        for key, words in (("clipped", "clipped"), ("rounded_to_zero", "to zero")):
+            facts += [f"{weights[key]:,} {words}"] if weights[key] else []
+        _title(chart, weights["connection"].replace("->", " → "), facts, columns, theme)
         if i % columns == 0:
             chart.set_ylabel("weights")
         if i + columns >= len(found):
@@ -102,12 +102,17 @@ def _panels(n: int, height: float) -> tuple[Figure, list[Axes], int]:
     return figure, charts, columns
 
 
-def _title(chart: Axes, name: str, words: str, theme: Theme) -> None:
-    """Write the name above a chart, and what it shows in numbers below the name."""
-    chart.set_title(name, loc="left", weight="bold", fontsize=9, pad=16)
-    chart.annotate(
-        words, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8, color=theme.muted
-    )
+def _title(chart: Axes, name: str, facts: list[str], columns: int, theme: Theme) -> None:
+    """Write the name above a chart, and as many facts below the name as there is room for."""
+    room = LETTERS // columns
+    words = facts[0]
+    for fact in facts[1:]:
+        words += f", {fact}" if len(words) + len(fact) + 2 <= room else ""
+    short = name if len(name) <= room else f"{name[: room // 2 - 1]}…{name[-(room // 2) :]}"
+    chart.set_title(short, loc="left", weight="bold", fontsize=9, pad=16)
+    beside = chart.annotate(words, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8)
+    beside.set_color(theme.muted)
+    beside.set_in_layout(False)  # its width must not move charts
 
 
 def _ticks(chart: Axes, columns: int, both: bool) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.reference.noise import GOLDEN, fold
+from neurosim.data.draws import stream_key as stream_key
+from neurosim.data.draws import words_at
 
 # Streams of a run. Keys are mixed, never added: neighbouring seeds, generations and streams share nothing.
 STREAM_ORDER = 1  # order of the samples in an epoch
@@ -15,27 +16,9 @@ STREAM_WARMUP = 4  # noise of the generations measured before weights move
 STREAM_WEIGHTS = 5  # initial weights of a connection
 
 
-def stream_key(seed: int, *words: int) -> int:
-    """Return the 64-bit key of a stream, named by the seed and any number of words.
-
-    Examples
-    --------
-    >>> stream_key(1, STREAM_PAIRS, 7) == stream_key(1, STREAM_PAIRS, 7)
-    True
-    """
-    key = fold(0, seed)
-    for word in words:
-        key = fold(key, word)
-    return key
-
-
 def uniform_bits(key: int, n: int) -> npt.NDArray[np.uint64]:
     """Return the first n words of a stream, (n,) uint64: `neurosim.reference.noise.bits` for 0..n - 1, at once."""
-    with np.errstate(over="ignore"):
-        x = np.uint64(key) + (np.arange(1, n + 1, dtype=np.uint64)) * np.uint64(GOLDEN)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(x ^ (x >> np.uint64(31)), dtype=np.uint64)
+    return words_at(key, np.arange(n, dtype=np.uint64))
 
 
 def permutation(key: int, n: int) -> npt.NDArray[np.int64]:

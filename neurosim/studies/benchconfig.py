@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,12 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
-from neurosim.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from neurosim.errors import ConfigError, one_line
+from neurosim.tomlfile import read_toml_file
 
 LINE = 110  # of the example file
 NETWORK = r"(\d{1,5}(?:x\d{1,5})*)(?::(?:bits=([2-8]))?,?(?:keep=(\d{1,3}))?)?"  # hidden layers, bits, percent kept
@@ -142,14 +137,19 @@ def load_suite(path: Path) -> Suite:
     """
     where = f"suite {str(path)!r}"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = read_toml_file(path)
     except OSError as error:
         raise ConfigError(
             f"{where}: cannot be read ({error.strerror}); begin with: neurosim bench --example"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: not a TOML file ({error}); compare with: neurosim bench --example") from error
-    return Suite.from_dict(data, where)
+    except ValueError as error:
+        raise ConfigError(
+            one_line(f"{where}: not a TOML file ({error}); compare with: neurosim bench --example")
+        ) from error
+    try:
+        return Suite.from_dict(data, where)
+    except ConfigError as error:
+        raise ConfigError(one_line(str(error))) from error
 
 
 def example_suite() -> str:

@@ -13,7 +13,7 @@ from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError
 from neurosim.metrics import counts_matrix, unknown_counter
 from neurosim.modelfile import load_model
-from neurosim.report import UNITS, accuracy_interval, bottleneck, count_per, counter_name
+from neurosim.report import UNITS, accuracy_interval, bottleneck, count_per, counter_name, n_weights
 from neurosim.runfolder import RunFolder, model_file
 from neurosim.studies.energystudy import count_samples, study, tables_of
 from neurosim.tables import Cell, Table
@@ -240,7 +240,7 @@ def _shape(a: Metrics, b: Metrics) -> list[dict[str, Any]]:
     for run in (a, b):
         network = run.get("network") or {}
         neurons = sum(group["n"] for group in network.get("groups", ()) if group["kind"] != "input")
-        weights = sum(c["n_post"] * c["n_pre"] for c in network.get("connections", ()))
+        weights = sum(map(n_weights, network.get("connections", ())))
         sides.append({"neurons": neurons, "pairs of neurons connected": weights, "time steps": network.get("n_steps")})
     return [_row("", "shape", name, SHAPE_UNITS[name], [side[name] for side in sides]) for name in sides[0]]
 

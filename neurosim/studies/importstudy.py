@@ -167,7 +167,13 @@ class _Data:
             )
         if events.n_samples < 1:
             raise DataError(f"data {samples.name!r}: has no sample; give at least one")
-        n_steps = wanted.n_steps or events.n_steps + _latency(imported)
+        n_classes = imported.network.group(imported.outputs.group).n
+        if samples.labels is not None and int(np.max(samples.labels)) >= n_classes:
+            raise DataError(
+                f"data {samples.name!r}: class {int(np.max(samples.labels))} is not among the {n_classes} that the model answers "
+                "with; give samples of the kind that the model was trained on"
+            )
+        n_steps = wanted.n_steps or events.n_steps + imported.latency
         lines = reorder_events(events, imported.inputs)
         n, every = events.n_samples, np.arange(events.n_samples)
         chosen = every[:: max(2, -(-n // SEARCH_SAMPLES))] if wanted.search else every[:0]  # spread: files lie by class
@@ -196,11 +202,6 @@ def _is_float(network: Network) -> bool:
     )
 
 
-def _latency(imported: Imported) -> int:
-    """Return in how many steps an input reaches the output."""
-    return max(1, int(imported.lag.get(imported.outputs.group, 1)))
-
-
 def _quantise(
     network: Network, decay: Decay, wanted: Wanted, data: _Data | None, on_progress: OnProgress | None
 ) -> tuple[Quantized, dict[str, Any] | None]:
@@ -222,7 +223,7 @@ def _default_answer(imported: Imported, program: Program) -> Answer | None:
     if "v" not in group.states:
         return None
     fires = bool(np.any(np.asarray(getattr(group, "vth", 0)) < VTH_MAX))
-    return Answer(group.name, "count" if fires else "likelihood", lag=_latency(imported))
+    return Answer(group.name, "count" if fires else "likelihood", lag=imported.latency)
 
 
 def _metadata(imported: Imported, answer: Answer | None, data: _Data | None, decay: Decay) -> dict[str, Any]:
@@ -233,7 +234,7 @@ def _metadata(imported: Imported, answer: Answer | None, data: _Data | None, dec
         "inputs": imported.inputs.to_dict(),
         "outputs": imported.outputs.to_dict(),
         "readout": imported.outputs.group if answer is None else answer.readout,
-        "latency": _latency(imported),
+        "latency": imported.latency,
     }  # fmt: skip
     if answer is not None:
         found["answer"] = answer.to_metadata()
@@ -308,10 +309,6 @@ def _run(
 def _tested(answers: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], n_classes: int) -> dict[str, Any]:
     """Compare answers with labels, as `neurosim.experiment.evaluate_model` says it; negative labels are none."""
     known = labels >= 0
-    if known.any() and int(labels.max()) >= n_classes:
-        raise DataError(
-            f"labels: class {int(labels.max())} is not among the {n_classes} that the model answers with; give its own data"
-        )
     confusion = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(confusion, (labels[known], answers[known]), 1)
     n, n_correct = int(known.sum()), int(np.trace(confusion))

@@ -101,7 +101,6 @@ def test_info_of_one_of_many_recordings() -> None:
 def test_info_of_a_folder_is_of_all_its_recordings() -> None:
     Path("set/one/deep").mkdir(parents=True)
     Path("set/two").mkdir()
-    Path("set/labels.csv").write_text("file,label\n")
     for i in range(3):
         Path(f"set/one/{i}.bin").write_bytes(event_bytes(EVENTS[: i + 2]))
     np.save("set/two/b.npy", np.zeros(9, EVENT))
@@ -113,6 +112,8 @@ def test_info_of_a_folder_is_of_all_its_recordings() -> None:
     assert (found["files"], found["recordings"], found["events"], found["on"]) == (5, 4, 18, 5)
     assert found["ranges"]["events"] == {"least": 2, "median": 3.5, "most": 9}
     assert found["classes"] == {"one": 3, "two": 1} and list(found["cannot_be_read"]) == ["set/two/c.csv"]
+    Path("set/labels.csv").write_text("file,label\none/0.bin,10\none/1.bin,9\ntwo/b.npy,10\n")
+    assert json.loads(output("info", "set", "--json"))["classes"] == {"9": 1, "10": 2}
     assert "--plot: is for one recording, 'set' is a folder" in error("info", "set", "--plot", "p.png")
     assert "holds no file with a suffix of" in error("info", "set/one/deep")
 

@@ -166,10 +166,11 @@ def test_events_outside_are_an_error_or_counted() -> None:
         ({"outside": "ignore"}, "outside 'ignore' is none of error, drop"),
         ({"origin": "last"}, "origin 'last' is none of first, auto"),
         ({"origin": 0.5}, r"origin 0\.5 is none of"),
-        ({"shape": (3, 2, 2)}, r"shape \(3, 2, 2\) is none of"),
-        ({"shape": ()}, r"shape \(\) is none of"),
-        ({"shape": (0, 4)}, r"shape \(0, 4\) is none of"),
-        ({"shape": (70_000, 70_000)}, "is none of"),
+        ({"shape": (3, 2, 2)}, r"events have no place in input shape \(3, 2, 2\); it must be \(2, height, width\)"),
+        ({"shape": (1, 2, 2, 2)}, "events have no place in input shape"),
+        ({"shape": ()}, r"shape \(\) is not one or more positive numbers"),
+        ({"shape": (0, 4)}, r"shape \(0, 4\) is not"),
+        ({"shape": (70_000, 70_000)}, "with a product of up to"),
     ],
 )
 def test_wrong_settings_are_refused(given: dict[str, Any], words: str) -> None:

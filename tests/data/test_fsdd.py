@@ -10,23 +10,19 @@ import pytest
 from tiny_sets import real_folder, write_fsdd, write_wav
 
 from neurosim.data import cochlea, fsdd
-from neurosim.data.cochlea import N_CHANNELS, RANGE, centres_hz, cochlea_events, loudness, overflow_spikes, resonators
+from neurosim.data.cochlea import N_CHANNELS, RANGE, cochlea_events, loudness, overflow_spikes
+from neurosim.data.resonators import ONE, centre, resonator_bank
 from neurosim.errors import DataError
 from neurosim.reference.cochlea import hear as plain_hear
 from neurosim.tasks import load_task
 
-
-def test_no_rounded_constant_depends_on_the_last_bits_of_a_float() -> None:
-    """Mathematical libraries differ in the last of 53 bits; the integers must not."""
-    exact = resonators()
-    assert exact.shape == (N_CHANNELS, 3) and np.abs(exact).max() < 2**15
-    assert np.abs(exact - np.floor(exact) - 0.5).min() > 1e-6
+BANK = resonator_bank(8000, N_CHANNELS, 100, 3700)
 
 
 def test_channels_span_the_range_and_are_stable() -> None:
-    centres = centres_hz()
+    centres = [centre(c, N_CHANNELS, 100, 3700) / ONE for c in range(N_CHANNELS)]
     assert np.all(np.diff(centres) > 0) and (round(centres[0]), round(centres[-1])) == (100, 3700)
-    b, a1, a2 = np.rint(resonators()).T / cochlea.COEFFICIENT_ONE
+    b, a1, a2 = BANK.T / 2.0**14
     assert np.all(np.abs(a2) < 1) and np.all(np.abs(a1) < 1 + a2) and np.all(b > 0)  # poles inside the circle
 
 
@@ -56,7 +52,7 @@ def test_sounds_become_the_twins_spikes() -> None:
     rng = np.random.default_rng(1)
     sounds = [rng.integers(-9000, 9000, n).astype(np.int16) for n in (250, 700, 1)]
     start = np.cumsum([0, 250, 700, 1]).astype(np.int64)
-    strength = plain_hear(np.concatenate(sounds), start, np.rint(resonators()).astype(np.int32), cochlea.FRAME, 5)
+    strength = plain_hear(np.concatenate(sounds), start, BANK, 14, cochlea.FRAME, 5)
     np.testing.assert_array_equal(cochlea_events(sounds, 5).to_dense(), overflow_spikes(loudness(strength)))
     assert cochlea_events([], 5).n_samples == 0
 

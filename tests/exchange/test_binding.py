@@ -11,7 +11,8 @@ from neurosim.data.task import Task
 from neurosim.errors import DataError
 from neurosim.events import events_from_dense
 from neurosim.exchange.binding import bind_task, inputs_of
-from neurosim.exchange.imported import Port, chip_order, reorder_events
+from neurosim.exchange.imported import Imported, Port, chip_order, reorder_events
+from neurosim.network import LIF, Dense, Input, Network
 
 
 def task(shape: tuple[int, int, int] | None, n: int) -> Task:
@@ -74,3 +75,13 @@ def test_values_go_with_their_events():
 def test_a_task_can_be_bound_after_it_was_changed():
     given = replace(task((2, 3, 2), 12), n_classes=3)
     assert bind_task(given, Port("in", (2, 2, 3), np.arange(12))).n_classes == 3
+
+
+def test_latency_is_the_way_to_the_output():
+    groups = [Input("in", 1), LIF("a", 1), LIF("b", 1)]
+    chain = Network(groups, [Dense("in", "a", [[2]]), Dense("a", "a", [[2]]), Dense("a", "b", [[2]])])
+    ports = Port("in", (1,), np.arange(1)), Port("b", (1,), np.arange(1))
+    assert Imported(chain, *ports, "arrays", {}).latency == 2
+    assert Imported(chain, *ports, "arrays", {}, lag={"b": 4}).latency == 4  # branches of different lengths, made equal
+    alone = Network(groups, [Dense("in", "a", [[2]])])
+    assert Imported(alone, *ports, "arrays", {}).latency == 1

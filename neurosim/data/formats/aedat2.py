@@ -16,7 +16,7 @@ import numpy as np
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
-from neurosim.data.formats.binary import Clock, start_of_events, word_blocks
+from neurosim.data.formats.binary import Clock, brief, start_of_events, word_blocks
 from neurosim.errors import DataError
 
 MARK = b"#!AER-DAT2"
@@ -35,7 +35,7 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
     size = next((size for name, size in SENSORS.items() if chip.startswith(name)), None)
     if size is None:
         raise DataError(
-            f"file {str(path)!r}: is of a sensor {chip!r}; addresses of {', '.join(SENSORS)} are known. "
+            f"file {str(path)!r}: is of a sensor {brief(repr(chip))}; addresses of {', '.join(SENSORS)} are known. "
             "Convert it with jAER's or the maker's tools"
         )
     return Recorded(partial(_blocks, path, start, not chip.startswith("dvs128")), sensor_size or size)

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
-from neurosim.data.formats.binary import BLOCK_BYTES, start_of_events
+from neurosim.data.formats.binary import BLOCK_BYTES, brief, start_of_events
 from neurosim.errors import DataError
 
 MARK = b"#!AER-DAT3"
@@ -45,7 +45,7 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
     form = next((line.partition(":")[2].strip() for line in lines if line.startswith("#Format")), "RAW")
     if form != "RAW":
         raise DataError(
-            f"{where}: its packets are of format {form!r}, 'RAW' is read; convert it with the maker's tools"
+            f"{where}: its packets are of format {brief(repr(form))}, 'RAW' is read; convert it with the maker's tools"
         )
     sources = " ".join(line.partition(":")[2].lower() for line in lines if line.startswith("#Source"))
     size = next((size for name, size in SENSORS.items() if name in sources), None)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import re
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,21 +13,20 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
+from neurosim.data.formats.binary import brief
 from neurosim.data.formats.columns import find_columns, to_block
+from neurosim.data.npyhead import read_head
 from neurosim.errors import DataError
 
 BLOCK = 1 << 16  # events decoded together
 MAX_ITEM = 1 << 12  # bytes of one event with all its fields
-MAX_HEAD = 10_000  # bytes of the head of an array
-PLAIN = re.compile(r"[<>|=]?[?biufcmMOSUV]\d{0,9}(\[\w+\])?")  # a type that is no structure
 ADVICE = "write one with numpy.savez(FILE, t=..., x=..., y=..., p=...)"
 
 #: What zipfile, zlib and numpy raise over damaged bytes.
-DAMAGES = (struct.error, ValueError, TypeError, SyntaxError, EOFError, LookupError, OverflowError, MemoryError, RecursionError, RuntimeError,
+DAMAGES = (ValueError, TypeError, SyntaxError, EOFError, LookupError, OverflowError, MemoryError, RecursionError, RuntimeError,
            NotImplementedError, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 Opener = Callable[[], IO[bytes]]
@@ -78,7 +74,7 @@ def open_npz(path: Path, sensor_size: Size | None) -> Recorded:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
+        raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
     stored = {
         name: _read_head(partial(_open_member, path, info), f"{where}, array {name!r}", info.file_size)
         for name, info in members.items()
@@ -110,46 +106,16 @@ def _read_head(opened: Opener, where: str, n_bytes: int) -> Stored:
     """Read the head of an array, and check that its numbers are there before anything of their size is made."""
     try:
         with opened() as stream:
-            dtype, shape, head = _parse_head(stream)
+            head = read_head(stream, any_type=True)
+            start = stream.tell()
     except DAMAGES as error:
-        raise DataError(f"{where}: a damaged array ({error}); get it anew") from error
-    if min(shape, default=0) < 0 or (math.prod(shape) * dtype.itemsize > n_bytes - head and not dtype.hasobject):
+        raise DataError(f"{where}: a damaged array ({brief(error)}); get it anew") from error
+    if head.n_bytes > n_bytes - start and not head.dtype.hasobject:
         raise DataError(
-            f"{where}: announces {shape} of {dtype.itemsize} bytes each, and {max(0, n_bytes - head)} bytes follow; get it anew"
+            f"{where}: announces {brief(head.shape)} of {head.dtype.itemsize} bytes each, and {max(0, n_bytes - start)} bytes follow; "
+            "get it anew"
         )
-    return Stored(opened, dtype, shape, head)
-
-
-def _parse_head(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Return type, shape and length of the head of an array (numpy's page "npy format", versions 1.0 and 2.0)."""
-    version = npy.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"version {version} of the .npy format")
-    (length,) = struct.unpack(*(("<H", stream.read(2)) if version == (1, 0) else ("<I", stream.read(4))))
-    text = stream.read(min(length, MAX_HEAD + 1))
-    if len(text) != length or length > MAX_HEAD:
-        raise ValueError(f"a head of {length} bytes")
-    head = ast.literal_eval(text.decode("latin-1").strip())
-    if not isinstance(head, dict) or head.keys() != {"descr", "fortran_order", "shape"}:
-        raise ValueError("a head without type and shape")
-    shape = head["shape"]
-    if not isinstance(shape, tuple) or any(type(n) is not int for n in shape):
-        raise ValueError(f"the shape {shape!r}")
-    return _parse_dtype(head["descr"]), shape, stream.tell()
-
-
-def _parse_dtype(form: Any) -> np.dtype[Any]:
-    """Return a type from the way numpy writes it: a string, or fields that are strings."""
-    fields = form if isinstance(form, list) else [("", form)]
-    for field in fields:
-        if (
-            not isinstance(field, tuple)
-            or len(field) != 2
-            or not isinstance(field[1], str)
-            or not PLAIN.fullmatch(field[1])
-        ):
-            raise ValueError(f"the type {form!r}")
-    return np.dtype(form)
+    return Stored(opened, head.dtype, head.shape, start)
 
 
 def _small(stored: dict[str, Stored], name: str, n: int, where: str) -> list[int] | None:
@@ -182,7 +148,7 @@ def _arrays(stored: dict[str, Stored], where: str) -> Iterator[dict[str, npt.NDA
         except DAMAGES as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{where}: a damaged .npz file ({error}); get it anew") from error
+            raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
 
 
 def _take(stream: IO[bytes], dtype: np.dtype[Any], n: int) -> npt.NDArray[Any]:
@@ -199,7 +165,7 @@ def _to_block(arrays: npt.NDArray[Any] | dict[str, npt.NDArray[Any]], columns: d
 def _structured_blocks(stored: Stored, where: str) -> Callable[[], Iterator[Block]]:
     if stored.dtype.names is None or len(stored.shape) != 1:
         raise DataError(
-            f"{where}: holds {stored.shape} of {stored.dtype}; events are a structured array (n,) with fields t, x, y, p"
+            f"{where}: holds {brief(stored.shape)} of {brief(stored.dtype)}; events are a structured array (n,) with fields t, x, y, p"
         )
     columns = find_columns(stored.dtype.names, where)
     _check_kinds({column: stored.dtype[name] for column, name in columns.items()}, where)
@@ -220,7 +186,7 @@ def _column_blocks(stored: dict[str, Stored], where: str) -> Callable[[], Iterat
     shapes = {name: stored[name].shape for name in columns.values()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise DataError(f"{where}: columns differ in shape ({told}); they must have one number for each event")
+        raise DataError(f"{where}: columns differ in shape ({brief(told)}); they must have one number for each event")
     _check_kinds({column: stored[name].dtype for column, name in columns.items()}, where)
 
     def blocks() -> Iterator[Block]:

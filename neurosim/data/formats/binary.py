@@ -12,7 +12,14 @@ import numpy.typing as npt
 from neurosim.errors import DataError
 
 MAX_HEADER = 1 << 20  # bytes of all lines before the events; jAER writes its settings there
+LONGEST_TOLD = 150  # characters of a file in an error
 BLOCK_BYTES = 1 << 18  # decoded together
+
+
+def brief(value: object) -> str:
+    """Return a text for an error: what a damaged file says may be long."""
+    text = str(value)
+    return text if len(text) <= LONGEST_TOLD else f"{text[: LONGEST_TOLD - 3]}..."
 
 
 def read_lines(stream: IO[bytes], mark: bytes, end: bytes, where: str) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.data.eventblock import Block
+from neurosim.data.formats.binary import brief
 from neurosim.errors import DataError
 
 #: Names of a column, small letters; the first is ours.
@@ -35,14 +36,14 @@ def find_columns(names: Sequence[str], where: str) -> dict[str, str]:
         matches = [name for name in names if name.strip().lower() in aliases]
         if len(matches) > 1:
             raise DataError(
-                f"{where}: {' and '.join(map(repr, matches))} both name column {column!r}; keep one of them"
+                f"{where}: {brief(' and '.join(map(repr, matches)))} both name column {column!r}; keep one of them"
             )
         if matches:
             found[column] = matches[0]
     for column in ("t", "x"):
         if column not in found:
             raise DataError(
-                f"{where}: has {', '.join(map(repr, names)) or 'nothing'}, but no column {column!r} "
+                f"{where}: has {brief(', '.join(map(repr, names))) or 'nothing'}, but no column {column!r} "
                 f"({', '.join(NAMES[column])}); name the columns t, x, y, p"
             )
     return found

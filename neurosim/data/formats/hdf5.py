@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from neurosim.data.eventblock import Block, Size
 from neurosim.data.eventfile import Recorded
+from neurosim.data.formats.binary import brief
 from neurosim.data.formats.columns import find_columns, to_block
 from neurosim.errors import DataError, ModelFileError
 from neurosim.hdf5tree import Description, TreeReader, describe
@@ -138,7 +139,7 @@ def _find_group(found: dict[str, Description], where: str) -> dict[str, str]:
                 )
             return columns
     unreadable = [f"{name!r} cannot be read ({one.dtype})" for name, one in found.items() if one.form == "unreadable"]
-    told = "; ".join(unreadable[:3]) or f"it has {', '.join(map(repr, list(found)[:8])) or 'nothing'}"
+    told = brief("; ".join(unreadable[:3])) or f"it has {brief(', '.join(map(repr, list(found)[:8]))) or 'nothing'}"
     raise DataError(
         f"{where}: no events are found, neither {TIMES} with {UNITS} nor a group with datasets t, x, y, p: {told}. "
         "Write them as columns, or convert the file with its maker's tools"

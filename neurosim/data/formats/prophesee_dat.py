@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
-from neurosim.data.formats.binary import Clock, start_of_events, word_blocks
+from neurosim.data.formats.binary import Clock, brief, start_of_events, word_blocks
 from neurosim.errors import DataError
 
 EVENT_BYTES = 8
@@ -40,7 +40,7 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
     values = {key.lower(): value for key, _, value in (line[2:].partition(" ") for line in lines)}
     if values.get("version", "2").strip() != "2":
         raise DataError(
-            f"{where}: has version {values['version']!r} of the .dat format, 2 is read; convert it with the maker's tools"
+            f"{where}: has version {brief(repr(values['version']))} of the .dat format, 2 is read; convert it with the maker's tools"
         )
     with path.open("rb") as stream:
         stream.seek(start)

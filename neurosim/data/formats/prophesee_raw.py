@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from neurosim.data.eventblock import Block, Size, bad_block
 from neurosim.data.eventfile import Recorded
-from neurosim.data.formats.binary import Clock, start_of_events, word_blocks
+from neurosim.data.formats.binary import Clock, brief, start_of_events, word_blocks
 from neurosim.data.formats.evt3 import Evt3
 from neurosim.errors import DataError
 
@@ -60,11 +60,11 @@ def open_file(path: Path, sensor_size: Size | None) -> Recorded:
     version = VERSIONS.get(name.strip() or values.get("evt", ""))
     if version is None:
         told = values.get("format") or values.get("evt") or "nothing of it"
-        raise DataError(f"{where}: its encoding is {told!r}; EVT 2.0, 2.1 and 3.0 are read")
+        raise DataError(f"{where}: its encoding is {brief(repr(told))}; EVT 2.0, 2.1 and 3.0 are read")
     order = values.get("endianness", options.get("endianness", "")).lower()
     if order not in ("", "little", "legacy"):
         raise DataError(
-            f"{where}: its words are {order}-endian, little-endian ones are read; convert it with the maker's tools"
+            f"{where}: its words are {brief(order)}-endian, little-endian ones are read; convert it with the maker's tools"
         )
     size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", values.get("geometry", "").strip())
     found = (size[1], size[2]) if size else (options.get("width", ""), options.get("height", ""))
