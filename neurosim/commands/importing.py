@@ -42,6 +42,8 @@ def import_model(
                           "(docs/arithmetic.md); by default the reader's choice, Lava's.")] = None,
     sizes: Annotated[str | None, typer.Option(metavar="N,N,...", help="Neurons of the inputs and of each layer (SLAYER's folders, where "
                      "their description does not say them).")] = None,
+    weight_scale: Annotated[float | None, typer.Option(help="Weights before rounding are in the files: the chip's are even numbers near so "
+                            "many times theirs (SLAYER's folders).")] = None,
     chip: Annotated[str, typer.Option("--chip", metavar="NAME or CHIP.toml", help="Chip to map the network onto; the list: neurosim "
                     "chips.")] = "loihi1",
     calibrate: Annotated[str | None, typer.Option(metavar="DATA", help="Samples to run in floats and in integers: an .npz file (spikes, labels), "
@@ -84,7 +86,7 @@ def import_model(
         raise ConfigError("--search: compares scales on data; give --calibrate DATA")
     get_backend(backend)
     load_chip(chip)
-    reading = Reading(dt, spike, decay, current_bias, count == "sum", bits, _sizes(sizes))  # type: ignore[arg-type]  # checked above
+    reading = Reading(dt, spike, decay, current_bias, count == "sum", bits, _sizes(sizes), weight_scale)  # type: ignore[arg-type]  # checked above
     imported = read_model(model, reading, form)
     imported = imported if arithmetic is None else replace(imported, arithmetic=arithmetic)
     data = None if calibrate is None else _data(calibrate, imported, dt, sample_steps, count, limit)

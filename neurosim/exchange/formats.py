@@ -35,6 +35,8 @@ class Reading(NamedTuple):
         Of a weight, 1..8 (NIR).
     sizes : tuple of int, optional
         Neurons of the inputs and of each layer (SLAYER's folders).
+    weight_scale : float, optional
+        The files hold weights before rounding; the chip's are ``2 round(weight_scale w / 2)`` (SLAYER's folders).
     """
 
     dt: float | None = None
@@ -44,6 +46,7 @@ class Reading(NamedTuple):
     input_values: bool = False
     bits: int = 8
     sizes: tuple[int, ...] | None = None
+    weight_scale: float | None = None
 
 
 def detect_format(path: str | os.PathLike[str]) -> str:
@@ -127,5 +130,5 @@ def read_model(path: str | os.PathLike[str], reading: Reading, form: str | None 
     if form == "slayer":
         from neurosim.exchange.slayer import read_slayer
 
-        return read_slayer(Path(path), sizes=reading.sizes)
+        return read_slayer(Path(path), sizes=reading.sizes, weight_scale=reading.weight_scale)
     raise ConfigError(f"unknown format {form!r}; choose one of {', '.join(FORMATS)}")
