@@ -66,3 +66,10 @@ def frameworks(session: nox.Session) -> None:
     # Norse 1.1 is a source distribution; without setuptools_scm pip takes it for version 0.0.0 and goes on to an old one.
     session.install("--no-build-isolation", "norse==1.1.*")
     session.run("pytest", "tests/frameworks", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def datasets(session: nox.Session) -> None:
+    """Plug data sets of tonic and torch themselves in; not among the default sessions, because torch is large."""
+    session.install(".[test]", "tonic==1.7.*", "torch==2.*")
+    session.run("pytest", "tests/data/test_tonic_torch.py", *session.posargs)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosim.atomic import write_atomically
+from neurosim.atomic import open_atomically, write_atomically
 from neurosim.errors import NeurosimError, RunFolderError
 
 OLD, NEW = b"old content", b"new content, longer" * 1000
@@ -124,7 +124,7 @@ def test_a_symbolic_link_keeps_pointing(tmp_path):
 
 
 SCRIPT = """
-from neurosim.atomic import write_atomically
+from neurosim.atomic import open_atomically, write_atomically
 from neurosim.errors import RunFolderError
 try:
     write_atomically({path!r}, bytes(1 << 20))
@@ -168,3 +168,34 @@ def test_a_really_full_disk_leaves_the_old_file(tmp_path):
         assert path.read_bytes() == OLD and names(mount) == ["a.npz"]
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_a_stream_replaces_the_file_at_its_end(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(OLD)
+    with open_atomically(path) as stream:
+        stream.write(NEW)
+        stream.flush()
+        assert path.read_bytes() == OLD and len(names(tmp_path)) == 2
+        stream.write(NEW)
+    assert path.read_bytes() == NEW + NEW and names(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_stream_that_is_left_by_an_error_changes_nothing(tmp_path, error):
+    path = tmp_path / "a.bin"
+    path.write_bytes(OLD)
+    with pytest.raises(error), open_atomically(path) as stream:
+        stream.write(NEW)
+        raise error
+    assert path.read_bytes() == OLD and names(tmp_path) == ["a.bin"]
+    with pytest.raises(RunFolderError, match="cannot write the file: No such file or directory; make the folder first"):
+        with open_atomically(tmp_path / "none" / "a"):
+            raise AssertionError("not reached")
+    with pytest.raises(RunFolderError, match="cannot write the file: No space left on device; free some space"):
+        with open_atomically(path) as stream:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(RunFolderError, match="is a folder, not a regular file"):
+        with open_atomically(tmp_path):
+            raise AssertionError("not reached")
+    assert path.read_bytes() == OLD and names(tmp_path) == ["a.bin"]

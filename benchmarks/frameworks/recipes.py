@@ -59,7 +59,7 @@ class Recipe(NamedTuple):
 
 RECIPES: dict[str, Recipe] = {
     "snntorch-mnist-dense": Recipe("snntorch", "mnist", "dense", (784,), 4, 100, 2e-3, None, "count", 10.0, 1.0),
-    "snntorch-mnist-conv": Recipe("snntorch", "mnist", "conv", (1, 28, 28), 2, 100, 2e-3, 30_000, "count", 10.0, 1.0),
+    "snntorch-mnist-conv": Recipe("snntorch", "mnist", "conv", (1, 28, 28), 2, 100, 3e-3, None, "count", 10.0, 1.0),
     "snntorch-fsdd-leaky": Recipe("snntorch", "fsdd", "recurrent_leaky", (40,), 15, 50, 2e-3, None, "count", 10.0, 2.0),
     "snntorch-fsdd-cuba": Recipe("snntorch", "fsdd", "recurrent_cuba", (40,), 15, 50, 2e-3, None, "count", 10.0, 2.0),
     "norse-mnist-dense": Recipe("norse", "mnist", "dense", (784,), 5, 100, 2e-3, None, "last", 100.0, 1.0),

@@ -46,7 +46,7 @@ def import_model(
                     "chips.")] = "loihi1",
     calibrate: Annotated[str | None, typer.Option(metavar="DATA", help="Samples to run in floats and in integers: an .npz file (spikes, labels), "
                          "event files with labels.csv or in folders by class, or a task.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Use only the first samples of the data.")] = LIMIT,
+    limit: Annotated[int, typer.Option(min=1, help="Use so many samples of the data, evenly spread over it.")] = LIMIT,
     sample_steps: Annotated[int | None, typer.Option("--sample-steps", min=1, help="Steps of a sample of event files or a task.")] = None,
     count: Annotated[str, typer.Option(metavar="once|sum", help="Several events of a pixel in a step: one spike, or a value.")] = "once",
     search: Annotated[bool, typer.Option("--search", help="Search each layer's scale on the data (with --calibrate).")] = False,

@@ -15,7 +15,7 @@ from neurosim.events import MAX_VALUE, Events
 
 COUNTS = ("once", "sum")
 OUTSIDE = ("error", "drop")
-ORDERS = ("framework", "chip")
+ORDERS = ("framework", "task")
 MAX_CELLS = 1 << 28  # samples x steps: each takes 8 bytes
 MAX_STEPS = 1 << 26
 MAX_LINES = (1 << 31) - 1
@@ -96,8 +96,8 @@ class Binner:
         Several events of a line in a step are one spike, or a spike whose value is their number.
     outside : {"error", "drop"}
         What happens to events that are not within `shape`; dropped ones are counted in `n_outside`.
-    order : {"framework", "chip"}
-        Lines are numbered in C order of `shape`, or of (width, height, channels), as `neurosim.network.Conv` reads them.
+    order : {"framework", "task"}
+        Lines are numbered in C order of `shape`, or of (height, width, channels), as tasks number pictures.
 
     Examples
     --------
@@ -173,8 +173,8 @@ class Binner:
             raise DataError(
                 f"binning: spikes of {spikes.n_inputs} inputs do not fit input shape {self.shape}, which has {self.n_lines}; give their shape"
             )
-        if self.order == "chip":
-            spikes = renumber(spikes, self._chip_lines())
+        if self.order == "task":
+            spikes = renumber(spikes, self._task_lines())
         kept = spikes.n_steps if self.n_steps is None else min(self.n_steps, spikes.n_steps)
         bounds = spikes.start
         for sample in range(spikes.n_samples):
@@ -189,11 +189,12 @@ class Binner:
             self.n_late += last - late
             self.n_samples += 1
 
-    def _chip_lines(self) -> npt.NDArray[np.int64]:
-        """Return the line on the chip of each input in C order of `shape`."""
+    def _task_lines(self) -> npt.NDArray[np.int64]:
+        """Return the line in a task of each input in C order of `shape`."""
         line = np.arange(self.n_lines, dtype=np.int64)
-        if len(self.shape) in (2, 3):
-            line = np.ascontiguousarray(line.reshape(self.shape[::-1]).T).ravel()
+        if len(self.shape) == 3:
+            channels, height, width = self.shape
+            line = np.ascontiguousarray(line.reshape(height, width, channels).transpose(2, 0, 1)).ravel()
         return line
 
     def _cells(self, chunk: EventArray, origin: int, where: str) -> _Cells:
@@ -240,8 +241,8 @@ class Binner:
         n_channels = self.shape[0] if len(self.shape) == 3 else 1
         channel = (chunk["p"] > 0).astype(np.int64) if n_channels == 2 else np.zeros(len(chunk), np.int64)
         inside = (x < width) & (y < height)
-        if self.order == "chip":
-            return (x * height + y) * n_channels + channel, inside
+        if self.order == "task":
+            return (y * width + x) * n_channels + channel, inside
         return (channel * height + y) * width + x, inside
 
     def _store(self, cells: _Cells, counts: _Cells) -> None:

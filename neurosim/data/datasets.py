@@ -306,7 +306,7 @@ def task_from_datasets(
         As in `from_dataset`; all samples have labels, 0..n_classes - 1.
     shape, dt, n_steps, count, transforms, encode, sensor_size, strict, origin
         As in `from_dataset`. Pictures, (channels, height, width) and (height, width), are renumbered to input
-        ``(x * height + y) * channels + c`` as tasks have them, so that dense and convolutional networks learn from them.
+        ``(row * columns + column) * channels + c`` as tasks have them, so that dense and convolutional networks learn from them.
     n_classes : int, optional
         The largest label and one, by default.
     augment : sequence of Transform
@@ -320,7 +320,7 @@ def task_from_datasets(
             train, shape, dt=dt, n_steps=n_steps, count=count, transforms=(*given, *augment), encode=encode,
             sensor_size=sensor_size, strict=strict, origin=origin, name=f"{name}, samples to learn from",
         ),
-        order="chip",
+        order="task",
     )  # fmt: skip
     tested = replace(learned, dataset=test, transforms=given, name=f"{name}, samples to test with")
     first, other = learned.load(), tested.load()
@@ -356,7 +356,7 @@ def task_from_datasets(
         source=source,
         licence=licence,
         attribution=attribution,
-        input_shape=(full[2], full[1], full[0]) if len(learned.shape) in (2, 3) else None,
+        input_shape=(full[1], full[2], full[0]) if len(learned.shape) in (2, 3) else None,
         copies=copies if augment else None,
     )
 

@@ -15,7 +15,14 @@ Size = tuple[int, int]
 
 COORDINATES = 1 << 16  # what a field of `EVENT` holds
 EARLIEST = np.iinfo(np.int64).min
-OUTSIDE, POLARITY, BACK = "outside the sensor", "no polarity of 0 or 1", "going back in time"
+#: Times lie between the negative and the positive of this, 285 years: floats hold them, and differences do not overflow.
+LATEST = 1 << 53
+OUTSIDE, POLARITY, BACK, NO_TIME = (
+    "outside the sensor",
+    "no polarity of 0 or 1",
+    "going back in time",
+    "no time within 285 years",
+)
 
 
 class Block(NamedTuple):
@@ -49,7 +56,7 @@ class Screen:
     """Takes malformed events out of blocks, counts them, or raises at the first one.
 
     An event is malformed if its place holds none (see `Block`), if it lies outside the sensor, if its polarity is neither
-    0 nor 1, or if it is earlier than a well-formed one before it.
+    0 nor 1, if its time is 285 years or more away, or if it is earlier than a well-formed one before it.
 
     Parameters
     ----------
@@ -90,6 +97,7 @@ class Screen:
             self._leave_out(good, block.bad, block.why, block)
         self._leave_out(good, (block.x < 0) | (block.x >= width) | (block.y < 0) | (block.y >= height), OUTSIDE, block)
         self._leave_out(good, (block.p != 0) & (block.p != 1), POLARITY, block)
+        self._leave_out(good, (t <= -LATEST) | (t >= LATEST), NO_TIME, block)
         latest = np.maximum.accumulate(np.where(good, t, EARLIEST)) if len(t) else t
         latest = np.maximum(latest, self.latest)
         self._leave_out(good, t < latest, BACK, block)
@@ -122,6 +130,8 @@ class Screen:
             return f"{size} (x {int(block.x[i])}, y {int(block.y[i])})"
         if why == POLARITY:
             return f" (but {int(block.p[i])})"
+        if why == NO_TIME:
+            return f" ({int(block.t[i])} us)"
         return f" (to {int(block.t[i])} us)" if why == BACK else ""
 
 

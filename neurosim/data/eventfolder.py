@@ -68,8 +68,17 @@ def list_recordings(folder: Path, part: str | None = None) -> Recordings:
     Raises
     ------
     DataError
-        If there are no recordings, the part is missing, or the table is damaged.
+        If there are no recordings, the part is missing, the table is damaged, or something cannot be read.
     """
+    try:
+        return _list(folder, part)
+    except OSError as error:
+        raise DataError(
+            f"folder {str(folder)!r}: cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
+
+
+def _list(folder: Path, part: str | None) -> Recordings:
     parts = {path.name.lower(): path for path in _folders(folder) if path.name.lower() in PARTS}
     if part is not None and part not in PARTS:
         raise DataError(f"part: {part!r} is none of {', '.join(PARTS)}; choose one, or leave it out")
@@ -120,14 +129,17 @@ def _from_table(folder: Path) -> Recordings:
         raise DataError(
             f"file {str(path)!r}: has {path.stat().st_size} bytes, the limit is {MAX_LABELS_BYTES}; split the set"
         )
-    rows = [row for row in csv.reader(io.StringIO(read_bytes(path).decode("utf-8", "replace"))) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(read_bytes(path).decode("utf-8-sig", "replace"))) if row]
+    except csv.Error as error:
+        raise DataError(f"file {str(path)!r}: not a table with columns file and label ({error}); mend it") from error
     for number, row in enumerate(rows, 1):
         if (row != HEAD) if number == 1 else (len(row) != 2 or not row[0] or not row[1]):
             raise DataError(
                 f"file {str(path)!r}: line {number} is {','.join(row)!r}, not the head 'file,label' or a file and its label; mend it"
             )
         inside = Path(row[0])
-        if inside.is_absolute() or ".." in inside.parts:
+        if inside.is_absolute() or ".." in inside.parts or "\0" in row[0]:
             raise DataError(
                 f"file {str(path)!r}: line {number} names {row[0]!r}, which is outside the folder; move it inside"
             )

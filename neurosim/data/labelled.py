@@ -133,7 +133,7 @@ def load_labelled(
             raise DataError(f"task {name!r}: is encoded already, transforms are for events; leave them out")
         return _from_task(source, wanted, n_steps, limit, part)
     path = Path(name)
-    if not path.exists():
+    if not os.path.exists(name):  # also for names that no file can have
         from neurosim.tasks import TASKS
 
         raise DataError(f"data {name!r}: no such file or folder, and no task; tasks are {', '.join(TASKS)}")

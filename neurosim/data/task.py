@@ -29,8 +29,8 @@ class Task:
     description, source, licence, attribution : str
     images : (n_test, rows, columns) uint8 or None
         The test samples as pictures, for reports.
-    input_shape : (width, height, channels) or None
-        Inputs that are pictures: input ``(x * height + y) * channels + c``, as `Conv` reads them.
+    input_shape : (rows, columns, channels) or None
+        Inputs that are pictures: input ``(row * columns + column) * channels + c``. What `Conv` calls x is the row of these.
     train_step_labels, test_step_labels : (n_samples, n_steps_input) int64 or None
         Class at each step, -1 where there is none, for tasks that know it.
     copies : function of int to Events, or None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from neurosim.atomic import open_atomically
-from neurosim.data.eventblock import Size
+from neurosim.data.eventblock import LATEST, Size
 from neurosim.data.eventfile import EventFile
 from neurosim.data.eventstats import EventStats
 from neurosim.data.eventtype import EVENT
@@ -148,8 +148,9 @@ def convert(
 
 def _check_limits(events: Events, target: Target, format: str, file: EventFile) -> None:
     for field, limit in zip("xyt", target.limits, strict=True):
-        if int(events[field].max()) >= limit or int(events[field].min()) < 0:
-            wrong = events[field][(events[field] >= limit) | (events[field] < 0)][0]
+        least = -LATEST if limit == LATEST else 0
+        if int(events[field].max()) >= limit or int(events[field].min()) < least:
+            wrong = events[field][(events[field] >= limit) | (events[field].astype(np.int64) < least)][0]
             remedy = "choose a shorter part, or --from-zero" if field == "t" else "crop or downscale it"
             raise DataError(
                 f"file {file.name!r}: an event has {field} = {int(wrong)}, format {format!r} holds 0..{limit - 1}; {remedy}, "
@@ -229,12 +230,12 @@ def _write_dat(stream: IO[bytes], writing: Writing, pieces: Iterator[Events]) ->
         stream.write(np.stack([events["t"], x | y << 14 | p << 28], axis=1).astype("<u4").tobytes())
 
 
-_ANY = (1 << 16, 1 << 16, 1 << 63)
+_ANY = (1 << 16, 1 << 16, LATEST)
 #: The formats that are written, by the name that `neurosim.data.readers.FORMATS` has for them.
 TARGETS: dict[str, Target] = {
     "npz": Target(".npz", True, True, _ANY, _write_npz),
     "npy": Target(".npy", False, False, _ANY, _write_npy),
-    "text": Target(".csv", True, False, (1 << 16, 1 << 16, 1 << 53), _write_csv),
+    "text": Target(".csv", True, False, _ANY, _write_csv),
     "atis": Target(".bin", False, False, (256, 256, 1 << 23), _write_atis),
     "dat": Target(".dat", True, False, (1 << 14, 1 << 14, 1 << 32), _write_dat),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.data.binning import renumber
 from neurosim.events import Events
 from neurosim.fixedpoint import DEFAULT_ARITHMETIC
 from neurosim.network import Network
@@ -140,8 +141,4 @@ class Imported:
 
 def reorder_events(events: Events, port: Port) -> Events:
     """Return events whose inputs are numbered as in the framework as events of the network's input lines."""
-    line = port.line_of[events.neuron]
-    step = np.repeat(np.arange(len(events.start) - 1), np.diff(events.start))
-    order = np.lexsort((line, step))
-    value = None if events.value is None else events.value[order]
-    return events._replace(neuron=line[order].astype(np.int32), value=value)
+    return renumber(events, port.line_of)

@@ -126,7 +126,7 @@ def make_neurons(
     """
     kind = kind_of(f"{owner}, neuron", stored)
     biases = 0 if bias is None else per_neuron(owner, "bias", bias, shape)
-    if "weight_exp" in stored and np.any(np.asarray(stored["weight_exp"])):
+    if np.any(integers(owner, "weight_exp", stored.get("weight_exp", 0))):
         raise ModelFileError(
             f"{owner}: its normalisation has a weight_exp other than 0, which netx does not read either"
         )
@@ -157,7 +157,7 @@ def _lif(
     owner: str, name: str, stored: Mapping[str, Any], shape: tuple[int, ...], bias: int | Ints, reset: Reset | None
 ) -> LIF:
     """LOIHI and CUBA neurons: the current's register is one less than the decay, since the chip adds 1."""
-    if "gradedSpike" in stored and np.any(np.asarray(stored["gradedSpike"])):
+    if np.any(integers(owner, "gradedSpike", stored.get("gradedSpike", False))):
         raise ModelFileError(f"{owner}: its neurons send their voltage (gradedSpike); the chip's LIF neurons cannot")
     decay_u, dv, vth = (
         per_neuron(owner, key, _need(owner, stored, key), shape) for key in ("iDecay", "vDecay", "vThMant")

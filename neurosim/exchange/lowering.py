@@ -12,8 +12,9 @@ import numpy as np
 from neurosim.errors import CapacityError, ModelFileError, UnsupportedNode
 from neurosim.exchange.imported import Imported, ImportNote, Order, Port, chip_order
 from neurosim.exchange.lowering_flow import RENAMING, arrivals
+from neurosim.exchange.lowering_kernels import Floats, Kernel
 from neurosim.exchange.lowering_links import LinkFormat, link
-from neurosim.exchange.lowering_maps import Floats, Kernel, LinearMap, Matrix, compose, delayed, diagonal
+from neurosim.exchange.lowering_maps import LinearMap, Matrix, compose, delayed, diagonal
 from neurosim.exchange.lowering_neurons import Decay, Neurons, Spike, neurons_of, readout_of
 from neurosim.exchange.lowering_notes import note_bias, note_spike_size
 from neurosim.exchange.lowering_timing import schedule

@@ -10,21 +10,9 @@ import numpy as np
 
 from neurosim.errors import CapacityError
 from neurosim.exchange.imported import ImportNote
+from neurosim.exchange.lowering_kernels import MAX_KERNEL, Floats, Kernel, image_shape
 from neurosim.exchange.lowering_links import MAX_DELAY
-from neurosim.exchange.lowering_maps import (
-    MAX_KERNEL,
-    Floats,
-    Kernel,
-    LinearMap,
-    Matrix,
-    Pairs,
-    add,
-    apply,
-    compose,
-    delayed,
-    diagonal,
-    image_shape,
-)
+from neurosim.exchange.lowering_maps import LinearMap, Matrix, Pairs, add, apply, compose, delayed, diagonal
 from neurosim.exchange.lowering_neurons import READOUTS
 from neurosim.exchange.nirgraph import IDENTITY, NEURONS, FlatGraph, window
 from neurosim.exchange.nirnodes import Node

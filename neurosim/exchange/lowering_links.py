@@ -8,7 +8,8 @@ import numpy as np
 
 from neurosim.errors import NetworkError
 from neurosim.exchange.imported import Order, chip_order
-from neurosim.exchange.lowering_maps import Kernel, LinearMap, Matrix, as_pairs, is_diagonal
+from neurosim.exchange.lowering_kernels import Kernel, is_diagonal
+from neurosim.exchange.lowering_maps import LinearMap, Matrix, as_pairs
 from neurosim.fixedpoint import RANGES
 from neurosim.network import Connection, ConvConnection, SparseConnection
 

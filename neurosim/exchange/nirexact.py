@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 
 from neurosim.arrayfile import pack_arrays, unpack_arrays
 from neurosim.errors import ModelFileError, NeurosimError
-from neurosim.exchange.binding import inputs_of
 from neurosim.exchange.imported import Imported, ImportNote, Port
 from neurosim.exchange.lowering_timing import schedule
 from neurosim.exchange.nirnodes import Graph, read_graph
@@ -162,15 +162,30 @@ def exact_import(graph: Graph, dt: float, notes: list[ImportNote]) -> Imported |
         "chip": model.chip.name,
         "metadata": dict(model.metadata),
     }
+    inputs, outputs = _port(model, "inputs", first), _port(model, "outputs", model.readout)
     return Imported(
-        network, inputs_of(model.metadata) or _port(network, first), _port(network, model.readout), "nir", source, tuple(notes),
-        _lags(network), model.arithmetic,
+        network, inputs, outputs, "nir", source, tuple(notes), _lags(network), model.arithmetic,
     )  # fmt: skip
 
 
-def _port(network: Network, name: str) -> Port:
-    place = group_places(network)[name]
-    return Port(name, place.shape, place.order)
+def _port(model: Model, key: str, group: str) -> Port:
+    """Return a port that the model's metadata describe, or else that of a group as it lies in NIR."""
+    kept = model.metadata.get(key)
+    try:
+        if kept is None:
+            place = group_places(model.network)[group]
+            return Port(group, place.shape, place.order)
+        n = model.network.group(str(kept["group"])).n
+        if math.prod(int(size) for size in kept["shape"]) != n:  # before an array of that size is made
+            raise ValueError(f"shape {kept['shape']} does not have {n} elements")
+        port = Port.from_dict(kept)
+        if not np.array_equal(np.sort(port.order), np.arange(n)):
+            raise ValueError(f"they do not number the neurons of group {port.group[:MAX_SHOWN]!r}")
+        return port
+    except (LookupError, TypeError, ValueError, AttributeError, NeurosimError) as error:
+        raise ModelFileError(
+            f"graph: {key} in the model's metadata are wrong ({str(error)[:MAX_SHOWN]}); write the file anew"
+        ) from error
 
 
 def _lags(network: Network) -> dict[str, int]:

@@ -229,7 +229,10 @@ def _sizes(description: Mapping[str, Any], owner: str, given: Sequence[int] | No
     """Return the sizes of the input and of all layers."""
     listed = description.get("layer")
     if given is None and listed is None:
-        raise ModelFileError(f"{owner}: does not say how large the layers are; give sizes=(inputs, layer 1, ...)")
+        raise ModelFileError(
+            f"{owner}: does not say how large the layers are; give sizes=(inputs, layer 1, ...), or "
+            "add a list 'layer:' to it with '- {dim: n}' for the inputs and each layer"
+        )
     items = list(given) if given is not None else list(listed) if isinstance(listed, list) else []
     sizes: list[Any] = [item.get("dim") if isinstance(item, dict) else item for item in items]
     if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 < n <= MAX_NEURONS for n in sizes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Picture = Mapping[str, Any]
 
 RATE_HEIGHT = 1.7  # inches
-MAP_HEIGHTS = (1.2, 3.8)
+MAP_HEIGHTS = (1.3, 3.8)
+MAX_ASPECT = 2.5  # of a sensor whose pixels are drawn as squares; longer ones fill the space
 MOST_BINS = 160  # drawn of the rate
 FORMS = (".png", ".svg")
 BRIGHTEST = (
@@ -82,9 +83,11 @@ def _draw_maps(figure: Figure, charts: list[Axes], pixels: Any, theme: Theme) ->
 
     colors = LinearSegmentedColormap.from_list("events", (theme.track, theme.scale[1], theme.ink))
     top = max(1, round(float(np.percentile(pixels[pixels > 0], BRIGHTEST))))
+    width_by_height = pixels.shape[2] / pixels.shape[1]
+    aspect: Literal["equal", "auto"] = "equal" if 1 / MAX_ASPECT <= width_by_height <= MAX_ASPECT else "auto"
     image = None
     for chart, counts, name in zip(charts, (pixels[1], pixels[0]), ("ON", "OFF"), strict=True):
-        image = chart.imshow(counts, cmap=colors, vmin=0, vmax=top, interpolation="nearest")
+        image = chart.imshow(counts, cmap=colors, vmin=0, vmax=top, interpolation="nearest", aspect=aspect)
         chart.set_title(f"{name}: {int(counts.sum()):,} events", loc="left", color=theme.ink)
         chart.grid(visible=False)
         for axis in (chart.xaxis, chart.yaxis):
@@ -121,7 +124,7 @@ def _draw_rate(chart: Axes, rate: Any, bin_us: int, theme: Theme) -> None:
     edges = np.arange(n + 1) * bin_us / scale
     for counts, name, color in ((rate[1], "ON", theme.strong), (rate[0], "OFF", theme.warm)):
         if counts.sum():
-            chart.stairs(counts * (1e6 / bin_us), edges, color=color, linewidth=1.2, label=name)
+            chart.stairs(counts * (1e6 / bin_us), edges, baseline=None, color=color, linewidth=1.2, label=name)
     chart.set_xlim(0, edges[-1])
     chart.set_ylim(bottom=0)
     chart.yaxis.set_major_formatter(EngFormatter(sep=""))

@@ -24,7 +24,7 @@ from neurosim.scale import ScaleForm, largest_weight, needed_sign_mode
 
 Messages = npt.NDArray[Any]
 
-HALVES = tuple(range(-2, 7))  # candidates are S * 2**(k / 2): from half to eight times what `quantize` takes
+HALVES = tuple(range(-2, 9))  # candidates are S * 2**(k / 2): from half to sixteen times what `quantize` takes
 WINDOWS = 8  # of time, in which spikes are counted
 MAX_BYTES = 1 << 30  # of the spikes of all samples
 #: Called before each candidate: the group, and how many candidates are done and to do.

@@ -1,5 +1,6 @@
 """``neurosim data info`` and ``neurosim data convert``: what they show, write and refuse."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from rich.console import Console
 from tiny_sets import event_bytes
 from typer.testing import CliRunner
 
 from neurosim.cli import app
+from neurosim.commands.progress import EventsView
 from neurosim.data.eventtype import EVENT
 from neurosim.data.readers import open_events
 from neurosim.data.writers import TARGETS
@@ -143,3 +146,16 @@ def test_convert_refuses_what_it_cannot_do() -> None:
     )
     assert "event number 4 is malformed" in error("convert", "bad.bin", "b.npz")
     assert not Path("b.npz").exists()
+
+
+def test_progress_on_a_terminal_tells_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = io.StringIO()
+    with EventsView(Console(file=text, force_terminal=True, width=120)) as view:
+        view.show("looked through", 1000, None)
+        view.show("written", 500, 2000)
+    assert "500 events written" in text.getvalue() and "a second" in text.getvalue() and "left" in text.getvalue()
+    text = io.StringIO()
+    with EventsView(Console(file=text)) as view:
+        view.show("written", 500, 2000)
+    assert text.getvalue() == ""

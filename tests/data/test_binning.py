@@ -96,15 +96,15 @@ def test_a_time_is_cut_into_equal_parts() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_lines_of_a_chip_are_numbered_column_by_column() -> None:
+def test_lines_of_a_task_are_numbered_row_by_row() -> None:
     events = some_events()
-    binner = Binner((2, HEIGHT, WIDTH), dt_us=100, order="chip")
+    binner = Binner((2, HEIGHT, WIDTH), dt_us=100, order="task")
     binner.add([events])
     chip = binner.events()
     framework = bin_events(events, (2, HEIGHT, WIDTH), dt_us=100)
-    expected = framework.to_dense()[0].reshape(-1, 2, HEIGHT, WIDTH).transpose(0, 3, 2, 1).reshape(-1, 30)
+    expected = framework.to_dense()[0].reshape(-1, 2, HEIGHT, WIDTH).transpose(0, 2, 3, 1).reshape(-1, 30)
     np.testing.assert_array_equal(chip.to_dense()[0], expected)
-    line_of = np.ascontiguousarray(np.arange(30).reshape(WIDTH, HEIGHT, 2).T).ravel()
+    line_of = np.ascontiguousarray(np.arange(30).reshape(HEIGHT, WIDTH, 2).transpose(2, 0, 1)).ravel()
     np.testing.assert_array_equal(check_events(renumber(framework, line_of), 30).neuron, chip.neuron)
 
 

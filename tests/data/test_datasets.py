@@ -290,8 +290,8 @@ def bars(n: int, seed: int) -> list[tuple[npt.NDArray[Any], int]]:
 
 def test_a_task_of_data_sets_is_in_the_order_of_tasks() -> None:
     task = task_from_datasets(Tonic(), Tonic(3), SHAPE, dt=1e-3, n_steps=40, name="mine", description="d", source="s")
-    assert (task.n_classes, task.n_inputs, task.n_steps_input, task.input_shape) == (3, 48, 40, (WIDTH, HEIGHT, 2))
-    chip = expected(range(N)).to_dense().reshape(N, 40, *SHAPE).transpose(0, 1, 4, 3, 2).reshape(N, 40, 48)
+    assert (task.n_classes, task.n_inputs, task.n_steps_input, task.input_shape) == (3, 48, 40, (HEIGHT, WIDTH, 2))
+    chip = expected(range(N)).to_dense().reshape(N, 40, *SHAPE).transpose(0, 1, 3, 4, 2).reshape(N, 40, 48)
     np.testing.assert_array_equal(check_events(task.train_events, 48).to_dense(), chip)
     np.testing.assert_array_equal(task.test_events.to_dense(), chip[:3])
     assert task.copies is None and task.train_labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
@@ -299,7 +299,7 @@ def test_a_task_of_data_sets_is_in_the_order_of_tasks() -> None:
     pictures = task_from_datasets(
         list(zip(frames, range(3), strict=True)), [(frames[0], 0)], (HEIGHT, WIDTH), dt=1e-3, n_steps=5
     )
-    np.testing.assert_array_equal(pictures.train_events.to_dense(), frames.transpose(0, 1, 3, 2).reshape(3, 5, -1))
+    np.testing.assert_array_equal(pictures.train_events.to_dense(), frames.reshape(3, 5, -1))
     flat = frames.reshape(3, 5, -1)
     plain = task_from_datasets(list(zip(flat, range(3), strict=True)), [(flat[0], 0)], (24,), dt=1e-3, n_steps=5)
     np.testing.assert_array_equal(plain.train_events.to_dense(), flat)

@@ -375,6 +375,36 @@ def test_wrong_folders_are_refused(tmp_path: Path, prepare: Any, words: str) -> 
         load_labelled(tmp_path, SHAPE, dt=1e-3)
 
 
+def test_a_damaged_table_is_a_clear_error_or_a_right_answer(tmp_path: Path) -> None:
+    folder = write_table(tmp_path)
+    content, n_errors = (folder / "labels.csv").read_bytes(), 0
+    rng = np.random.default_rng(1)
+    for trial in range(300):
+        changed = bytearray(content)
+        if trial % 3 == 0:
+            changed = changed[: rng.integers(0, len(content))]
+        else:
+            for at in rng.integers(0, len(content), 1 + trial % 4):
+                changed[at] = rng.choice([0, 10, 13, 34, 44, 46, 47, 255, rng.integers(0, 256)])
+        (folder / "labels.csv").write_bytes(bytes(changed))
+        try:
+            found = load_labelled(folder, SHAPE, dt=1e-3, n_steps=3)
+        except DataError:
+            n_errors += 1
+            continue
+        assert found.events.n_samples == len(found.known_labels()) <= N
+    assert n_errors > 100
+    (folder / "labels.csv").write_text("file,label\n" + "a" * 200_000 + ",1\n")
+    with pytest.raises(DataError, match="not a table with columns file and label|cannot be read"):
+        load_labelled(folder, SHAPE, dt=1e-3)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", ""])
+def test_names_that_no_file_can_have_are_refused(name: str) -> None:
+    with pytest.raises(DataError, match="no such file or folder, and no task"):
+        load_labelled(name, (8, 8), dt=1e-3)
+
+
 def test_formats_that_a_table_mixes_are_refused(tmp_path: Path) -> None:
     folder = write_table(tmp_path)
     np.save(folder / "events/9.npy", np.array([(5, 1, 0, 1)], EVENT))

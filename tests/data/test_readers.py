@@ -149,8 +149,14 @@ def test_malformed_events_are_counted_or_an_error(tmp_path: Path, content: bytes
     assert file.n_malformed == n_malformed, "a second reading counts anew"
 
 
-def damaged(content: bytes) -> dict[str, bytes]:
-    return {"cut.npz": content[: len(content) // 2], "flipped.npz": content.replace(b"shape", b"shapf")}
+@pytest.mark.parametrize("time", [1 << 53, -(1 << 53), np.iinfo(np.int64).max, np.iinfo(np.int64).min])
+def test_a_time_beyond_285_years_is_malformed(time: int) -> None:
+    events = np.array([(5, 1, 1, 1), (time, 1, 1, 1), (6, 1, 1, 1)], EVENT)
+    with pytest.raises(DataError, match=f"number 1 is malformed, no time within 285 years .{time} us"):
+        open_events(events).read()
+    file = open_events(events, strict=False)
+    np.testing.assert_array_equal(file.read(), events[[0, 2]])
+    assert file.n_malformed == 1
 
 
 def stored(save: Any, *args: Any, **arrays: Any) -> bytes:

@@ -28,6 +28,7 @@ from camera_files import (
     some_events,
 )
 
+from neurosim.data.eventstats import EventStats
 from neurosim.data.eventtype import EVENT
 from neurosim.data.readers import FORMATS, open_events
 from neurosim.data.writers import TARGETS, Selection, convert
@@ -140,6 +141,9 @@ def test_damaged_files_give_an_error_or_events(tmp_path: Path, kind: str) -> Non
         assert events.dtype == EVENT and np.all(np.diff(events["t"]) >= 0) and np.all(events["p"] <= 1)
         if file.sensor_size is not None and len(events):
             assert events["x"].max() < file.sensor_size[0] and events["y"].max() < file.sensor_size[1]
+        stats = EventStats()
+        stats.add(events)
+        assert stats.n_events == len(events) == stats.rate.sum()
         assert (file.n_malformed > 0) == bool(file.first_malformed)
     assert kind == "hdf5" or min(outcomes.values()) > (0 if kind != "atis" else -1), f"mutations reach both: {outcomes}"
     unit = 1 if sys.platform == "darwin" else 1024

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from neurosim.data.eventblock import LATEST
 from neurosim.data.eventtype import EVENT
 from neurosim.data.readers import open_events
 from neurosim.data.writers import TARGETS, Selection, convert
@@ -58,18 +59,21 @@ def test_no_events_can_be_written(tmp_path: Path, name: str) -> None:
 def test_the_extremes_of_each_format_are_kept(tmp_path: Path) -> None:
     for name, target in TARGETS.items():
         x, y, t = target.limits
-        events = np.array([(0, 0, 0, 0), (t - 1, x - 1, y - 1, 1)], EVENT)
+        first = 1 - t if t == LATEST else 0
+        events = np.array([(first, 0, 0, 0), (t - 1, x - 1, y - 1, 1)], EVENT)
         out = tmp_path / f"a{target.suffix}"
         convert(open_events(events), out, name, ALL)
         np.testing.assert_array_equal(open_events(out, sensor_size=(x, y)).read(), events)
         for field, limit in zip("xyt", target.limits, strict=True):
-            if limit <= np.iinfo(EVENT[field]).max:
+            if limit <= np.iinfo(EVENT[field]).max and limit != LATEST:
                 wrong = events.copy()
                 wrong[field][1] = limit
                 with pytest.raises(
                     DataError, match=f"an event has {field} = {limit}, format '{name}' holds 0..{limit - 1}; "
                 ):
                     convert(open_events(wrong), tmp_path / "wrong", name, ALL)
+    with pytest.raises(DataError, match="an event has t = -1, format 'dat' holds 0..4294967295"):
+        convert(open_events(np.array([(-1, 0, 0, 0)], EVENT)), tmp_path / "wrong", "dat", ALL)
     assert not (tmp_path / "wrong").exists()
 
 

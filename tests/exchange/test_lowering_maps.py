@@ -13,20 +13,9 @@ from hypothesis import strategies as st
 from neurosim.errors import CapacityError, NetworkError
 from neurosim.exchange import lowering_maps
 from neurosim.exchange.imported import chip_order
+from neurosim.exchange.lowering_kernels import Kernel, fuse
 from neurosim.exchange.lowering_links import LinkFormat, link
-from neurosim.exchange.lowering_maps import (
-    Kernel,
-    LinearMap,
-    Matrix,
-    Pairs,
-    add,
-    apply,
-    as_pairs,
-    compose,
-    delayed,
-    diagonal,
-    fuse,
-)
+from neurosim.exchange.lowering_maps import LinearMap, Matrix, Pairs, add, apply, as_pairs, compose, delayed, diagonal
 from neurosim.network import Connection, ConvConnection, SparseConnection
 
 Floats = npt.NDArray[np.float64]

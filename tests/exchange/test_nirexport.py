@@ -273,11 +273,22 @@ def test_another_dt_is_noted(tmp_path: Path):
 
 def test_inputs_and_readout_of_an_imported_model_come_back(tmp_path: Path):
     port = Port("in", (2, 2, 2), chip_order((2, 2, 2)))
-    model = replace(model_of(dense_net(np.random.default_rng(9))), metadata={"inputs": port.to_dict(), "readout": "a"})
+    model = replace(
+        model_of(dense_net(np.random.default_rng(9))),
+        metadata={"inputs": port.to_dict(), "outputs": Port("a", (6,), np.arange(6)).to_dict()},
+    )
     write_nir(model, tmp_path / "m.nir")
     found = read_nir(tmp_path / "m.nir", dt=DT, spike="unit")
     assert found.inputs.shape == (2, 2, 2) and found.outputs.group == "a"
     np.testing.assert_array_equal(found.inputs.order, port.order)
+
+
+@pytest.mark.parametrize("wrong", [3, {"group": "in"}, {"group": "in", "shape": [1 << 40]}, {"group": "nobody", "shape": [8]}, {"group": "in", "shape": [8], "order": [0] * 8}], ids=str)  # fmt: skip
+def test_ports_in_metadata_that_do_not_fit_are_refused(wrong: Any, tmp_path: Path):
+    model = replace(model_of(dense_net(np.random.default_rng(9))), metadata={"inputs": wrong})
+    write_nir(model, tmp_path / "m.nir")
+    with pytest.raises(ModelFileError, match="inputs in the model's metadata are wrong"):
+        read_nir(tmp_path / "m.nir", dt=DT, spike="unit")
 
 
 def test_registers_of_each_neuron_and_a_threshold_that_is_met():

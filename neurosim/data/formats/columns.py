@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.data.eventblock import Block
+from neurosim.data.eventblock import LATEST, Block
 from neurosim.data.formats.binary import brief
 from neurosim.errors import DataError
 
@@ -20,7 +20,7 @@ NAMES = {
     "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
 }
 US_PER_S = 1_000_000
-EXACT = 1 << 53  # floats hold integers up to here
+EXACT = LATEST  # floats hold integers up to here
 
 
 def find_columns(names: Sequence[str], where: str) -> dict[str, str]:

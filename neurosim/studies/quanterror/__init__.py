@@ -68,7 +68,7 @@ def quantisation_report(
     >>> net = Network([Input("in", 2), CubaLIF("out", 1)], [Connection("in", "out", [[0.5, -0.251]])])
     >>> report = quantisation_report(net, quantize(net), decay="exact")
     >>> round(report["layers"][0]["weights"][0]["largest_error"], 5)
-    0.00096
+    0.00097
     """
     layers = []
     for group in network.groups:
