@@ -121,6 +121,15 @@ def read_spike_file(path: Path) -> Any:
     return check_events(events, events.n_inputs)
 
 
+def read_labelled(path: Path) -> Any:
+    """Read spikes with their labels."""
+    need("neurosim.data.labelled")
+    from neurosim.data.labelled import load_labelled
+
+    found = load_labelled(str(path), (9,), dt=1e-3, count="sum")
+    return [found.events, found.labels]
+
+
 def event_arrays() -> list[bytes]:
     """Return .npz files with events."""
     e = events_of()
@@ -562,6 +571,7 @@ FORMATS: dict[str, Format] = {
         Format("model", "model.npz", model_seeds, read_model_file, damaged_container),
         Format("checkpoint", "gen-000007.npz", checkpoint_seeds, read_checkpoint, damaged_container),
         Format("spikes", "spikes.npz", spike_files, read_spike_file, mostly(rezipped)),
+        Format("labelled", "labelled.npz", spike_files, read_labelled, mostly(rezipped)),
         Format("nir", "model.nir", hdf5_seeds(lambda: [*nir_seeds(), *real("nir-models", "*.nir")]), import_with("nir"), damaged_hdf5),
         Format("net", "network.net", hdf5_seeds(nets), import_with("lava-dl"), damaged_hdf5),
         Format("slayer", "folder.zip", slayer_folders, read_slayer_folder, damaged_folder),

@@ -3,11 +3,11 @@
 MAX_LINE = 600  # characters of an error that quotes a file
 
 
-def one_line(text: str) -> str:
-    """Return an error text that quotes a file, fit to be shown: one line, no control characters, not too long."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text[: 2 * MAX_LINE])
-    half = MAX_LINE // 2
-    return shown if len(text) <= MAX_LINE else f"{shown[:half]} ... {one_line(text[-half:])}"
+def one_line(text: str, most: int = MAX_LINE) -> str:
+    """Return an error text that quotes a file, fit to be shown: one line, no control characters, about `most` long at most."""
+    if len(text) > most:
+        return f"{one_line(text[: most // 2])} ... {one_line(text[-(most // 2) :])}"
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 class NeurosimError(Exception):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.data.npyhead import MAX_AXIS, Head, read_head
-from neurosim.errors import DataError
+from neurosim.errors import DataError, one_line
 from neurosim.events import MAX_VALUE, Events
 
 ADVICE = "write one with numpy.savez(FILE, spikes=array) of shape (n_samples, n_steps, n_inputs): zeros and ones, or integers"
@@ -64,7 +64,7 @@ def read_spikes(path: Path, name: str = "spikes") -> tuple[Events, tuple[int, ..
             archive = zipfile.ZipFile(stream)
             info = archive.NameToInfo.get(f"{name}.npy")
         except DAMAGES as error:
-            raise DataError(f"{where}: not a .npz file of events ({error}); {ADVICE}") from error
+            raise DataError(one_line(f"{where}: not a .npz file of events ({error}); {ADVICE}")) from error
         if info is None:
             raise DataError(f"{where}: holds no array {name!r}; {ADVICE}")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -86,7 +86,7 @@ def read_spikes(path: Path, name: str = "spikes") -> tuple[Events, tuple[int, ..
         except DAMAGES as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{where}: not a .npz file of events ({error}); {ADVICE}") from error
+            raise DataError(one_line(f"{where}: not a .npz file of events ({error}); {ADVICE}")) from error
 
 
 def _read_head(member: IO[bytes], n_bytes: int) -> Head:

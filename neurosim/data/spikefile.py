@@ -102,6 +102,8 @@ def _labels(path: Path, where: str, n_samples: int) -> npt.NDArray[np.int64] | N
             info = archive.NameToInfo.get("labels.npy")
             if info is None:
                 return None
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(f"{where}: array 'labels' is compressed in a way that numpy does not use; {ADVICE}")
             with archive.open(info) as member:
                 head = read_head(member)
                 if head.dtype.kind not in "iu" or head.shape != (n_samples,) or n_samples > MAX_UNITS:

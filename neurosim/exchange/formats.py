@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from neurosim.errors import ConfigError, ModelFileError
+from neurosim.errors import ConfigError, ModelFileError, NeurosimError, one_line
 from neurosim.exchange.imported import Imported
 from neurosim.exchange.lowering import CurrentBias
 from neurosim.exchange.lowering_neurons import Decay, Spike
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
+MAX_ERROR = 2000  # characters: some errors list several nodes
 FORMATS = ("nir", "lava-dl", "slayer")
 
 
@@ -107,7 +108,14 @@ def read_model(path: str | os.PathLike[str], reading: Reading, form: str | None 
     ModelFileError
         If the file cannot be read, or holds what a chip cannot express.
     """
-    form = form or detect_format(path)
+    try:
+        return _read(path, reading, form or detect_format(path))
+    except NeurosimError as error:
+        error.args = (one_line(str(error), MAX_ERROR),)  # which quotes the file
+        raise
+
+
+def _read(path: str | os.PathLike[str], reading: Reading, form: str) -> Imported:
     if form == "nir":
         from neurosim.exchange.nirfile import read_nir
 

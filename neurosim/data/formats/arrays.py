@@ -75,6 +75,11 @@ def open_npz(path: Path, sensor_size: Size | None) -> Recorded:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{where}: a damaged .npz file ({brief(error)}); get it anew") from error
+    packed = [
+        name for name, info in members.items() if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    ]
+    if packed:
+        raise DataError(f"{where}: array {packed[0][:60]!r} is compressed in a way that numpy does not use; {ADVICE}")
     stored = {
         name: _read_head(partial(_open_member, path, info), f"{where}, array {name!r}", info.file_size)
         for name, info in members.items()
