@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.data.folder import read_bytes
-from neurosim.data.readers import FORMATS
-from neurosim.data.recordings import NO_RECORDINGS, SUFFIXES
+from neurosim.data.readers import FORMATS, NO_RECORDINGS, SUFFIXES
 from neurosim.errors import DataError
 
 LABELS = "labels.csv"

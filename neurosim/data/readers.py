@@ -69,6 +69,12 @@ FORMATS: dict[str, Format] = {
 }
 
 
+#: Suffixes of all formats.
+SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
+#: Tables about recordings, which are no recordings, and texts.
+NO_RECORDINGS = frozenset({"labels.csv", "labels.tsv", "readme.txt", "licence.txt", "license.txt", "sha256sums.txt"})
+
+
 def open_events(
     source: str | os.PathLike[str] | npt.NDArray[Any], *, strict: bool = True,
     sensor_size: Size | None = None, sample: int = 0,

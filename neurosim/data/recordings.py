@@ -10,12 +10,8 @@ from typing import NamedTuple
 
 from neurosim.data.eventfolder import LABELS, list_recordings
 from neurosim.data.eventstats import EventStats
-from neurosim.data.readers import FORMATS, iterate_samples
+from neurosim.data.readers import NO_RECORDINGS, SUFFIXES, iterate_samples
 from neurosim.errors import DataError
-
-SUFFIXES = frozenset(suffix for format in FORMATS.values() for suffix in format.suffixes)
-#: Tables about recordings, which are no recordings, and texts.
-NO_RECORDINGS = frozenset({"labels.csv", "labels.tsv", "readme.txt", "licence.txt", "license.txt", "sha256sums.txt"})
 
 
 class Recording(NamedTuple):
