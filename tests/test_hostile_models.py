@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurosim.answers import Answer
 from neurosim.arrayfile import DIGEST_LENGTH, MAX_VALUES, TRAILER, pack_arrays, unpack_arrays
 from neurosim.chip import load_chip
 from neurosim.errors import MAX_LINE, ModelFileError, one_line
@@ -244,3 +245,9 @@ def test_too_many_or_too_large_arrays_are_not_written(monkeypatch: pytest.Monkey
     monkeypatch.setattr("neurosim.npzbytes.MAX_BYTES", 2000)
     with pytest.raises(ModelFileError, match="2 arrays of .* bytes exceed the limits of 3 and 2000"):
         pack_arrays({}, {"a": np.zeros(300)})
+
+
+@pytest.mark.parametrize("answer", [{"n_windows": 10**9}, {"lag": 10**9}, [], {"n_windows": 0}])
+def test_answers_with_very_many_windows_are_refused(answer: Any) -> None:
+    with pytest.raises(ModelFileError, match="is not known to this neurosim"):
+        Answer.from_metadata({"answer": answer}, "out", "model 'm'")
