@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from realdata import data_file
 
 from benchmarks.frameworks.recipes import RECIPES
 from benchmarks.track_import import KEPT, Found, Trained, compare, read, read_trained
+from neurosim.data.folder import find_data
+from neurosim.data.fsdd import FSDD
+from neurosim.data.mnist import MNIST
+from neurosim.errors import DataError
 from neurosim.exchange.imported import chip_order, reorder_events
 from neurosim.floatsim import simulate
 
@@ -28,7 +31,7 @@ pytest.importorskip("nirtorch", reason=REASON)
 
 #: Least accuracy of what is trained here, so that there is something to lose; and test samples.
 TASKS = {"mnist": (0.97, 10_000), "fsdd": (0.85, 300)}
-MARKS = {"mnist": ("mnist", "t10k-labels-idx1-ubyte.gz"), "fsdd": ("fsdd", "recordings", "0_george_0.wav")}
+SETS = {"mnist": MNIST, "fsdd": FSDD}
 #: Networks without biases: our floats give the framework's answers, but for what 32 bits round.
 WITHOUT_BIASES = ("snntorch-mnist-dense", "snntorch-fsdd-cuba", "norse-fsdd-recurrent")
 
@@ -44,7 +47,10 @@ def get_trained(tmp_path_factory: pytest.TempPathFactory) -> GetTrained:
     folder = Path(kept) if kept else tmp_path_factory.mktemp("trained")
 
     def get(name: str) -> tuple[Trained, Path]:
-        data_file(*MARKS[RECIPES[name].task])
+        try:
+            find_data(SETS[RECIPES[name].task])
+        except DataError as error:
+            pytest.skip(str(error))
         if not (folder / f"{name}.json").is_file():
             train(name, RECIPES[name], folder)
         return read_trained(folder, name), folder
