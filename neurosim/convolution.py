@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -136,7 +137,7 @@ class Conv(BetweenGroups):
     @property
     def shape(self) -> tuple[int, int]:
         """(n_post, n_pre)."""
-        return int(np.prod(self.output_shape)), int(np.prod(self.input_shape))
+        return math.prod(self.output_shape), math.prod(self.input_shape)
 
     def _synapses(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return post, pre and the number of the weight of each synapse, (n_synapses,) each."""
