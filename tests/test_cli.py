@@ -305,7 +305,7 @@ def test_run_refuses_input_that_it_cannot_use(trained: Path, tmp_path: Path) -> 
     (tmp_path / "text.npz").write_text("no arrays")
     wrong = {
         "other.npz": "no array 'spikes'",
-        "bare.npy": "no array 'spikes'",
+        "bare.npy": "not a .npz file of events",
         "absent.npz": "check the path",
         "text.npz": "not a .npz file",
         "narrow.npz": "the network has 64",

@@ -88,6 +88,7 @@ def test_the_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_readme_names_commands_that_exist() -> None:
     from neurosim.cli import app
 
-    commands = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback} | {"backends"}
+    commands = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
+    commands |= {str(info.name) for info in app.registered_groups}
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`neurosim ([a-z]+)", text)) == commands
