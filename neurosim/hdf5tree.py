@@ -27,7 +27,8 @@ Answer = dict[str, Any]
 T = TypeVar("T")
 
 MAX_BYTES = 1 << 28
-TIMEOUT_S = 60.0
+#: Time allowed by default: some seconds, and one for so many bytes of the file.
+TIMEOUT_S, BYTES_PER_S = 10.0, 1 << 23
 #: Address space of the child, the libraries' own 0.2 to 0.4 GiB included.
 CHILD_MEMORY = 1 << 30
 #: The child's text: names and strings are at most 8 MiB (`hdf5child.MAX_TEXT`), JSON may need six bytes for one.
@@ -59,7 +60,7 @@ class Description(NamedTuple):
     dtype: str
 
 
-def read_tree(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S) -> Tree:
+def read_tree(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeout_s: float | None = None) -> Tree:
     """Return the contents of an HDF5 file as nested dicts.
 
     Groups become dicts (names sorted), datasets of integers, floats (up to 64 bits) and booleans arrays in the machine's byte
@@ -71,8 +72,8 @@ def read_tree(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeo
     path : path-like
     max_bytes : int
         Of all arrays together.
-    timeout_s : float
-        Time for all of it, in seconds.
+    timeout_s : float, optional
+        Time for all of it, in seconds; by default 10, and one more for each 8 MiB of the file.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def read_tree(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeo
         return reader.read_tree(path, max_bytes=max_bytes, timeout_s=timeout_s)
 
 
-def describe(path: str | os.PathLike[str], *, timeout_s: float = TIMEOUT_S) -> dict[str, Description]:
+def describe(path: str | os.PathLike[str], *, timeout_s: float | None = None) -> dict[str, Description]:
     """Return what datasets a file has, by name ("group/dataset"), without reading their data.
 
     Raises
@@ -135,13 +136,13 @@ class TreeReader:
                 continue
 
     def read_tree(
-        self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeout_s: float = TIMEOUT_S
+        self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, timeout_s: float | None = None
     ) -> Tree:
         """Return the contents of a file; see the function `read_tree`."""
         request = {"operation": "tree", "max_bytes": max_bytes}
         return self._ask(path, request, max_bytes, timeout_s, _tree)
 
-    def describe(self, path: str | os.PathLike[str], *, timeout_s: float = TIMEOUT_S) -> dict[str, Description]:
+    def describe(self, path: str | os.PathLike[str], *, timeout_s: float | None = None) -> dict[str, Description]:
         """Return what datasets a file has; see the function `describe`."""
         return self._ask(path, {"operation": "describe"}, 0, timeout_s, _descriptions)
 
@@ -153,7 +154,7 @@ class TreeReader:
         stop: int,
         *,
         max_bytes: int = MAX_BYTES,
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> Array | list[Array] | list[str]:
         """Return rows ``start`` to ``stop - 1`` of a dataset, fewer where it ends before.
 
@@ -182,15 +183,16 @@ class TreeReader:
         path: str | os.PathLike[str],
         request: dict[str, Any],
         max_bytes: int,
-        timeout_s: float,
+        timeout_s: float | None,
         build: Callable[[Answer, list[Array]], T],
     ) -> T:
         """Send a request, wait for the answer no longer than allowed, and return what `build` makes of it."""
         owner = f"file {str(path)!r}"
         full = _check_path(path, owner)
+        allowed = TIMEOUT_S + os.stat(full).st_size / BYTES_PER_S if timeout_s is None else timeout_s
         request = request | {
             "path": full,
-            "timeout_s": timeout_s,
+            "timeout_s": allowed,
             "memory": CHILD_MEMORY + 2 * max(0, max_bytes - MAX_BYTES),
         }
         process = self._started()
@@ -200,7 +202,7 @@ class TreeReader:
             late.set()
             process.kill()
 
-        timer = threading.Timer(timeout_s, end)
+        timer = threading.Timer(allowed, end)
         timer.daemon = True
         timer.start()
         try:
@@ -211,7 +213,7 @@ class TreeReader:
             self.close()
             if late.is_set():
                 raise ModelFileError(
-                    f"{owner}: reading took more than {timeout_s:g} s; it is damaged, or give it more time (timeout_s)"
+                    f"{owner}: reading took more than {allowed:g} s; it is damaged, or give it more time (timeout_s)"
                 ) from error
             raise ModelFileError(
                 f"{owner}: damaged: the HDF5 library failed on it ({_ending(process)}); get it anew"
@@ -261,7 +263,7 @@ def read_rows(
     stop: int,
     *,
     max_bytes: int = MAX_BYTES,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> Array | list[Array] | list[str]:
     """Return some rows of one dataset; see `TreeReader.read_rows`."""
     with TreeReader() as reader:

@@ -8,6 +8,7 @@ from typing import Any
 from neurosim.errors import ModelFileError
 
 MAX_BYTES = 1 << 16
+MAX_DIGITS = 40
 MAX_DEPTH = 8
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*:(?:\s+(.*))?$")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
@@ -80,6 +81,8 @@ def _value(text: str, here: str) -> Any:
             raise ModelFileError(f"{here}: {text[:40]!r} is not made of 'key: value'")
         return {pair.group(1): _value(pair.group(2).strip(), here) for pair in pairs if pair is not None}
     if _NUMBER.match(text):
+        if len(text) > MAX_DIGITS:
+            raise ModelFileError(f"{here}: {text[:40]!r}... is a number of {len(text)} signs, {MAX_DIGITS} are read")
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
     if text[0] in "\"'[]{}&*!|>%@`":
         raise ModelFileError(f"{here}: {text[:40]!r} is YAML that is not read here; write a plain number or word")

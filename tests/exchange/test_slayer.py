@@ -260,3 +260,8 @@ def test_matrices_of_sequential_mnist_run() -> None:
     expected = (given[0, :-1].astype(np.int64) @ into.T.astype(np.int64)) + fired[:-1] @ within.T.astype(np.int64)
     np.testing.assert_array_equal(result.states["fc1", "u"][0, 1:], expected << 6)
     assert INTERPRETED or fired.sum() > 100
+
+
+def test_a_number_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(ModelFileError, match="is a number of 5000 signs, 40 are read"):
+        read_yaml("neuron: {vThMant: " + 5000 * "9" + "}\n", "file 'x.yaml'")
