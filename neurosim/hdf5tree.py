@@ -213,7 +213,7 @@ class TreeReader:
             self.close()
             if late.is_set():
                 raise ModelFileError(
-                    f"{owner}: reading took more than {allowed:g} s; it is damaged, or give it more time (timeout_s)"
+                    f"{owner}: reading took more than {allowed:.3g} s; it is damaged, or give it more time (timeout_s)"
                 ) from error
             raise ModelFileError(
                 f"{owner}: damaged: the HDF5 library failed on it ({_ending(process)}); get it anew"
