@@ -53,10 +53,25 @@ class FloatGroup:
         """Whether a constant input adds to v as a bias does: no current with memory is between."""
         return self.kind in ("I", "IF", "LI", "LIF")
 
+    @property
+    def gain(self) -> float:
+        """By how much input of 1 moves v: d_mem where the node has r = 1, which Norse takes every LIF to have; otherwise 1."""
+        return float(self.d_mem[0]) if self.kind in ("LI", "LIF") and np.all(self.d_mem == self.d_mem[0]) else 1.0
+
+    @property
+    def input_scale(self) -> float:
+        """Chip weight units per unit of the node's input."""
+        return self.scale * self.gain
+
+    @property
+    def input_bias(self) -> Floats:
+        """The bias as input of the node, (n,)."""
+        return self.bias / self.gain
+
     def node(self, dt: float, shape: tuple[int, ...], order: Order, with_bias: bool) -> Any:
         """Return the node of the nir library.
 
-        r and w_in are such that a weight w moves v by w: ``r dt / tau_mem = w_in dt / tau_syn = 1``.
+        r and w_in are such that input of 1 moves v by `gain`: ``r dt / tau_mem = gain``, ``w_in dt / tau_syn = 1``.
 
         Parameters
         ----------
@@ -85,7 +100,7 @@ class FloatGroup:
         threshold = {"v_threshold": laid(self.v_threshold), "v_reset": np.zeros(shape)} if kind.endswith("IF") else {}
         if kind in ("I", "IF"):
             return getattr(nir, kind)(r=np.full(shape, 1 / dt), **threshold)
-        common = {"r": laid(1 / d_mem), "v_leak": laid(bias / d_mem)} | threshold
+        common = {"r": laid(self.gain / d_mem), "v_leak": laid(bias / d_mem)} | threshold
         if kind in ("LI", "LIF"):
             return getattr(nir, kind)(tau=laid(dt / d_mem), **common)
         return getattr(nir, kind)(

@@ -67,14 +67,14 @@ def chains(
         wants_bias = group.takes_bias_as_input and bool(np.any(group.bias)) and connection.target not in biased
         first = wait[connection.source, connection.target]
         if isinstance(connection, Conv) and source.shape == as_torch(connection.input_shape):
-            bias = _shared_bias(group, connection) if wants_bias else None
-            nodes = [*_delay(source, first, network.dt), ("conv", _convolution(connection, group.scale, bias))]
+            bias = _shared_bias(group.input_bias, connection) if wants_bias else None
+            nodes = [*_delay(source, first, network.dt), ("conv", _convolution(connection, group.input_scale, bias))]
             if len(target.shape) == 1:
                 nodes.append(("flatten", _flatten(as_torch(connection.output_shape))))
             found.append(Chain(connection.source, connection.target, nodes, bias is not None))
         else:
-            bias = group.bias if wants_bias else None
-            found += _matrices(connection, source, target, group.scale, first, network.dt, bias, arithmetic)
+            bias = group.input_bias if wants_bias else None
+            found += _matrices(connection, source, target, group.input_scale, first, network.dt, bias, arithmetic)
         if found[-1].brings_bias:
             biased.add(connection.target)
         if not isinstance(connection, (Connection, Conv)) and connection.weight_exp < 0:
@@ -136,9 +136,9 @@ def _flatten(shape: tuple[int, ...]) -> Any:
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 
-def _shared_bias(group: FloatGroup, connection: Conv) -> Floats | None:
+def _shared_bias(bias: Floats, connection: Conv) -> Floats | None:
     """Return the bias of each channel of a convolution's target; None if neurons of a channel differ."""
-    channels = group.bias.reshape(-1, connection.output_shape[2])
+    channels = bias.reshape(-1, connection.output_shape[2])
     return channels[0] if np.all(channels == channels[0]) else None
 
 

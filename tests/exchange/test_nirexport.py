@@ -307,6 +307,45 @@ def test_registers_of_each_neuron_and_a_threshold_that_is_met():
         np.testing.assert_allclose(node.v_threshold, (np.arange(100, 160, 10) - early) / 2)
 
 
+@pytest.mark.parametrize(
+    ("dv", "r"),
+    [(300, 1.0), ([300] * 5 + [400], [4096 / 300] * 5 + [4096 / 400])],
+    ids=["one time constant", "several"],
+)
+@pytest.mark.parametrize("bias", [40, [10, 20, 30, 40, 50, 60]], ids=["one bias", "several biases"])
+def test_r_is_1_where_a_group_has_one_time_constant(dv: Any, r: Any, bias: Any, tmp_path: Path):
+    """Norse takes r of LIF for 1; whatever it is, ``r dt / tau`` times weight or bias is what the registers say."""
+    rng = np.random.default_rng(12)
+    network = dense_net(rng, dv=np.array(dv), bias_mant=np.array(bias), bias_exp=5)
+    path = tmp_path / "m.nir"
+    write_nir(network, path)
+    graph = nir.read(str(path))
+    node, affine = graph.nodes["a"], graph.nodes["in_a_affine"]
+    np.testing.assert_allclose(node.r, np.broadcast_to(r, 6), rtol=1e-15)
+    drive = node.r * DT / node.tau * 200  # times the threshold: chip weight units
+    weights = np.asarray(network.connection("in->a").weights) * 2
+    np.testing.assert_allclose(affine.weight * drive[:, None], weights, rtol=1e-14)
+    np.testing.assert_allclose(affine.bias * drive, np.broadcast_to(bias, 6) * 2**5 / 64, rtol=1e-14)
+    np.testing.assert_array_equal([node.v_threshold, node.v_leak], [np.ones(6), np.zeros(6)])
+    given = rng.random((300, 8)) < 0.2
+    floats = float_spikes(path, node_order(path, ["a", "out"]), given)["a"]
+    here = integer_spikes(network, np.concatenate([given, given[:1]]), 301)["a"][1:]
+    assert here.any() and not here.all() and np.mean(here == floats) > 0.95  # the chip's bias is a step ahead
+
+
+def test_a_bias_in_the_leak_of_neurons_with_r_1_moves_v_by_it(tmp_path: Path):
+    bias = 8 * np.arange(1, 9)  # differs within a channel, so no convolution brings it
+    network = Network([Input("in", 9), LIF("c", 8, du=4095, dv=128, vth=100, bias_mant=bias)],
+                      [Conv("in", "c", np.full((2, 2, 2, 1), 20), (3, 3, 1))], dt=DT)  # fmt: skip
+    write_nir(network, tmp_path / "m.nir")
+    graph = nir.read(str(tmp_path / "m.nir"))
+    node = graph.nodes["c"]
+    np.testing.assert_array_equal(node.r, np.ones((2, 2, 2)))
+    drive = DT / node.tau * 100
+    np.testing.assert_allclose(np.ravel(node.v_leak * drive)[chip_order((2, 2, 2))], bias / 64, rtol=1e-14)
+    np.testing.assert_allclose(graph.nodes["in_c_conv"].weight * drive.flat[0], 20, rtol=1e-14)
+
+
 def test_neurons_without_leak_or_current_have_their_own_nodes(tmp_path: Path):
     rng = np.random.default_rng(11)
     path = tmp_path / "m.nir"
