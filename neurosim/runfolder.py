@@ -47,12 +47,8 @@ class RunFolder:
         run = cls(Path(path))
         try:
             run.path.mkdir(parents=True, exist_ok=True)
-            occupied = any(run.path.iterdir())
-            if occupied and not force:
-                raise RunFolderError(
-                    f"run folder {str(path)!r}: exists and is not empty; choose another with --out, "
-                    "or continue this run with --resume"
-                )
+            if not force:
+                run.check_empty()
             for folder in (run.checkpoints, run.plots):
                 folder.mkdir(exist_ok=True)
             for old in (run.model_path, run.metrics_path, run.report_path, *run.checkpoints.glob("gen-*.npz")):
@@ -68,6 +64,14 @@ class RunFolder:
                 f"run folder {str(path)!r}: cannot be made: {error.strerror}; choose another with --out"
             ) from error
         return run
+
+    def check_empty(self) -> None:
+        """Refuse a folder with files in it; one that does not exist is as good as an empty one."""
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise RunFolderError(
+                f"run folder {str(self.path)!r}: exists and is not empty; choose another with --out, "
+                "or continue this run with --resume"
+            )
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 LIMIT = 200  # samples of calibration data
 KEPT_SAMPLES = 10
+SAMPLES = "samples.npz"  # in the folder
 MAX_CORES = 16  # shown on a terminal; the report has all
 CHOICES = {"--spike": ("unit", "impulse"), "--decay": ("euler", "exact"), "--current-bias": ("steady", "neuron"),
            "--scale": ("free", "power-of-two"), "--count": ("once", "sum"), "--format": ("nir", "lava-dl", "slayer"), "--arithmetic": ("lava-0.10", "loihi1", "lava-dl")}  # fmt: skip
@@ -86,8 +87,14 @@ def import_model(
         raise ConfigError("--search: compares scales on data; give --calibrate DATA")
     get_backend(backend)
     load_chip(chip)
+    if out is not None and not force:
+        RunFolder(out).check_empty()  # before the work, not after it
     reading = Reading(dt, spike, decay, current_bias, count == "sum", bits, _sizes(sizes), weight_scale)  # type: ignore[arg-type]  # checked above
     imported = read_model(model, reading, form)
+    if scale != "free" and imported.network.is_quantized:
+        raise ConfigError(
+            f"--scale: {scale} is for networks in floats, and {str(model)!r} holds chip integers; leave it out"
+        )
     imported = imported if arithmetic is None else replace(imported, arithmetic=arithmetic)
     data = None if calibrate is None else _data(calibrate, imported, dt, sample_steps, count, limit)
     # Everything that can be refused is refused before a folder is made.
@@ -141,6 +148,8 @@ def _write(folder: RunFolder, model: Model, metrics: dict[str, Any]) -> None:
     save_model(folder.model_path, model)
     folder.write_metrics(metrics)
     save_plots(metrics, folder.plots)
+    if "data" not in metrics:  # of an earlier import into this folder
+        (folder.path / SAMPLES).unlink(missing_ok=True)
     if metrics.get("quant_error"):
         save_quant_plots(metrics["quant_error"], folder.plots)
     write_report(metrics, folder.report_path)
@@ -211,7 +220,7 @@ def _keep_samples(folder: RunFolder, data: Labelled) -> Path:
 
     from neurosim.atomic import write_atomically
 
-    path, buffer = folder.path / "samples.npz", io.BytesIO()
+    path, buffer = folder.path / SAMPLES, io.BytesIO()
     some = data.events.take(range(min(KEPT_SAMPLES, data.events.n_samples)))
     arrays: dict[str, Any] = {"spikes": some.to_dense() if some.value is None else some.to_values()}
     if data.labels is not None:

@@ -15,6 +15,8 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_ERROR = 2000  # characters: some errors list several nodes
 FORMATS = ("nir", "lava-dl", "slayer")
+#: Fields of `Reading` that one format alone looks at.
+ONLY = {"nir": ("spike", "decay", "current_bias", "bits"), "slayer": ("sizes", "weight_scale")}
 
 
 class Reading(NamedTuple):
@@ -109,10 +111,22 @@ def read_model(path: str | os.PathLike[str], reading: Reading, form: str | None 
         If the file cannot be read, or holds what a chip cannot express.
     """
     try:
-        return _read(path, reading, form or detect_format(path))
+        form = form or detect_format(path)
+        _refuse_unused(reading, form, os.fspath(path))
+        return _read(path, reading, form)
     except NeurosimError as error:
         error.args = (one_line(str(error), MAX_ERROR),)  # which quotes the file
         raise
+
+
+def _refuse_unused(reading: Reading, form: str, path: str) -> None:
+    """Refuse what was told and would not be looked at."""
+    for name, value in reading._asdict().items():
+        wanted_by = next((other for other, names in ONLY.items() if name in names), form)
+        if value != Reading._field_defaults[name] and wanted_by != form:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: {value} is for {wanted_by}, and {path!r} is {form}; leave it out"
+            )
 
 
 def _read(path: str | os.PathLike[str], reading: Reading, form: str) -> Imported:

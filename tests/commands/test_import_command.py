@@ -109,6 +109,10 @@ def test_a_net_of_lava_dl_needs_no_options() -> None:
         ((*IMPORT, "--decay", "slow"), "--decay: 'slow' is not known; choose euler or exact"),
         ((*IMPORT, "--search"), "--search: compares scales on data; give --calibrate DATA"),
         ((*IMPORT, "--chip", "loihi9"), "loihi9"),
+        (("import", "dense.net", "--spike", "unit"), "--spike: unit is for nir, and 'dense.net' is lava-dl; leave it out"),
+        (("import", "dense.net", "--bits", 4), "--bits: 4 is for nir"),
+        (("import", "dense.net", "--scale", "power-of-two"), "--scale: power-of-two is for networks in floats"),
+        ((*IMPORT, "--sizes", "36,2"), "--sizes: (36, 2) is for slayer, and 'cnn.nir' is nir; leave it out"),
         ((*IMPORT, "--sizes", "3"), "--sizes: '3' is not a list of two or more positive numbers"),
         ((*IMPORT, "--calibrate", "absent.npz"), "absent.npz"),
         (("export", "nir", "cnn.nir", "x.nir"), "is not a neurosim file"),
@@ -142,3 +146,14 @@ def test_hdf5_files_of_other_kinds_are_named() -> None:
         "is an HDF5 file with weights at its root; a NIR graph has 'node', a network of lava-dl 'layer'"
         in result.stderr
     )
+
+
+def test_a_folder_with_files_is_refused_before_the_work() -> None:
+    Path("made").mkdir()
+    Path("made/mine.txt").write_text("mine")
+    result = call(*IMPORT, "--out", "made")
+    assert result.exit_code == 1
+    assert "run folder 'made': exists and is not empty" in result.stderr
+    assert "Read cnn.nir" not in result.stdout
+    assert call(*IMPORT, "--out", "made", "--force").exit_code == 0
+    assert Path("made/mine.txt").read_text() == "mine"
