@@ -81,11 +81,14 @@ def _memory(error: BaseException | None) -> bool:
     return False
 
 
-def limit_memory(more: int = MEMORY) -> None:
-    """Let this process have so much address space beyond what it has."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * os.sysconf("SC_PAGE_SIZE") + more
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+def memory_limit(more: int = MEMORY) -> int:
+    """Return so much address space beyond what this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + more
+
+
+def limit_memory(limit: int = resource.RLIM_INFINITY) -> None:
+    """Let this process have so much address space; any by default, for making a damaged file."""
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
 def main() -> None:
@@ -115,10 +118,12 @@ def main() -> None:
     except Unavailable as error:
         lines.write(json.dumps({"unavailable": str(error)}) + "\n")
         return
-    limit_memory()
+    limit = memory_limit()
     lines.write(json.dumps({"ready": len(seeds)}) + "\n")
     for number in range(asked.first, asked.last):
+        limit_memory()
         path.write_bytes(case(format, seeds, asked.seed, number))
+        limit_memory(limit)
         begun = time.monotonic()
         what, text = outcome(format, path, originals)
         found = {"number": number, "outcome": what, "text": text, "seconds": time.monotonic() - begun}
