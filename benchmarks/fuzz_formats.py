@@ -483,7 +483,8 @@ def import_with(form: str) -> Callable[[Path], Any]:
         from neurosim.exchange.formats import Reading, read_model
         from neurosim.quantize import quantize
 
-        imported = read_model(path, Reading(dt=1e-4, spike="unit"), form)
+        reading = Reading(dt=1e-4, spike="unit") if form == "nir" else Reading()
+        imported = read_model(path, reading, form)
         if imported.network.n_neurons > 1 << 16:
             return "large"
         return [run_network(quantize(imported.network).network, "unlimited")]
