@@ -59,7 +59,7 @@ def neurobench(session: nox.Session) -> None:
 
 @nox.session
 def frameworks(session: nox.Session) -> None:
-    """Train networks in snnTorch and Norse and import what they write; not among the default sessions: torch, 20 minutes."""
+    """Train networks in snnTorch and Norse and import what they write; not among the default sessions: torch, and 40 minutes of training."""
     session.install(
         ".[test]", "snntorch==1.0.*", "nirtorch==2.6.*", "torch", "torchvision", "setuptools_scm>=8", "setuptools"
     )

@@ -1,6 +1,6 @@
 """Networks trained in snnTorch and Norse and written by their own NIR writers keep their accuracy in 8-bit chip integers.
 
-Builds, trains and exports in this job (10 to 20 minutes; ``NEUROSIM_BENCH_TRAINED`` names a folder of networks that
+Builds, trains and exports in this job (2 to 11 minutes a network on two busy cores; ``NEUROSIM_BENCH_TRAINED`` names a folder of networks that
 ``python -m benchmarks.frameworks --out FOLDER`` made before), tests on all of MNIST's and the spoken digits' test samples. An
 optional job: python -m nox -s frameworks.
 """
