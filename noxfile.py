@@ -27,7 +27,7 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "--cov", "--cov-report=", *session.posargs)
     session.run(
         "pytest", "--cov", "--cov-append", "--cov-report=term", "--rootdir=.", "--config-file=pyproject.toml",
-        "--doctest-modules", "--pyargs", "neurosim",
+        "--doctest-modules", "--doctest-ignore-import-errors", "--pyargs", "neurosim",  # of torch: see session direct
     )  # fmt: skip
 
 
@@ -38,6 +38,16 @@ def tests_nojit(session: nox.Session) -> None:
     # What is compiled cannot be traced: this is the run that shows which lines of the kernels no test reaches.
     session.run("pytest", "--cov", "--cov-report=", *NOT_COMPILED, *session.posargs, env={"NUMBA_DISABLE_JIT": "1"})
     session.run("coverage", "report", "--include=*/neurosim/kernels/*")
+
+
+@nox.session
+def direct(session: nox.Session) -> None:
+    """Train by gradients; not among the default sessions, because torch is large."""
+    session.install(".[test,torch]")
+    session.run("pytest", "tests/direct", *session.posargs)
+    session.run(
+        "pytest", "--rootdir=.", "--config-file=pyproject.toml", "--doctest-modules", "--pyargs", "neurosim.direct"
+    )
 
 
 @nox.session

@@ -24,6 +24,7 @@ VARIABLES = {
     "torch": "NEUROSIM_BENCH_TORCH",
     "sanafe": "NEUROSIM_BENCH_SANAFE",
     "frameworks": "NEUROSIM_BENCH_FRAMEWORKS",
+    "direct": "NEUROSIM_BENCH_DIRECT",
 }
 SCRIPTS = Path(__file__).parent
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -14,35 +14,27 @@ from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, override
 from neurosim.errors import DataError
 from neurosim.experiment import open_trainer, prepare_program
-from neurosim.faults import (
-    FaultRates,
-    Faults,
-    draw_faults,
-    faulty_network,
-    set_thresholds,
-    stuck_weights,
-    with_stuck_weights,
-)
+from neurosim.faultconfig import FaultConfig
+from neurosim.faults import draw_faults, faulty_network
+from neurosim.faultychip import won_back
 from neurosim.learning.build import READOUT, run_steps
-from neurosim.learning.trainer import Trainer
 from neurosim.network import Network
 from neurosim.tasks import Task, load_task
 
 N_SEEDS = 3
-LEAST_LOSS = 0.005  # what is less cannot be told from chance; no share of it is given
 TASKS: dict[str, list[str]] = {
     "digits": ["epochs=16"],
     "mnist:limit=6000": ["augment=false", "network.n_steps=8", "epochs=4"],
 }
 #: What is broken, in the order of the table.
 CHIPS = {
-    "10 % of the synapses stuck at zero": FaultRates(zero=0.1),
-    "30 % stuck at zero": FaultRates(zero=0.3),
-    "2 % stuck at the end of their range": FaultRates(largest=0.02),
-    "5 % stuck at the end of their range": FaultRates(largest=0.05),
-    "20 % of the neurons dead": FaultRates(dead=0.2),
-    "thresholds spread by 20 %": FaultRates(threshold_spread=0.2),
-    "all: 10 % zero, 2 % end, 10 % as they are, 10 % dead, spread 20 %": FaultRates(0.1, 0.02, 0.1, 0.1, 0.2),
+    "10 % of the synapses stuck at zero": FaultConfig(stuck_zero=0.1),
+    "30 % stuck at zero": FaultConfig(stuck_zero=0.3),
+    "2 % stuck at the end of their range": FaultConfig(stuck_largest=0.02),
+    "5 % stuck at the end of their range": FaultConfig(stuck_largest=0.05),
+    "20 % of the neurons dead": FaultConfig(dead=0.2),
+    "thresholds spread by 20 %": FaultConfig(threshold_spread=0.2),
+    "all: 10 % zero, 2 % end, 10 % as they are, 10 % dead, spread 20 %": FaultConfig(0.1, 0.02, 0.1, 0.1, 0.2),
 }
 #: How the faulty chip learns on: settings on top of those of the first training.
 FORMS = {
@@ -61,7 +53,7 @@ def tables(options: Options) -> list[Table]:
 
 
 def _table(
-    name: str, settings: list[str], chips: dict[str, FaultRates], seeds: tuple[int, ...], threads: int, quick: bool
+    name: str, settings: list[str], chips: dict[str, FaultConfig], seeds: tuple[int, ...], threads: int, quick: bool
 ) -> Table:
     title = f"A faulty chip, {name}"
     columns = ("what is broken", "healthy chip", "faulty chip", *(f"after learning on it, {form}" for form in FORMS),
@@ -77,14 +69,13 @@ def _table(
         healthy = learn(one, task, None, None, threads)
         whole = accuracy(healthy, task, one, threads)
         for what, rates in chips.items():
-            faults = draw_faults(healthy, replace(rates, seed=seed))
-            broken = accuracy(faulty_network(healthy, faults), task, one, threads)
+            faults = replace(rates, seed=seed)
+            broken = accuracy(faulty_network(healthy, draw_faults(healthy, faults)), task, one, threads)
             after = []
             for changed in FORMS.values():
                 again = override(one, changed)
                 again = replace(again, epochs=1) if quick else again
-                learned = learn(again, task, healthy, faults, threads)
-                after.append(accuracy(faulty_network(learned, faults), task, one, threads))
+                after.append(accuracy(learn(again, task, healthy, faults, threads), task, one, threads))
             found.setdefault(what, []).append([whole, broken, *after])
     rows = [_row(what, runs) for what, runs in found.items()]
     note = (
@@ -103,29 +94,19 @@ def _row(what: str, runs: list[list[float]]) -> list[Cell]:
         spread = f" ± {100 * stdev(each):.2f}" if len(each) > 1 else ""
         cells.append(f"{100 * mean(each):.2f}{spread} %")
     whole, broken = mean(columns[0]), mean(columns[1])
-    lost = whole - broken
-    return [
-        *cells,
-        *(None if lost < LEAST_LOSS else f"{100 * (mean(after) - broken) / lost:.0f} %" for after in columns[2:]),
-    ]
+    shares = [won_back(whole, broken, mean(after)) for after in columns[2:]]
+    return [*cells, *(None if share is None else f"{100 * share:.0f} %" for share in shares)]
 
 
-def learn(config: TrainConfig, task: Task, start: Network | None, faults: Faults | None, threads: int) -> Network:
-    """Train, from given weights and on a faulty chip if there are such; return the network with what it learned."""
+def learn(config: TrainConfig, task: Task, start: Network | None, faults: FaultConfig | None, threads: int) -> Network:
+    """Train, from given weights and on a faulty chip if there are such; return what the chip holds at the end."""
     program, _ = prepare_program(config, task)
     if start is not None and faults is not None:
-        program = compile_network(with_stuck_weights(start, faults), config.chip)
+        program, config = compile_network(start, config.chip), replace(config, faults=faults, start=start.name)
     with open_trainer(config, program, task, threads) as trainer:
-        if faults is not None:
-            trainer.stuck = stuck_weights(program, trainer.plan, faults)
-            set_thresholds(trainer.learner, program, faults)
-        return _trained(trainer)
-
-
-def _trained(trainer: Trainer) -> Network:
-    for _ in range(trainer.n_generations):
-        trainer.step()
-    return trainer.program.network.with_weights(trainer.weights)
+        for _ in range(trainer.n_generations):
+            trainer.step()
+        return trainer.network
 
 
 def accuracy(network: Network, task: Task, config: TrainConfig, threads: int) -> float:

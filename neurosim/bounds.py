@@ -136,7 +136,9 @@ def _note_states(group: LIF | ATRLIF, total: _Input, notes: list[QuantNote]) -> 
     if isinstance(group, TernaryLIF):
         highest = np.minimum(highest, UNIT * np.maximum(np.asarray(group.vth_hi), 0) + up)
         lowest = np.minimum(lowest, UNIT * np.maximum(-np.asarray(group.vth_lo), 0) + down)
-    elif not isinstance(group, (ATRLIF, MultiSpikeLIF)):  # v goes back to 0 once it exceeds the threshold
+    elif isinstance(group, MultiSpikeLIF):
+        lowest, highest = _with_rest(group, lowest, highest, down, up)
+    elif not isinstance(group, ATRLIF):  # v goes back to 0 once it exceeds the threshold
         highest = np.minimum(highest, UNIT * np.asarray(group.vth) + up)
     reach = float(np.maximum(lowest, highest).max()) / STATE_MAX
     if math.isinf(reach):
@@ -150,6 +152,18 @@ def _note_states(group: LIF | ATRLIF, total: _Input, notes: list[QuantNote]) -> 
     chip = float(total.either.max()) * UNIT / LOIHI1_LIMIT
     text = f"largest possible input of a step is {chip:.3g} of Loihi 1's 21 bits and sign"
     notes.append(QuantNote(owner, "loihi1_sum_bound", chip, text + ("; it can wrap there" if chip >= 1 else "")))
+
+
+def _with_rest(
+    group: MultiSpikeLIF, lowest: FloatArray, highest: FloatArray, down: FloatArray, up: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Bound v of neurons that keep less than a threshold, where no step brings more thresholds than a message holds."""
+    threshold = UNIT * np.broadcast_to(np.asarray(group.vth), (group.n,)).astype(np.float64)
+    sent = group.max_spikes * threshold
+    highest = np.where(up <= sent, np.minimum(highest, threshold - 1 + up), highest)
+    if group.signed:
+        lowest = np.where(down <= sent, np.minimum(lowest, threshold - 1 + down), lowest)
+    return lowest, highest
 
 
 def _leaky(push: FloatArray, dv: npt.NDArray[np.int64]) -> FloatArray:

@@ -110,3 +110,9 @@ N_TOTALS = 7
 # Updates of weights: how much one look takes in, and what its working memory has room for.
 BLOCK = 64  # rows whose sources are looked at together
 CHUNK = 64  # terms that are listed before they are summed up
+
+# Neurons trained by gradients (`neurosim.direct`).
+DIRECT_HARD = 0  # LIF: v = 0 after a spike
+DIRECT_SOFT = 1  # multi-spike: v keeps the rest
+DIRECT_TERNARY = 2
+DIRECT_INTEGRATE = 3  # a readout

@@ -13,7 +13,9 @@ from typing import Any
 
 from neurosim.codes import FIT_TRACE
 from neurosim.configkeys import Key, check_fields, keyed_fields, toml_value, with_key
+from neurosim.directconfig import DirectConfig
 from neurosim.errors import ConfigError, one_line
+from neurosim.faultconfig import FaultConfig
 from neurosim.goals import FITNESS, READS, RESPONSES
 from neurosim.groups import CUBA_MODELS
 from neurosim.learnplan import FACTORS, FORMS, UPDATES
@@ -27,6 +29,7 @@ else:
 
 LINE = 110  # of the example file
 CONVOLUTION = r"(\d{1,4})c(\d{1,2})(?:s(\d{1,2}))?(?:p(\d{1,2}))?"  # channels, kernel, stride, padding
+POOLING = r"p(\d{1,2})(?:s(\d{1,2}))?"  # window, stride
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,11 @@ class NetworkConfig:
         (),
         Key(
             "Layers of convolution before the hidden layers, each a text: 16c5s2 has 16 channels, kernels of 5 x 5, a stride of 2 "
-            "(1 if left out); p1 at the end pads by 1. They need a task whose inputs are pictures.",
+            "(1 if left out); p1 at the end pads by 1. p2 alone pools windows of 2 x 2, side by side (p3s2: a stride of 2), with fixed "
+            "weights: a spike where any of them has one; the sign of their sum with ternary neurons, their mean with multispike ones "
+            "that send more than a spike. They need a task whose inputs are pictures.",
             max_length=16,
-            pattern=CONVOLUTION,
+            pattern=f"{CONVOLUTION}|{POOLING}",
         ),
     )
     recurrent: bool = with_key(False, Key("Neurons of each hidden layer also hear each other, by weights that learn."))
@@ -57,6 +62,20 @@ class NetworkConfig:
         Key(
             "Model of the hidden neurons. ternary and multispike send messages with values, which chip loihi1 does not have.",
             choices=tuple(CUBA_MODELS),
+        ),
+    )
+    max_spikes: int = with_key(
+        15,
+        Key(
+            "Neuron multispike: the most spikes in one step, sent as one message; 1 without signs is LIF with a soft reset.",
+            1,
+            127,
+        ),
+    )
+    signed: bool = with_key(
+        False,
+        Key(
+            "Neuron multispike: spikes below the negative threshold are sent as well, as negative messages; such neurons are nearly linear."
         ),
     )
     n_steps: int = with_key(
@@ -287,6 +306,7 @@ class RuleConfig:
 
 
 MODES = ("batch", "stream")
+METHODS = ("on-chip", "direct")
 
 
 @dataclass(frozen=True)
@@ -298,6 +318,14 @@ class TrainConfig:
         True, Key("Learn from changed copies of the training samples as well, as the task makes them.")
     )
     seed: int = with_key(1, Key("Everything random follows from it.", 0, (1 << 63) - 1))
+    method: str = with_key(
+        "on-chip",
+        Key(
+            "on-chip: by the rule in [rule], which a chip could run; direct: by gradients off the chip, as [direct] says, and then "
+            "onto it (needs torch).",
+            choices=METHODS,
+        ),
+    )
     mode: str = with_key(
         "batch",
         Key(
@@ -320,6 +348,8 @@ class TrainConfig:
     )
     network: NetworkConfig = field(default_factory=NetworkConfig)
     rule: RuleConfig = field(default_factory=RuleConfig)
+    direct: DirectConfig = field(default_factory=DirectConfig)
+    faults: FaultConfig = field(default_factory=FaultConfig)
 
     def __post_init__(self) -> None:
         check_fields(self, "")
@@ -390,8 +420,10 @@ def as_stream(config: TrainConfig) -> TrainConfig:
     )  # fmt: skip
 
 
-_TABLES: dict[str, type[NetworkConfig | RuleConfig]] = {"network": NetworkConfig, "rule": RuleConfig}
-_AnyConfig = NetworkConfig | RuleConfig | TrainConfig
+_TABLES: dict[str, type[NetworkConfig | RuleConfig | DirectConfig | FaultConfig]] = {
+    "network": NetworkConfig, "rule": RuleConfig, "direct": DirectConfig, "faults": FaultConfig,
+}  # fmt: skip
+_AnyConfig = NetworkConfig | RuleConfig | DirectConfig | FaultConfig | TrainConfig
 
 
 def load_config(path: str | os.PathLike[str]) -> TrainConfig:

@@ -117,6 +117,17 @@ def _register(owner: str, which: str, tau: float, dt: float, decay: Decay, limit
     return register
 
 
+def time_constant(register: int, dt: float) -> float | None:
+    """Return the time constant in seconds of an exact decay of ``register / 4096`` per step; None for none, and for all at once.
+
+    Examples
+    --------
+    >>> round(time_constant(481, 1e-3), 4)  # what 8 ms become
+    0.008
+    """
+    return None if register in (0, DECAY_ONE) else _real(register, dt, "exact")
+
+
 def _real(register: int, dt: float, decay: Decay) -> float:
     """Return the time constant that a register gives, in seconds; an exact decay of all in one step has none."""
     held = register / DECAY_ONE

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig, assignments
 from neurosim.counters import OpCounts
+from neurosim.directrun import check_direct
 from neurosim.energy import energy, load_energy_table
 from neurosim.episodeplan import N_ACTIONS, N_STATE
 from neurosim.errors import ConfigError, DataError
@@ -30,7 +31,7 @@ from neurosim.report_html import write_report
 from neurosim.runfolder import RunFolder
 from neurosim.runloop import SMOOTHING, Progress, Run
 from neurosim.tasks import EPISODE_TASKS
-from neurosim.transfer import starting_network
+from neurosim.transfer import starting_model, starting_network
 from neurosim.version import VERSION
 
 N_TEST = 100  # episodes
@@ -91,8 +92,9 @@ def prepare_controller(config: TrainConfig) -> tuple[Program, tuple[QuantNote, .
             f"network.rate: {config.network.rate} is measured on training samples, which task {config.task!r} does not have; set it to 0"
         )
     name = f"{config.task}-{config.seed}"
-    if config.start:
-        started, scales = starting_network(config, N_STATE * N_TUNED, N_ACTIONS, name)
+    start = starting_model(config)
+    if start is not None:
+        started, scales = starting_network(config, start, N_STATE * N_TUNED, N_ACTIONS, name)
         return dataclasses.replace(compile_network(started, config.chip), scales=scales), ()
     quantized = quantize(build_network(config.network, N_STATE * N_TUNED, N_ACTIONS, config.seed, name))
     program = compile_network(quantized.network, config.chip)
@@ -130,6 +132,12 @@ def train_controller(
     KeyboardInterrupt
         After an interrupt: the generation is finished and a checkpoint written first.
     """
+    if config.method == "direct":
+        check_direct(config)  # which refuses a task that is played
+    if config.faults.any:
+        raise ConfigError(
+            f"faults: task {config.task!r} is played, and players learn on healthy chips only; leave them out"
+        )
     program, notes = prepare_controller(config)
     n_generations = max(1, config.epochs * EPOCH // config.batch)
     load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training

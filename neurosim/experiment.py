@@ -16,17 +16,29 @@ from neurosim.answers import Answer
 from neurosim.backend import RunResult, get_backend
 from neurosim.chipcost import ChipCost, cost_of
 from neurosim.compile_network import compile as compile_network
-from neurosim.config import TrainConfig, as_stream, assignments
+from neurosim.config import TrainConfig, as_stream, assignments, override
 from neurosim.counters import OpCounts
+from neurosim.directrun import (
+    DirectRun,
+    Predictions,
+    agreement,
+    check_direct,
+    check_torch,
+    open_direct_trainer,
+    program_of,
+)
 from neurosim.energy import energy, load_energy_table
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
 from neurosim.exchange.binding import bind_task, inputs_of
+from neurosim.faultconfig import FaultConfig
+from neurosim.faultychip import break_program, check_faults, fault_metrics, faulty_model, healthy_model
+from neurosim.figures.direct import save_direct_plots
 from neurosim.figures.run import save_plots
 from neurosim.learning.activity import find_gains
 from neurosim.learning.build import READOUT, build_network, run_steps
 from neurosim.learning.trainer import Trainer
-from neurosim.metrics import counts_metrics, training_metrics
+from neurosim.metrics import counts_metrics, direct_metrics, rule_metrics, training_metrics
 from neurosim.modelfile import Model, save_model
 from neurosim.network import Network, Probe
 from neurosim.program import Program
@@ -35,9 +47,9 @@ from neurosim.report_html import write_report
 from neurosim.runfolder import RunFolder
 from neurosim.runloop import Progress as Progress
 from neurosim.runloop import checkpoint_config as checkpoint_config
-from neurosim.tasks import Task, load_task
+from neurosim.tasks import Task, load_task, task_settings
 from neurosim.trainrun import TrainRun
-from neurosim.transfer import kept_metadata, starting_inputs, starting_network
+from neurosim.transfer import kept_metadata, starting_floats, starting_model, starting_network, task_to_learn
 from neurosim.version import VERSION
 
 
@@ -48,20 +60,49 @@ class TrainingStart(NamedTuple):
     program: Program
     task: Task
     n_generations: int
-    cost: ChipCost  # what a chip would need to learn so
+    cost: ChipCost | None  # what a chip would need to learn so; None for training off the chip
 
 
-def prepare_program(config: TrainConfig, task: Task) -> tuple[Program, tuple[QuantNote, ...]]:
-    """Describe the network of a configuration, or take that of its `start`, quantise it, and map it onto its chip."""
+class _Trained(NamedTuple):
+    """What a training leaves behind."""
+
+    program: Program  # with what was learned, and its scales
+    begun: Program  # as it was before, on a healthy chip
+    notes: tuple[QuantNote, ...]
+    training: dict[str, Any]  # the metrics of that name
+    counts: OpCounts | None  # of learning on the chip
+    cost: ChipCost | None
+    predictions: Predictions | None  # of what was trained off the chip, to hold the chip's answers against
+
+
+OnStart = Callable[[TrainingStart], None]
+OnProgress = Callable[[Progress], None]
+
+
+def prepare_program(
+    config: TrainConfig, task: Task, start: Model | None = None
+) -> tuple[Program, tuple[QuantNote, ...]]:
+    """Describe the network of a configuration, or take that of its `start`, quantise it, and map it onto its chip.
+
+    `start` is the model that the configuration names, where it has been read already. The program is that of a healthy chip.
+    """
+    check_faults(config)
     name = f"{task.name}-{config.seed}"
-    if config.start:
-        started, scales = starting_network(config, task.n_inputs, task.n_classes, name)
+    start = start or starting_model(config)
+    if start is not None:
+        started, scales = starting_network(config, start, task.n_inputs, task.n_classes, name)
         return dataclasses.replace(compile_network(started, config.chip), scales=scales), ()
-    gains = find_gains(config, task) if config.network.rate else None
-    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, name, task.input_shape, gains)
-    quantized = quantize(network)
+    quantized = quantize(describe_network(config, task))
     program = compile_network(quantized.network, config.chip)
     return dataclasses.replace(program, scales=dict(quantized.scales)), quantized.notes
+
+
+def describe_network(config: TrainConfig, task: Task, start: Model | None = None) -> Network:
+    """Return the network of a configuration in floats, with random weights or, off the chip, those of its `start`."""
+    name = f"{task.name}-{config.seed}"
+    gains = find_gains(config, task) if config.network.rate and start is None else None
+    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, name, task.input_shape, gains)
+    return network if start is None else starting_floats(config, start, network)
 
 
 def train_model(
@@ -70,8 +111,8 @@ def train_model(
     *,
     threads: int = 2,
     resume: bool = False,
-    on_start: Callable[[TrainingStart], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_start: OnStart | None = None,
+    on_progress: OnProgress | None = None,
     fitness: FitnessFunction | None = None,
     task: Task | None = None,
 ) -> dict[str, Any]:
@@ -80,6 +121,7 @@ def train_model(
     Parameters
     ----------
     config : TrainConfig
+        Its method says how: by a rule on the chip, or by gradients off the chip.
     folder : RunFolder
     threads : int
         Does not change any result.
@@ -105,6 +147,9 @@ def train_model(
     KeyboardInterrupt
         After an interrupt: the generation is finished and a checkpoint written first.
     """
+    if config.method == "direct":
+        check_direct(config)
+        check_torch()
     config = as_stream(config) if config.mode == "stream" else config
     own = task is not None
     if task is None:
@@ -114,21 +159,28 @@ def train_model(
             f"network.n_steps: {config.network.n_steps}, task {task.name!r} was given with {task.n_steps_input} steps of input; set it to that"
         )
     config = dataclasses.replace(config, task=task.name) if own else config
-    loaded, task = task, bind_task(task, starting_inputs(config))
-    program, notes = prepare_program(config, task)
-    with open_trainer(config, program, task, threads, fitness) as trainer:
-        answer = answer_of(config, task)
-        run = TrainRun(config, folder, task, trainer, answer, threads)
-        if resume:
-            run.restore()
-        if on_start is not None:
-            on_start(TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer)))
-        run.train(on_progress)
-        final = run.trained_program()
-        model = Model(final.network, final.chip, dict(program.scales), model_metadata(config, task), VERSION)
-        test = evaluate_model(model, loaded, backend=config.backend, threads=threads)
-        metrics = training_metrics(config, task, final, notes, trainer, run.history, run.seconds, test, threads)
-        metrics["chip_cost"] = cost_of(trainer).to_dict()
+    start = starting_model(config)  # once, and before the training: the file may be gone at its end
+    loaded, task = task, task_to_learn(task, start)
+    _check_samples(config, task)
+    answer = answer_of(config, task)
+    if config.method == "direct":
+        trained = _train_off_chip(config, folder, task, start, answer, threads, resume, on_start, on_progress)
+    else:
+        trained = _train_on_chip(config, folder, task, start, answer, threads, resume, on_start, on_progress, fitness)
+    final, begun = trained.program, trained.begun
+    first = Model(begun.network, begun.chip, dict(begun.scales), model_metadata(config, task, start), VERSION)
+    broken = faulty_model(first, config.faults) if config.faults.any else first
+    model = dataclasses.replace(broken, network=final.network, scales=dict(final.scales))
+    test = evaluate_model(model, loaded, backend=config.backend, threads=threads)
+    metrics = training_metrics(config, task, final, trained.notes, trained.training, trained.counts, test, threads)
+    if trained.cost is not None:
+        metrics["chip_cost"] = trained.cost.to_dict()
+    if trained.predictions is not None:
+        metrics["training"]["agreement"] = agreement(trained.predictions, test["predictions"], task.test_labels)
+    if config.faults.any:
+        before = [evaluate_model(each, loaded, backend=config.backend, threads=threads)["accuracy"]
+                  for each in (first, broken) if start is not None]  # random weights have nothing to lose  # fmt: skip
+        metrics["faults"] = fault_metrics(broken.metadata["faults"], before, test["accuracy"])
     settings = "".join(f" --set {shlex.quote(text)}" for text in assignments(config))
     command = f"from Python, train_model(config, folder, task={task.name!r})" if own else f"neurosim train{settings}"
     metrics |= {"command": command, "next_steps": next_steps(config, folder, own)}
@@ -136,8 +188,62 @@ def train_model(
     folder.write_metrics(metrics)
     folder.plots.mkdir(exist_ok=True)
     save_plots(metrics, folder.plots)
+    save_direct_plots(metrics, folder.plots)
     write_report(metrics, folder.report_path)
     return metrics
+
+
+def _train_on_chip(
+    config: TrainConfig, folder: RunFolder, task: Task, start: Model | None, answer: Answer, threads: int, resume: bool,
+    on_start: OnStart | None, on_progress: OnProgress | None, fitness: FitnessFunction | None,
+) -> _Trained:  # fmt: skip
+    """Learn by the rule of a configuration."""
+    program, notes = prepare_program(config, task, start)
+    with open_trainer(config, program, task, threads, fitness) as trainer:
+        run = TrainRun(config, folder, task, trainer, answer, threads)
+        if resume:
+            run.restore()
+        if on_start is not None:
+            on_start(TrainingStart(config, trainer.program, task, trainer.n_generations, cost_of(trainer)))
+        run.train(on_progress)
+        final = dataclasses.replace(run.trained_program(), scales=program.scales)
+        training = rule_metrics(config, trainer, run.history, run.seconds)
+        return _Trained(final, program, notes, training, trainer.op_counts, cost_of(trainer), None)
+
+
+def _train_off_chip(
+    config: TrainConfig, folder: RunFolder, task: Task, start: Model | None, answer: Answer, threads: int, resume: bool,
+    on_start: OnStart | None, on_progress: OnProgress | None,
+) -> _Trained:  # fmt: skip
+    """Train by gradients, and bring what came of it onto the chip."""
+    _check_one_answer(config, task)
+    network = describe_network(config, task, start)
+    with open_direct_trainer(config, network, task, threads) as trainer:
+        run = DirectRun(config, folder, task, trainer, answer, threads)
+        if resume:
+            run.restore()
+        program = run.trained_program()  # what does not fit on the chip is an error now, not after the training
+        if on_start is not None:
+            on_start(TrainingStart(config, program, task, trainer.n_generations, None))
+        run.train(on_progress)
+        training, predictions = direct_metrics(run, network), run.predictions()
+        return _Trained(run.trained_program(), program, trainer.quantized().notes, training, None, None, predictions)
+
+
+def _check_samples(config: TrainConfig, task: Task) -> None:
+    """Refuse before the training what would fail in it, or after it."""
+    if config.batch > len(task.train_labels):
+        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
+    load_energy_table(config.energy_table)
+
+
+def _check_one_answer(config: TrainConfig, task: Task) -> None:
+    """Refuse labels for windows of time, which training by gradients does not have."""
+    if has_windows(config, task):
+        raise ConfigError(
+            f"rule.rank: {config.rule.rank} windows of task {task.name!r} have a label each, method 'direct' takes one label a sample; "
+            "set rule.rank=1, or rule.window_labels=false"
+        )
 
 
 def has_windows(config: TrainConfig, task: Task) -> bool:
@@ -167,15 +273,18 @@ def open_trainer(
     config: TrainConfig, program: Program, task: Task, threads: int = 2, fitness: FitnessFunction | None = None
 ) -> Trainer:  # fmt: skip
     """Return a trainer of the program with the settings of a configuration."""
-    if config.batch > len(task.train_labels):
-        raise ConfigError(f"batch: {config.batch} samples exceed the {len(task.train_labels)} of the task; lower it")
-    n_generations = max(1, config.epochs * len(task.train_labels) // config.batch)
-    load_energy_table(config.energy_table)  # an unknown table is an error now, not after the training
+    _check_samples(config, task)
+    broken = break_program(program, config.faults) if config.faults.any else None
     return Trainer(
-        program, READOUT, config.rule, task.train_events, train_labels(config, task), n_steps=run_steps(config.network),
-        n_generations=n_generations, batch=config.batch, seed=config.seed, backend=config.backend, threads=threads,
-        copies=task.copies, fitness=fitness,
+        program if broken is None else broken.program, READOUT, config.rule, task.train_events, train_labels(config, task),
+        n_steps=run_steps(config.network), n_generations=_n_generations(config, task), batch=config.batch, seed=config.seed,
+        backend=config.backend, threads=threads, copies=task.copies, fitness=fitness, stuck=None if broken is None else broken.stuck,
+        actual=None if broken is None else broken.groups, trained=bool(config.start),
     )  # fmt: skip
+
+
+def _n_generations(config: TrainConfig, task: Task) -> int:
+    return max(1, config.epochs * len(task.train_labels) // config.batch)
 
 
 def plan_training(config: TrainConfig, threads: int = 1) -> TrainingStart:
@@ -186,12 +295,18 @@ def plan_training(config: TrainConfig, threads: int = 1) -> TrainingStart:
     >>> plan_training(TrainConfig(chip="unlimited")).cost.verdict[:3]
     'yes'
     """
+    if config.method == "direct":
+        check_direct(config)
     config = as_stream(config) if config.mode == "stream" else config
-    loaded = load_task(config.task, n_steps=config.network.n_steps, augment=config.augment)
-    task = bind_task(loaded, starting_inputs(config))
-    program, _ = prepare_program(config, task)
+    start = starting_model(config)
+    task = task_to_learn(load_task(config.task, n_steps=config.network.n_steps, augment=config.augment), start)
+    if config.method == "direct":
+        _check_one_answer(config, task)
+        program = program_of(quantize(describe_network(config, task, start), 1.0), config.chip)
+        return TrainingStart(config, program, task, _n_generations(config, task), None)
+    program, _ = prepare_program(config, task, start)
     with open_trainer(config, program, task, threads) as trainer:
-        return TrainingStart(config, program, task, trainer.n_generations, cost_of(trainer))
+        return TrainingStart(config, trainer.program, task, trainer.n_generations, cost_of(trainer))
 
 
 def next_steps(config: TrainConfig, folder: RunFolder, own_task: bool = False) -> list[str]:
@@ -200,19 +315,44 @@ def next_steps(config: TrainConfig, folder: RunFolder, own_task: bool = False) -
     inspect = f"neurosim inspect {model}   # what is on the chip, core by core"
     if own_task:
         return [inspect]
+    ways = _ways_on_chip(config) if config.method == "on-chip" else _ways_off_chip(config, folder)
     return [
         inspect,
         f"neurosim energy {folder.path}   # what an inference costs, by several tables, with its time",
         f"neurosim run {model} --task {config.task} --sample 0   # one sample, spike by spike",
         f"neurosim evaluate {model} --backend reference --limit 20   # the same numbers from the plain numpy twin",
-        f"neurosim train {config.task} --set rule.form=scalar --set rule.pairs=16 --set epochs=8   # a reward per pair is all",
-        f"neurosim train {config.task} --set network.weight_bits=2   # weights of four values",
+        *ways,
         "neurosim train --example > my.toml   # every setting, with its meaning; then: neurosim train my.toml",
     ]
 
 
-def model_metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
-    """Return what a model keeps of the training that made it."""
+def _ways_on_chip(config: TrainConfig) -> list[str]:
+    return [
+        f"neurosim train {config.task} --set rule.form=scalar --set rule.pairs=16 --set epochs=8   # a reward per pair is all",
+        f"neurosim train {config.task} --set network.weight_bits=2   # weights of four values",
+    ]
+
+
+def _ways_off_chip(config: TrainConfig, folder: RunFolder) -> list[str]:
+    """Return what else to train after a training by gradients, first how the model learns on."""
+    options = f" --chip {shlex.quote(config.chip)}" if config.chip != TrainConfig().chip else ""
+    steps = config.network.n_steps
+    if override(TrainConfig(), task_settings(config.task)).network.n_steps != steps:
+        options += f" --set network.n_steps={steps}"
+    more = [f"neurosim train --method response --from {folder.path}{options} {config.task}   # learn on, on the chip"]
+    if config.direct.learn_width != "step":
+        more.append(
+            f"neurosim train --method direct --set direct.learn_width=step {config.task}   # learn the surrogate gradient too"
+        )
+    if config.network.neuron != "multispike":
+        more.append(
+            f"neurosim train --method direct --chip loihi2 --set network.neuron=multispike {config.task}   # several spikes in a step"
+        )
+    return more
+
+
+def model_metadata(config: TrainConfig, task: Task, start: Model | None = None) -> dict[str, Any]:
+    """Return what a model keeps of the training that made it, and of the model that this began with."""
     return {
         "task": task.name,
         "readout": READOUT,
@@ -220,7 +360,7 @@ def model_metadata(config: TrainConfig, task: Task) -> dict[str, Any]:
         "n_steps": run_steps(config.network),
         "answer": answer_of(config, task).to_metadata(),
         "config": config.to_dict(),
-    } | kept_metadata(config)
+    } | kept_metadata(start)
 
 
 def _with_readout_probe(network: Network, answer: Answer) -> Network:
@@ -321,6 +461,24 @@ def evaluate_model(
         "energy": None if counts is None else _priced(counts, table),
         "backend": tested.result.backend,
     }
+
+
+def evaluate_faulty(
+    model: Model, task: Task, faults: FaultConfig, *, backend: str = "simulator", threads: int = 2, limit: int | None = None
+) -> dict[str, Any]:  # fmt: skip
+    """Classify a task's test samples with a model on a faulty chip; parameters and result as in `evaluate_model`.
+
+    Returns
+    -------
+    dict
+        As of `evaluate_model`, of the faulty chip; `faults` has what is broken, and the accuracy on a healthy chip.
+    """
+    whole, broken = healthy_model(model), faulty_model(model, faults)
+    healthy, found = (
+        evaluate_model(each, task, backend=backend, threads=threads, limit=limit) for each in (whole, broken)
+    )
+    accuracies = {"healthy": healthy["accuracy"], "before": found["accuracy"]}
+    return found | {"faults": broken.metadata["faults"] | accuracies}
 
 
 def _table_of(model: Model) -> str:

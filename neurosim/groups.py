@@ -16,10 +16,32 @@ from neurosim.errors import NetworkError
 
 #: One integer for a group, or one for each neuron.
 Register = int | npt.NDArray[np.int64]
-#: Models of `CubaLIF`, and the bits of the messages that they send: 0 for binary spikes.
-CUBA_MODELS = {"lif": 0, "refractory": 0, "ternary": 1, "multispike": 4, "atrlif": 0}
+MAX_SPIKES = 15  # of a message, unless a group says otherwise
+#: Models of `CubaLIF`, and the bits of the messages that they send: 0 for binary spikes. Those of "multispike" are its default's;
+#: `message_bits` has any group's.
+CUBA_MODELS = {"lif": 0, "refractory": 0, "ternary": 1, "multispike": MAX_SPIKES.bit_length(), "atrlif": 0}
 #: The model of `CubaLIF` without memory; `quantize` makes `GradedVec` of it, which cannot be trained.
 STATELESS = "threshold"
+
+
+def message_bits(model: str, max_spikes: int = MAX_SPIKES, signed: bool = True) -> int:
+    """Return the bits of a message of neurons of a model, its sign beside them: 0 where spikes are binary.
+
+    Parameters
+    ----------
+    model : str
+        A model of `CubaLIF`.
+    max_spikes, signed
+        As in `CubaLIF`, of the model "multispike".
+
+    Examples
+    --------
+    >>> [message_bits("multispike", n, signed) for n, signed in ((15, True), (16, False), (1, True), (1, False))]
+    [4, 5, 1, 0]
+    """
+    if model != "multispike":
+        return CUBA_MODELS.get(model, 0)
+    return max_spikes.bit_length() if signed or max_spikes > 1 else 0
 
 
 def bias_per_step(mantissa: npt.ArrayLike, exponent: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
@@ -76,10 +98,19 @@ class CubaLIF:
         Added to v in each step, in units of v.
     model : {"lif", "refractory", "ternary", "multispike", "atrlif", "threshold"}
         What the neurons become on the chip: `LIF`, or `LIFRefractory` (2 steps), `TernaryLIF` (thresholds v_threshold and
-        -v_threshold), `MultiSpikeLIF` (messages up to 15, with sign), `ATRLIF` (a spike raises the threshold by an eighth,
-        which decays four times slower than v), or `GradedVec`: "threshold" has no memory, neither time constants nor bias,
-        and fires where the input of the step exceeds the one `v_threshold` of the group. What its connections bring is a
-        spike whatever its value, so their ``num_message_bits`` is 0.
+        -v_threshold), `MultiSpikeLIF` (sends how often v_threshold fits into v, keeps the rest), `ATRLIF` (a spike raises the
+        threshold by an eighth, which decays four times slower than v), or `GradedVec`: "threshold" has no memory, neither time
+        constants nor bias, and fires where the input of the step exceeds the one `v_threshold` of the group. What its
+        connections bring is a spike whatever its value, so their ``num_message_bits`` is 0.
+    max_spikes : int
+        Model "multispike" only: the largest message, 1..127. Where it is 1 without signs, spikes are binary.
+    signed : bool
+        Model "multispike" only: v below -v_threshold sends negative messages; without it, nothing is sent there.
+
+    Attributes
+    ----------
+    message_bits : int
+        ``num_message_bits`` of connections that take the messages at their values (`message_bits`).
     """
 
     name: str
@@ -89,6 +120,8 @@ class CubaLIF:
     v_threshold: npt.ArrayLike = 1.0
     bias: npt.ArrayLike = 0.0
     model: str = "lif"
+    max_spikes: int = MAX_SPIKES
+    signed: bool = True
 
     states: ClassVar[tuple[str, ...]] = ("u", "v")
     ports: ClassVar[tuple[str, ...]] = ("a_in",)
@@ -114,6 +147,23 @@ class CubaLIF:
                 f"{owner}: model {STATELESS!r} has no memory, tau_mem, tau_syn and bias must be left out; "
                 "take a bias off v_threshold, or choose model 'lif'"
             )
+        self._check_messages(owner)
+
+    def _check_messages(self, owner: str) -> None:
+        object.__setattr__(self, "max_spikes", int(check_register(owner, "max_spikes", self.max_spikes)))
+        if not isinstance(self.signed, (bool, np.bool_)):
+            raise NetworkError(f"{owner}: signed {self.signed!r} is not a truth value; give True or False")
+        object.__setattr__(self, "signed", bool(self.signed))
+        if self.model != "multispike" and (self.max_spikes, self.signed) != (MAX_SPIKES, True):
+            raise NetworkError(
+                f"{owner}: max_spikes {self.max_spikes} and signed {self.signed} are for model 'multispike', and this one's is "
+                f"{self.model!r}; leave them out, or choose that model"
+            )
+
+    @property
+    def message_bits(self) -> int:
+        """Bits of a message, its sign beside them: 0 where spikes are binary."""
+        return message_bits(self.model, self.max_spikes, self.signed)
 
     def each(self, quantity: Literal["tau_mem", "tau_syn", "v_threshold", "bias"]) -> npt.NDArray[np.float64]:
         """Return a quantity of every neuron, (n,) float64: a time constant that is not there is inf.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -301,10 +302,11 @@ def described_weights(connection: IntegerConnection, stored: npt.NDArray[np.int6
 def perturbation_size(group: Neurons) -> int:
     """Return what a perturbation of a group is measured in: its threshold in 1/64 weight units, the mean over neurons.
 
-    64 weight units stand for it where a model has no threshold, or none on its input.
+    Over those that can fire, if any can. 64 weight units stand for it where a model has no threshold, or none on its input.
     """
     if isinstance(group, TernaryLIF):
-        apart = np.abs(np.subtract(group.vth_hi, group.vth_lo))
+        high, low = np.broadcast_arrays(group.vth_hi, group.vth_lo)
+        apart = _firing(np.abs(high - low), (high == RANGES["vth_hi"][1]) & (low == RANGES["vth_lo"][0]))
         size = int(apart.sum()) // (2 * apart.size)
     elif isinstance(group, SigmaDelta):
         size = group.vth << (group.spike_exp + group.state_exp)
@@ -313,8 +315,14 @@ def perturbation_size(group: Neurons) -> int:
     elif isinstance(group, (Sigma, ProdNeuron)):
         size = 0
     else:
-        size = int(np.sum(group.vth)) // np.size(group.vth)
+        vth = _firing(np.atleast_1d(group.vth), np.atleast_1d(group.vth) == RANGES["vth"][1])
+        size = int(vth.sum()) // vth.size
     return (size or NO_THRESHOLD) << INPUT_SHIFT
+
+
+def _firing(sizes: npt.NDArray[np.int64], never: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the numbers of neurons that can fire; of all if none can."""
+    return sizes if never.all() else sizes[~never]
 
 
 def _neuron_rows(
@@ -400,9 +408,11 @@ def _initial_neurons(program: Program, row: npt.NDArray[np.int64]) -> npt.NDArra
     return np.asarray((np.clip(mantissa, low, high) << bits) + (1 << bits >> 1))
 
 
-def learned_neurons(program: Program, plan: LearnPlan, full: npt.NDArray[np.int32]) -> dict[str, LIF]:
-    """Return the groups whose biases or thresholds learn, with what they learned."""
-    groups: dict[str, LIF] = {}
+def learned_neurons(
+    program: Program, plan: LearnPlan, full: npt.NDArray[np.int32], actual: Mapping[str, LIF] | None = None
+) -> dict[str, LIF]:
+    """Return the groups whose biases or thresholds learn, with what they learned; and those that are others on the chip."""
+    groups: dict[str, LIF] = dict(actual or {})
     for q, row in enumerate(plan.neuron[:-1]):
         group = program.network.ordered_groups[int(row[NEURON_GROUP])]
         assert isinstance(group, LIF)

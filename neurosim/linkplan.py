@@ -30,6 +30,7 @@ from neurosim.codes import (
     WEIGHT_BITS,
 )
 from neurosim.fixedpoint import lost_weight_bits
+from neurosim.layerplan import lay_lanes
 from neurosim.learnplan import LearnPlan
 from neurosim.network import Connection, Conv
 from neurosim.program import ModelArrays, Program, ProgramArrays, aligned_copy
@@ -70,6 +71,11 @@ def is_layered(program: Program) -> bool:
     return bool(
         plain and np.all((link[:, LINK_KIND] == LINK_CONV) & (link[:, LINK_VALUES] == 0) & (link[:, LINK_PORT] == 0))
     )
+
+
+def has_lanes(program: Program) -> bool:
+    """Whether a learner advances all neurons in lanes, in which each may have a threshold of its own."""
+    return program.models is None or (is_layered(program) and len(lay_lanes(program).order) > 0)
 
 
 def copy_chip(program: Program, plan: LearnPlan) -> Chip:

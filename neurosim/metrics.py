@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,17 @@ from neurosim.quantize import QuantNote
 from neurosim.tasks import Task
 from neurosim.version import VERSION
 
+if TYPE_CHECKING:
+    from neurosim.directrun import DirectRun
+
 N_EXAMPLES = 40  # pictures in the report
 N_WEIGHT_IMAGES = 16  # first-layer neurons shown as pictures
+#: What neurons may learn by gradients, with its unit.
+QUANTITIES: dict[Literal["v_threshold", "tau_mem", "tau_syn"], str] = {
+    "v_threshold": "",
+    "tau_mem": "s",
+    "tau_syn": "s",
+}
 
 
 def counts_metrics(counts: OpCounts) -> dict[str, Any]:
@@ -52,20 +61,87 @@ def counts_matrix(rows: Sequence[str], by_row: Mapping[str, Mapping[str, int]]) 
     return matrix
 
 
+def rule_metrics(
+    config: TrainConfig, trainer: Trainer, history: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:  # fmt: skip
+    """Return what learning on the chip did, the metrics "training"."""
+    learning = trainer.op_counts
+    n_runs = trainer.generation * config.batch * (1 + 2 * config.rule.pairs)  # of a backend that counts nothing
+    return {
+        "method": "on-chip",
+        "rule": dataclasses.asdict(config.rule),
+        "tag_bits": config.rule.tag_bits,  # kept beside each weight
+        "generations": trainer.generation,
+        "samples": trainer.generation * config.batch,
+        "member_evaluations": n_runs if learning is None else learning.n_steps // run_steps(config.network),
+        "seconds": round(seconds, 3),
+        "history": history,
+    }
+
+
+def direct_metrics(run: DirectRun, before: Network) -> dict[str, Any]:
+    """Return what training by gradients did, the metrics "training".
+
+    Parameters
+    ----------
+    run : DirectRun
+        After its training.
+    before : Network
+        In floats, as the training began.
+    """
+    return {
+        "method": "direct",
+        "direct": dataclasses.asdict(run.config.direct),
+        "generations": run.trainer.generation,
+        "samples": run.samples,
+        "seconds": round(run.seconds, 3),
+        "history": run.history,
+        "widths": run.trainer.widths(),
+        "neurons": _learned_neurons(before, run.trainer.float_network()),
+        "potentials": {"before": run.begin, "after": run.histograms()},
+    }
+
+
+def _learned_neurons(before: Network, after: Network) -> list[dict[str, Any]]:
+    """Return thresholds and time constants of neurons that fire, before and after: group, quantity, unit, before, after."""
+    found = []
+    for old, new in zip(before.groups, after.groups, strict=True):
+        if isinstance(old, CubaLIF) and isinstance(new, CubaLIF):
+            for quantity, unit in QUANTITIES.items():
+                values = [float(group.each(quantity)[0]) for group in (old, new)]
+                if np.isfinite(values).all():  # else there is none: a readout's threshold, a voltage without leak
+                    found.append({"group": old.name, "quantity": quantity, "unit": unit,
+                                  "before": values[0], "after": values[1]})  # fmt: skip
+    return found
+
+
 def training_metrics(
     config: TrainConfig,
     task: Task,
     program: Program,
     notes: tuple[QuantNote, ...],
-    trainer: Trainer,
-    history: list[dict[str, Any]],
-    seconds: float,
+    training: dict[str, Any],
+    learning: OpCounts | None,
     test: dict[str, Any],
     threads: int,
 ) -> dict[str, Any]:
-    """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.figures.run` read."""
-    learning = trainer.op_counts
-    n_runs = trainer.generation * config.batch * (1 + 2 * config.rule.pairs)  # of a backend that counts nothing
+    """Return the metrics of a finished run; the schema is what `neurosim.report` and `neurosim.figures.run` read.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    task : Task
+    program : Program
+        With what was learned.
+    notes : tuple of QuantNote
+    training : dict
+        As of `rule_metrics` or `direct_metrics`.
+    learning : OpCounts or None
+        What learning on the chip counted; None where nothing was.
+    test : dict
+        As of `neurosim.experiment.evaluate_model`.
+    threads : int
+    """
     priced = None
     if learning is not None:
         priced = energy(learning, load_energy_table(config.energy_table), per=max(1, learning.n_samples)).to_dict()
@@ -88,15 +164,7 @@ def training_metrics(
             "licence": task.licence,
             "attribution": task.attribution,
         },
-        "training": {
-            "rule": dataclasses.asdict(config.rule),
-            "tag_bits": config.rule.tag_bits,  # kept beside each weight
-            "generations": trainer.generation,
-            "samples": trainer.generation * config.batch,
-            "member_evaluations": n_runs if learning is None else learning.n_steps // run_steps(config.network),
-            "seconds": round(seconds, 3),
-            "history": history,
-        },
+        "training": training,
         "test": {key: test[key] for key in ("accuracy", "n", "n_correct", "classes", "confusion", "windows")},
         "counts": {
             "per_inference": test["counts"],

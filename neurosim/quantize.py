@@ -30,7 +30,6 @@ from neurosim.scale import BIAS_MAX, VTH_MAX, Factor, ScaleForm, check_scale, ch
 
 # What the models of `CubaLIF` have besides its own parameters.
 REFRACTORY_STEPS = 2
-MAX_SPIKES = 15
 SLOWER, THETA_PART = 4, 8  # adaptive threshold: it decays so much slower than v, and a spike raises it by that part
 
 
@@ -159,7 +158,7 @@ def _quantize_group(
     if group.model == "ternary":
         return TernaryLIF(group.name, group.n, vth_hi=vth, vth_lo=-vth, **registers)
     if group.model == "multispike":
-        return MultiSpikeLIF(group.name, group.n, max_spikes=MAX_SPIKES, **registers)
+        return MultiSpikeLIF(group.name, group.n, max_spikes=group.max_spikes, signed=group.signed, **registers)
     return LIF(group.name, group.n, **registers)
 
 

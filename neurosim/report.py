@@ -18,6 +18,9 @@ Metrics = Mapping[str, Any]
 #: What counts and energies are given for: key in the metrics -> words.
 UNITS = {"per_inference": "inference", "per_learning_step": "training sample"}
 
+#: What neurons learn by gradients, for people.
+NEURON_WORDS = {"v_threshold": "threshold", "tau_mem": "membrane time constant", "tau_syn": "synaptic time constant"}
+
 SHOWN_RESOURCES = 4  # of a core, on a terminal
 
 #: Who keeps state of learning -> words.
@@ -82,6 +85,25 @@ def tested(test: Metrics) -> str:
     return "windows" if test.get("windows") else "samples"
 
 
+def fault_lines(metrics: Metrics) -> list[str]:
+    """Return what a faulty chip cost, and what learning on it won back; nothing where all was healthy."""
+    faults = metrics.get("faults")
+    if not faults:
+        return []
+    lines = [
+        f"faulty chip        {faults['stuck']:,} of {faults['synapses']:,} stored weights stuck, {faults['dead']:,} of "
+        f"{faults['neurons']:,} neurons dead"
+    ]
+    if faults.get("healthy") is not None:
+        text = f"what it cost       {faults['healthy']:.2%} on a healthy chip, {faults['before']:.2%} on the faulty one"
+        if faults.get("after") is not None:
+            text += f", {faults['after']:.2%} after learning on it"
+        lines.append(text)
+    if faults.get("won_back") is not None:
+        lines.append(f"won back           {faults['won_back']:.0%} of the accuracy that was lost")
+    return lines
+
+
 def summary_lines(metrics: Metrics) -> list[str]:
     """Return the result of a run in a few lines of text."""
     lines = []
@@ -92,6 +114,7 @@ def summary_lines(metrics: Metrics) -> list[str]:
             low, high = accuracy_interval(test["n_correct"], test["n"])
             text += f"  ({test['n_correct']} of {test['n']} test {tested(test)}; 95 % interval {low:.1%} to {high:.1%})"
         lines.append(text)
+    lines += fault_lines(metrics)
     if test.get("windows"):
         each = ", ".join("-" if one is None else f"{one:.1%}" for one in test["windows"])
         lines.append(f"each window        {each}")
@@ -103,7 +126,14 @@ def summary_lines(metrics: Metrics) -> list[str]:
     if training.get("generations") is not None:
         seconds = f" in {training['seconds']:.1f} s" if training.get("seconds") is not None else ""
         samples = f", {training['samples']:,} samples" if training.get("samples") is not None else ""
-        lines.append(f"training           {training['generations']:,} generations{samples}{seconds}")
+        way = ", by gradients off the chip" if is_direct(metrics) else ""
+        lines.append(f"training           {training['generations']:,} generations{samples}{seconds}{way}")
+    if training.get("agreement"):
+        same = training["agreement"]
+        seen = f"{same['chip']:.2%} as in training, " if same["chip"] is not None else ""
+        lines.append(
+            f"same answers       {seen}{same['floats']:.2%} as in floats, whose accuracy is {same['float_accuracy']:.1%}"
+        )
     for per, words in UNITS.items():
         energy = _get(metrics, "energy", per)
         if energy is not None:
@@ -130,6 +160,11 @@ def summary_lines(metrics: Metrics) -> list[str]:
     if lost:
         lines.append(f"overflows          {lost:,} in the test run; scale the weights down or raise the thresholds")
     return lines
+
+
+def is_direct(metrics: Metrics) -> bool:
+    """Whether a run was trained by gradients, off the chip."""
+    return bool(_get(metrics, "training", "method") == "direct")
 
 
 def network_table(metrics: Metrics) -> Table:
@@ -300,9 +335,30 @@ def chip_cost_tables(metrics: Metrics) -> list[Table]:
 
 def history_table(metrics: Metrics) -> Table:
     """The learning curve."""
-    names = ("generation", "samples", "train_accuracy", "test_accuracy", "fitness", "moved", "saturated")
+    measured = ("loss", "balance") if is_direct(metrics) else ("fitness", "moved", "saturated")
+    names = ("generation", "samples", "train_accuracy", "test_accuracy", *measured)
     history = _get(metrics, "training", "history") or ()
     return Table("Learning", names, tuple(tuple(entry.get(name) for name in names) for entry in history))
+
+
+def learned_neurons_table(metrics: Metrics) -> Table:
+    """Thresholds and time constants before and after training by gradients, those that it may have changed."""
+    rows = [
+        (n["group"], NEURON_WORDS.get(n["quantity"], n["quantity"]), n["before"], n["after"], n["unit"])
+        for n in _get(metrics, "training", "neurons") or ()
+    ]
+    return Table("Neurons", ("group", "quantity", "before", "after", "unit"), tuple(rows))
+
+
+def widths_table(metrics: Metrics) -> Table:
+    """Widths of the surrogate gradients after training: one of a layer, or the range over its time steps."""
+    direct = _get(metrics, "training", "direct") or {}
+    rows = [
+        (name, direct.get("surrogate"), len(found), sum(found) / len(found), min(found), max(found))
+        for name, found in (_get(metrics, "training", "widths") or {}).items()
+    ]
+    columns = ("group", "shape", "widths", "mean, in thresholds", "smallest", "largest")
+    return Table("Surrogate gradients", columns, tuple(rows))
 
 
 def confusion_table(metrics: Metrics) -> Table:
@@ -334,6 +390,8 @@ def all_tables(metrics: Metrics) -> list[Table]:
         network_table(metrics),
         connections_table(metrics),
         history_table(metrics),
+        learned_neurons_table(metrics),
+        widths_table(metrics),
         confusion_table(metrics),
         counts_table(metrics),
     ]

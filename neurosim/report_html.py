@@ -12,6 +12,7 @@ from typing import Any
 
 from neurosim import report, report_energy, report_quant
 from neurosim.atomic import write_atomically
+from neurosim.figures.direct import DIRECT_FIGURES
 from neurosim.figures.energy import STUDY_FIGURES
 from neurosim.figures.quant import QUANT_FIGURES
 from neurosim.figures.run import DARK, FIGURES, LIGHT, draw
@@ -26,9 +27,12 @@ FULL_INK = 16
 STUDY_CORES = 16  # cores listed in a study of energy
 
 ALT = {
-    "accuracy": "Accuracy and fitness over the generations",
+    "accuracy": "Accuracy, and fitness or loss, over the generations",
     "raster": "Spikes of each group and voltages of the readout over the time steps of one sample",
     "confusion": "Answers of the network by true class",
+    "surrogates": "Surrogate gradient of each layer, at the start and after training",
+    "widths": "Width of the surrogate gradients over the training",
+    "potentials": "Distribution of membrane potentials before and after training",
     "weights": "Weights of single neurons as pictures",
     "utilisation": "Share of each resource used on each core",
     "energy": "Energy by operation",
@@ -68,6 +72,8 @@ def make_report(metrics: Metrics) -> str:
         lead=_lead(metrics),
         headline=_headline(metrics),
         figures=_figures(metrics),
+        direct=_direct(metrics),
+        faults=[line.split("  ", 1) for line in report.fault_lines(metrics)],
         examples=_examples(metrics),
         sample=(metrics.get("raster") or {}).get("sample"),
         confusions=_worst_confusions(metrics),
@@ -98,7 +104,13 @@ def make_report(metrics: Metrics) -> str:
 def _title(metrics: Metrics) -> str:
     name = str(metrics.get("task") or (metrics.get("network") or {}).get("name") or "run")
     name = name[:1].upper() + name[1:]
-    return f"{name}, learned in chip integers" if metrics.get("training") else name
+    if not metrics.get("training"):
+        return name
+    return (
+        f"{name}, trained by gradients for the chip"
+        if report.is_direct(metrics)
+        else f"{name}, learned in chip integers"
+    )
 
 
 def _lead(metrics: Metrics) -> str:
@@ -111,7 +123,8 @@ def _lead(metrics: Metrics) -> str:
     text += f", run by the backend {metrics['backend']}" if metrics.get("backend") else ""
     text += f", {network['n_steps']} time steps per sample." if network.get("n_steps") else "."
     if training.get("generations") is not None:
-        text += f" Trained for {training['generations']:,} generations"
+        how = " by gradients, off the chip," if report.is_direct(metrics) else ""
+        text += f" Trained{how} for {training['generations']:,} generations"
         text += f" on {training['samples']:,} samples" if training.get("samples") else ""
         text += f" in {_duration(training['seconds'])}." if training.get("seconds") is not None else "."
     return text
@@ -163,7 +176,7 @@ def _headline(metrics: Metrics) -> list[tuple[str, str, str]]:
 def _figures(metrics: Metrics) -> dict[str, dict[str, str]]:
     """Every figure of the run, of its study of energy and of what it lost in integers if there are such, by name."""
     study, quant = metrics.get("study") or {}, metrics.get("quant_error") or {}
-    makers = {name: (make, metrics) for name, make in FIGURES.items()}
+    makers = {name: (make, metrics) for name, make in (FIGURES | DIRECT_FIGURES).items()}
     makers |= {name: (make, quant) for name, make in QUANT_FIGURES.items() if quant}
     makers |= {name: (make, study) for name, make in STUDY_FIGURES.items() if study and name not in makers}
     return {name: found for name, (make, source) in makers.items() if (found := _figure(name, make, source))}
@@ -180,6 +193,18 @@ def _figure(name: str, make: Any, metrics: Metrics) -> dict[str, str] | None:
             return None
         found[key] = _data_address(data, kind)
     return found | {"alt": ALT[name]}
+
+
+def _direct(metrics: Metrics) -> dict[str, Any] | None:
+    """What the page says about training by gradients; None for other runs."""
+    if not report.is_direct(metrics):
+        return None
+    settings = metrics["training"]["direct"]
+    return {
+        "learned": settings["learn_width"] != "fixed",
+        "balance": settings["balance"],
+        "tables": [t for t in (report.widths_table(metrics), report.learned_neurons_table(metrics)) if t.rows],
+    }
 
 
 def _quant_tables(metrics: Metrics) -> list[report.Table]:
@@ -285,7 +310,8 @@ def _worst_confusions(metrics: Metrics) -> list[tuple[str, str, int]]:
 
 def _repeat(metrics: Metrics) -> list[tuple[str, str]]:
     """What is needed to run this again."""
-    network, rule = metrics.get("network") or {}, (metrics.get("training") or {}).get("rule") or {}
+    network, training = metrics.get("network") or {}, metrics.get("training") or {}
+    rule, direct = training.get("rule") or {}, training.get("direct") or {}
     facts = [
         ("neurosim", metrics.get("neurosim", VERSION)),
         ("task", metrics.get("task")),
@@ -296,6 +322,7 @@ def _repeat(metrics: Metrics) -> list[tuple[str, str]]:
         ("energy table", metrics.get("energy_table")),
         ("time steps", network.get("n_steps")),
         ("rule", ", ".join(f"{key} {value}" for key, value in rule.items()) or None),
+        ("gradients", ", ".join(f"{key} {value}" for key, value in direct.items()) or None),
         ("command", metrics.get("command")),
     ]
     return [(name, str(value)) for name, value in facts if value is not None]

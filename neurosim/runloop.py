@@ -32,6 +32,7 @@ class Progress(NamedTuple):
     train_accuracy: float  # running mean over recent generations
     fitness: float  # running mean of log2 probability of the label
     test_accuracy: float | None  # the newest one measured
+    loss: float | None = None  # where training minimises one: running mean, in bits
 
 
 class Learning(Protocol):

@@ -23,6 +23,7 @@ BIAS_MAX = RANGES["bias_mant"].high
 EXP_MIN, EXP_MAX = RANGES["weight_exp"]
 VTH_FINE = 64  # thresholds are made at least this large where exponents allow: error below 1 %
 V_ROOM = 8  # v can hold this many thresholds above and below zero before it saturates
+FEW_SPIKES = 15  # multi-spike neurons with larger messages have room for all of them and the rest
 
 
 def needed_sign_mode(connection: Connection) -> str:
@@ -82,7 +83,11 @@ def choose_scale(
     connections (the plastic ones, if any) fit with weight_exp 0. Without plastic ones it may rise until the
     smallest connection fits with 0 and the others with more, as long as the worst-case current stays below
     2**23. It rises further only where the smallest threshold would be below `VTH_FINE`. Hard limits: weight_exp 7, room
-    for `V_ROOM` of the largest threshold in v, and the bias register. The model "threshold" has no v and its sums 32 bits.
+    for `V_ROOM` of the largest threshold in v (for ``max_spikes + 1`` where messages may be larger than `FEW_SPIKES`), and the
+    bias register. The model "threshold" has no v and its sums 32 bits.
+
+    Multi-spike neurons that average, with one fixed convolution whose weights are all the same whole part of the threshold, get the
+    largest S at which both are integers and v never saturates, so that nothing is rounded.
 
     Parameters
     ----------
@@ -100,12 +105,15 @@ def choose_scale(
     fits = {c.name: largest_weight(c) / scaled_peak(c, factor, headroom) for c in used}
     hard = [fits[c.name] * 2.0 ** largest_exponent(c) for c in used]
     stateless = group.model == STATELESS
+    averaging = averaging_scale(group, incoming, factor)
+    if averaging is not None and form == "free":
+        return averaging
     thresholds = group.each("v_threshold")
     thresholds = thresholds[np.isfinite(thresholds) & (thresholds > 0)]
     lowest, highest = (float(thresholds.min()), float(thresholds.max())) if thresholds.size else (math.inf, math.inf)
     finite = bool(thresholds.size)
     if finite:
-        hard.append(GRADED_VTH_MAX / highest if stateless else VTH_MAX / (V_ROOM * highest))
+        hard.append(GRADED_VTH_MAX / highest if stateless else VTH_MAX / (v_room(group) * highest))
     largest_bias = float(np.abs(np.asarray(group.bias)).max())
     if largest_bias > 0:
         hard.append(BIAS_MAX * 2.0 ** RANGES["bias_exp"].high / (2.0**INPUT_SHIFT * largest_bias))
@@ -139,6 +147,35 @@ def choose_scale(
             f"group {group.name!r}: v_threshold {lowest:g} becomes 0 beside {why}; raise the threshold or lower the other"
         )
     return scale
+
+
+def v_room(group: CubaLIF) -> int:
+    """Return how many thresholds v must hold before it saturates."""
+    return group.max_spikes + 1 if group.max_spikes > FEW_SPIKES else V_ROOM
+
+
+def averaging_scale(group: CubaLIF, incoming: list[Connection], factor: Factor) -> float | None:
+    """Return S of multi-spike neurons that average, at which nothing is rounded, and None for all others.
+
+    Parameters as in `choose_scale`.
+    """
+    if group.model != "multispike" or len(incoming) != 1 or np.any(np.asarray(group.bias)):
+        return None
+    found, thresholds = incoming[0], np.unique(group.each("v_threshold"))
+    if (
+        not isinstance(found, ConvConnection)
+        or found.plastic
+        or found.num_weight_bits != RANGES["num_weight_bits"].high
+    ):
+        return None
+    weights = np.unique(np.asarray(found.weights))
+    if factor != 1.0 or len(weights) > 1 or weights[0] <= 0 or len(thresholds) > 1 or not math.isfinite(thresholds[0]):
+        return None
+    parts = round(float(thresholds[0] / weights[0]))  # weights in a threshold
+    if parts < 1 or not math.isclose(parts * weights[0], thresholds[0], rel_tol=1e-9):
+        return None
+    weight = min(largest_weight(found), VTH_MAX // ((group.max_spikes + 1) * parts))
+    return float(weight / weights[0]) if weight else None
 
 
 def largest_fan_in(connection: Connection) -> float:

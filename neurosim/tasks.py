@@ -34,12 +34,15 @@ class TaskEntry(NamedTuple):
     settings : tuple of str
         "key=value" of the configuration that ``neurosim train NAME`` begins with; ``--set`` comes after it.
     options : mapping from name to `Option`
+    direct : tuple of str
+        What ``neurosim train --method direct NAME`` begins with instead of `settings`.
     """
 
     loader: str
     summary: str
     settings: tuple[str, ...] = ()
     options: Mapping[str, Option] = {}
+    direct: tuple[str, ...] = ()
 
 
 class EpisodeTask(NamedTuple):
@@ -65,12 +68,20 @@ SPLIT = Option(1, 1, 5, "which recordings are tested with")
 POOL = Option(2, 1, 34, "join squares of so many pixels a side into one input; 1, 2, 17 or 34")
 PHASES = Option(3, 1, 64, "parts of the time with inputs of their own; 3: one for each saccade")
 LEAST = Option(2, 1, 255, "events in a square and a step that make its input fire")
+PICTURES = Option(0, 0, 1, "1: number inputs square by square, as network.convolutions needs them")
+ANEW = Option(0, 0, 1, "1: draw the changed copies anew in each epoch")
+
+#: Both orders of the digits are trained off the chip alike.
+DIGITS_DIRECT = ("epochs=10", "batch=64", "evaluate_every=100")
 
 #: Every task by name.
 TASKS: dict[str, TaskEntry] = {
-    "digits": TaskEntry("neurosim.data.digits:digits_task", "handwritten digits, 8 x 8 pixels; comes with neurosim"),
+    "digits": TaskEntry(
+        "neurosim.data.digits:digits_task", "handwritten digits, 8 x 8 pixels; comes with neurosim", direct=DIGITS_DIRECT
+    ),
     "digits-ordered": TaskEntry(
-        "neurosim.data.digits:digits_ordered_task", "the same digits, tested on the end of the file, by other writers"
+        "neurosim.data.digits:digits_ordered_task", "the same digits, tested on the end of the file, by other writers",
+        direct=DIGITS_DIRECT,
     ),
     "mnist": TaskEntry(
         "neurosim.data.mnist:mnist_task", "handwritten digits, 28 x 28 pixels, 60,000 and 10,000",
@@ -78,14 +89,16 @@ TASKS: dict[str, TaskEntry] = {
             "network.n_steps=8", "epochs=20", "rule.perturbation=1.0", "rule.momentum=3", "rule.step=0.0625", "rule.memory=7",
         ),
         {"limit": LIMIT},
+        ("network.n_steps=8", "epochs=20", "batch=128"),
     ),
     "nmnist": TaskEntry(
         "neurosim.data.nmnist:nmnist_task", "digits seen by an event camera, 34 x 34 x 2",
         ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "rule.step=0.125", "epochs=6"),
         {
-            "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST,
-            "copies": Option(20, 1, 1000, "how often each recording is there, warped but for the first"),
+            "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST, "pictures": PICTURES,
+            "copies": Option(20, 1, 1000, "how often each recording is there, warped but for the first"), "anew": ANEW,
         },
+        ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "epochs=20", "batch=64"),
     ),
     "nmnist-saccades": TaskEntry(
         "neurosim.data.saccades:saccades_task", "MNIST seen by a simulated event camera, tested on real recordings",
@@ -94,30 +107,43 @@ TASKS: dict[str, TaskEntry] = {
             "rule.step=0.125", "rule.memory=7",
         ),
         {
-            "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST, "limit": LIMIT,
-            "copies": Option(20, 0, 1000, "how often each recording is there, warped but for the first"),
+            "split": SPLIT, "pool": POOL, "phases": PHASES, "least": LEAST, "pictures": PICTURES, "limit": LIMIT,
+            "copies": Option(20, 0, 1000, "how often each recording is there, warped but for the first"), "anew": ANEW,
         },
+        ("network.n_steps=9", "network.tau_mem=0.02", "network.gain=2.5", "epochs=10", "batch=128"),
     ),
     "fsdd": TaskEntry(
         "neurosim.data.fsdd:fsdd_task", "spoken digits of six speakers, heard by a cochlea of resonators",
         ("augment=false", "network.n_steps=64", "network.tau_mem=0.03", "epochs=40"),
+        {
+            "taps": Option(1, 1, 64, "delay lines of each channel: each is an input of its own"),
+            "gap": Option(4, 1, 64, "steps from one delay line to the next"),
+        },
+        (
+            "augment=true", "network.n_steps=64", "network.hidden=[256,256]", "network.tau_mem=0.01", "epochs=40", "batch=64",
+            "direct.rate=0.005", "direct.dropout=0.1",
+        ),
     ),
     "emg": TaskEntry(
         "neurosim.data.emg:emg_task", "wrist gestures from eight muscle sensors, tested on another session",
         ("augment=false", "network.n_steps=50"),
+        direct=("augment=false", "network.n_steps=50", "network.tau_mem=0.02", "epochs=30", "batch=64"),
     ),
     "ecg": TaskEntry(
         "neurosim.data.ecg:ecg_task", "bands of the heartbeat from two leads, one at each step",
         ("augment=false", "network.n_steps=8", "epochs=2"),
         {"split": Option(1, 1, 5, "which fifth of the recordings is tested with")},
+        ("augment=false", "network.n_steps=8", "epochs=8", "batch=128"),
     ),
     "yinyang": TaskEntry(
         "neurosim.data.yinyang:yinyang_task", "points of the plane in three classes, rates of tuned neurons",
         ("augment=false", "network.n_steps=16"),
+        direct=("augment=false", "network.n_steps=16", "epochs=60", "batch=64"),
     ),
     "yinyang-latency": TaskEntry(
         "neurosim.data.yinyang:yinyang_latency_task", "the same points as times of single spikes",
         ("augment=false", "network.n_steps=32"),
+        direct=("augment=false", "network.n_steps=32", "network.tau_mem=0.02", "epochs=60", "batch=64"),
     ),
 }  # fmt: skip
 
@@ -167,10 +193,12 @@ def parse_task(name: str) -> tuple[str, dict[str, int]]:
     return base, values
 
 
-def task_settings(name: str) -> tuple[str, ...]:
-    """Return the "key=value" settings that training a task begins with."""
+def task_settings(name: str, method: str = "on-chip") -> tuple[str, ...]:
+    """Return the "key=value" settings that training a task by a method begins with."""
     base, _ = parse_task(name)
-    return TASKS[base].settings if base in TASKS else EPISODE_TASKS[base].settings
+    if base in EPISODE_TASKS:
+        return EPISODE_TASKS[base].settings
+    return TASKS[base].direct if method == "direct" else TASKS[base].settings
 
 
 def load_task(name: str, *, n_steps: int | None = None, augment: bool | None = None, test_only: bool = False) -> Task:

@@ -64,7 +64,8 @@ class TrainRun(Run[Trainer, Generation]):
 
     def _test(self) -> None:
         # Weights can be written to a loaded program, biases and thresholds cannot.
-        program = self.trained_program() if self.config.rule.learns_neurons else self.trainer.program
+        others = self.config.rule.learns_neurons or self.trainer.actual
+        program = self.trained_program() if others else self.trainer.program
         with get_backend(self.config.backend).open(program, threads=self.threads) as runner:
             for name, weights in self.trainer.weights.items():
                 runner.write_weights(name, weights)

@@ -6,26 +6,41 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from neurosim.config import NetworkConfig, TrainConfig
+from neurosim.decays import decay_registers, time_constant
 from neurosim.errors import ConfigError
-from neurosim.exchange.imported import Port
+from neurosim.exchange.binding import bind_task, inputs_of
+from neurosim.faultychip import healthy_model
 from neurosim.fixedpoint import lost_weight_bits
 from neurosim.learning.build import INPUT, READOUT
 from neurosim.modelfile import Model, load_model
-from neurosim.network import AnyConnection, Connection, Conv, Group, Input, Network, Probe
+from neurosim.network import AnyConnection, Connection, Conv, CubaLIF, Dense, Group, Input, Network, Probe
+from neurosim.neurons import TernaryLIF
 from neurosim.scale import VTH_MAX
+from neurosim.tasks import Task
 
 OWN = ("n_steps",)  # keys of the network that a later training may choose anew
 KEPT = ("import", "inputs", "outputs")  # what a model that was imported keeps of that when it learns on
 
 
-def starting_network(config: TrainConfig, n_inputs: int, n_classes: int, name: str) -> tuple[Network, dict[str, float]]:
-    """Return the network of the model that `config.start` names, with all weights learning, and its scales.
+def starting_model(config: TrainConfig) -> Model | None:
+    """Return the model that a training begins with, if `config.start` names one, with the thresholds of a healthy chip."""
+    return healthy_model(load_model(config.start)) if config.start else None
+
+
+def starting_network(
+    config: TrainConfig, model: Model, n_inputs: int, n_classes: int, name: str
+) -> tuple[Network, dict[str, float]]:
+    """Return the network of the model that a training begins with, with all weights learning, and its scales.
 
     Parameters
     ----------
     config : TrainConfig
         Its network must be the model's, but for the number of steps.
+    model : Model
+        What `config.start` names.
     n_inputs, n_classes : int
         Of the task to learn.
     name : str
@@ -36,10 +51,7 @@ def starting_network(config: TrainConfig, n_inputs: int, n_classes: int, name: s
     ConfigError
         If the model was made by something else than training or import, or does not go with the configuration or the
         task.
-    ModelFileError
-        If the file cannot be read.
     """
-    model = load_model(config.start)
     where = f"start {config.start!r}"
     check_network(model, config, where)
     network = _named(model.network, model.readout)
@@ -58,22 +70,84 @@ def starting_network(config: TrainConfig, n_inputs: int, n_classes: int, name: s
     return replace(network, connections=connections, probes=probes, name=name), dict(model.scales)
 
 
-def kept_metadata(config: TrainConfig) -> dict[str, Any]:
+def starting_floats(config: TrainConfig, model: Model, network: Network) -> Network:
+    """Return a network in floats with what a model holds, for training off the chip: its integers over its scales.
+
+    Quantising the result chooses scales anew, so that it may round weights by up to half a step of theirs.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Its network must be the model's, but for the number of steps.
+    model : Model
+        What `config.start` names: one that training made, on the chip or off it.
+    network : Network
+        In floats, as `build_network` describes that of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        If the model was imported, has neurons with parameters of their own, or does not go with the configuration or the
+        task.
+    """
+    where = f"start {config.start!r}"
+    if "import" in model.metadata:
+        raise ConfigError(
+            f"{where}: was imported, method 'direct' begins with models that neurosim train made; learn on by method=on-chip"
+        )
+    n_inputs, n_classes = (network.group(name).n for name in (INPUT, READOUT))
+    held, scales = starting_network(config, model, n_inputs, n_classes, network.name)
+    groups = tuple(
+        _float_group(group, held.group(group.name), scales, network.dt, where) if isinstance(group, CubaLIF) else group
+        for group in network.groups
+    )
+    connections: list[AnyConnection] = []
+    for connection in network.connections:
+        integers, scale = held.connection(connection.name), scales.get(f"connection/{connection.name}")
+        assert isinstance(connection, Connection) and isinstance(integers, (Dense, Conv))
+        if scale is None or integers.shape != connection.shape:
+            raise ConfigError(
+                f"{where}: connection {connection.name!r} has no scale or another shape than the task needs; train anew"
+            )
+        connections.append(replace(connection, weights=np.asarray(integers.weights) / scale))
+    return replace(network, groups=groups, connections=tuple(connections))
+
+
+def _float_group(group: CubaLIF, held: Group, scales: Mapping[str, float], dt: float, where: str) -> CubaLIF:
+    """Return a group in floats with the threshold and the decays of one in chip integers."""
+    scale = scales.get(f"group/{group.name}")
+    vth, du, dv = (
+        getattr(held, name, None) for name in ("vth_hi" if isinstance(held, TernaryLIF) else "vth", "du", "dv")
+    )
+    one_each = isinstance(vth, int) and isinstance(du, int) and isinstance(dv, int)
+    if scale is None or not one_each or np.any(getattr(held, "bias_mant", 0)):
+        raise ConfigError(
+            f"{where}: neurons of group {group.name!r} have thresholds or biases of their own, which method 'direct' does not train; "
+            "learn on by method=on-chip"
+        )
+    assert isinstance(vth, int) and isinstance(du, int) and isinstance(dv, int)
+    found = group
+    if np.isfinite(group.each("v_threshold")[0]):
+        found = replace(found, v_threshold=vth / scale)
+    if decay_registers(group, dt, "exact", []) != (du, dv):  # decays were learned
+        found = replace(found, tau_mem=time_constant(dv, dt), tau_syn=time_constant(du + 1, dt))
+    return found
+
+
+def kept_metadata(start: Model | None) -> dict[str, Any]:
     """Return what a model that learns on keeps of the metadata of the one that it began with."""
-    if not config.start:
+    if start is None:
         return {}
-    metadata = load_model(config.start).metadata
-    kept = {key: metadata[key] for key in KEPT if key in metadata}
+    kept = {key: start.metadata[key] for key in KEPT if key in start.metadata}
     for key, group in (("inputs", INPUT), ("outputs", READOUT)):
         if key in kept:
             kept[key] = {**kept[key], "group": group}
     return kept
 
 
-def starting_inputs(config: TrainConfig) -> Port | None:
-    """Return how the model that a training begins with numbers its inputs, if it was imported."""
-    kept = load_model(config.start).metadata.get("inputs") if config.start else None
-    return None if kept is None else Port.from_dict(kept)
+def task_to_learn(task: Task, start: Model | None) -> Task:
+    """Return a task whose events go to the input lines of the model that a training begins with."""
+    return task if start is None else bind_task(task, inputs_of(start.metadata))
 
 
 def model_network(model: Model, where: str) -> NetworkConfig:

@@ -138,3 +138,41 @@ def raster(rng: np.random.Generator) -> dict[str, Any]:
         "groups": groups,
         "readout": {"name": "readout", "v": v},
     }
+
+
+def direct_metrics(n_steps: int = 8, learn_width: str = "step") -> dict[str, Any]:
+    """Metrics of training by gradients, with two hidden layers whose surrogates learned."""
+    from dataclasses import asdict
+
+    from neurosim.directconfig import DirectConfig
+
+    rng = np.random.default_rng(5)
+    n_widths = {"step": n_steps, "layer": 1, "fixed": 1}[learn_width]
+    history = []
+    for generation in range(20, 1020, 20):
+        spread = 0.0 if learn_width == "fixed" else 1e-3 * generation / n_widths
+        widths = {
+            name: [1 + spread * (t + i) for t in range(n_widths)] for i, name in enumerate(("hidden1", "hidden2"))
+        }
+        history.append({
+            "generation": generation, "samples": 64 * generation, "train_accuracy": 1 - 0.8 * float(np.exp(-generation / 100)),
+            "test_accuracy": 0.9 if generation % 100 == 0 else None, "loss": 3.2 * float(np.exp(-generation / 200)), "balance": 0.2,
+            "rates": {"hidden1": 0.1, "hidden2": 0.2}, "widths": widths,
+        })  # fmt: skip
+    edges = np.linspace(-4, 4, 161)
+    potentials = {
+        when: {name: {"edges": edges.tolist(), "counts": np.histogram(np.clip(rng.normal(0, s, 20_000), -4, 4), edges)[0].tolist()}
+               for name, s in (("hidden1", spread), ("hidden2", 2 * spread))}
+        for when, spread in (("before", 0.5), ("after", 1.0))
+    }  # fmt: skip
+    silent = potentials["before"]["hidden2"]["counts"]
+    silent[80] += 50_000  # neurons that nothing reached
+    training = {
+        "method": "direct", "direct": asdict(DirectConfig(learn_width=learn_width, balance=0.1)), "generations": 1000, "samples": 64_000,
+        "seconds": 12.5, "history": history, "widths": history[-1]["widths"], "potentials": potentials,
+        "neurons": [{"group": "hidden1", "quantity": "tau_mem", "unit": "s", "before": 0.008, "after": 0.011}],
+        "agreement": {"chip": 1.0, "floats": 0.9972, "float_accuracy": 0.9861},
+    }  # fmt: skip
+    metrics = full_metrics()
+    metrics["counts"]["per_learning_step"] = metrics["energy"]["per_learning_step"] = None
+    return metrics | {"training": training}

@@ -27,10 +27,11 @@ from neurosim.neurons import (
     rotation,
 )
 
-#: Every model; those that Lava's CPU models do not have come last.
+#: Every model; those that Lava does not have come last.
 MODELS = ("lif", "reset", "ternary", "sigma", "delta", "sigma_delta", "product", "graded", "rf", "rf_iz", "atrlif",
           "refractory", "multispike", "each")  # fmt: skip
-LAVA_MODELS = MODELS[:-3]
+LAVA_MODELS = MODELS[:-3]  # Lava's own
+RUN_BY_LAVA = (*LAVA_MODELS, "multispike")  # the last as a Process of ours
 
 
 def random_model(rng: np.random.Generator, name: str, model: str, n: int) -> Neurons:

@@ -1,6 +1,7 @@
 """The benchmarks: they compare programs that compute the same, and their report is written where it belongs."""
 
 import json
+import sys
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -15,6 +16,7 @@ from benchmarks import (
     peakmem,
     peers,
     time_ceiling_population,
+    time_direct,
     time_formats,
     time_kernels,
     time_network,
@@ -31,6 +33,7 @@ from neurosim.backend import get_backend
 from neurosim.codes import TARGET_MASK
 from neurosim.config import TrainConfig, override
 from neurosim.experiment import prepare_program
+from neurosim.learning.build import build_network
 from neurosim.network import Probe
 from neurosim.program import Program
 from neurosim.reference.deliver import connection_matrices
@@ -364,3 +367,53 @@ def test_learning_memory_grows_with_neurons_and_not_with_pairs_or_synapses():
     one, more = (peakmem.beyond_weights(256, "scalar", "random", 1, n_pairs) for n_pairs in (1, 8))
     assert more[1] == pytest.approx(8 * one[1], rel=0.01) and more[0] == one[0]  # a term for each pair
     assert peakmem.beyond_weights(256, "scalar", "full", 1, 1)[1] == 4 * (784 + 10) * 256
+
+
+def test_training_by_gradients_without_its_interpreter_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(peers.VARIABLES["direct"], raising=False)
+    (table,) = time_direct.tables(QUICK)
+    assert not table.rows and "NEUROSIM_BENCH_DIRECT names no Python" in table.note
+
+
+def test_other_spikes_or_losses_end_the_comparison_of_training_steps() -> None:
+    looked = {"rates": [0.1, 0.2], "loss": 3.0}
+    time_direct.check(looked, [looked, {"rates": [0.1, 0.20001], "loss": 3.0001}])
+    for other in ({"rates": [0.1, 0.21], "loss": 3.0}, {"rates": [0.1, 0.2], "loss": 3.1}):
+        with pytest.raises(AssertionError, match="of neurosim and a library"):
+            time_direct.check(looked, [other])
+
+
+@pytest.mark.skipif(
+    peers.interpreter("direct") is None,
+    reason="NEUROSIM_BENCH_DIRECT does not name a Python with torch, snntorch and spikingjelly",
+)
+@pytest.mark.parametrize("library", time_direct.LIBRARIES)
+@pytest.mark.parametrize(
+    "layers", [["network.hidden=[256]"], ["network.hidden=[]", 'network.convolutions=["16c3s2", "32c2"]']]
+)
+def test_library_begins_with_the_losses_of_neurosim(tmp_path: Path, library: str, layers: list[str]) -> None:
+    python = peers.interpreter("direct")
+    assert python is not None
+    lines = [line.replace("task=mnist", "task=digits") for line in time_direct.COMMON]
+    lines += layers
+    config = override(TrainConfig(), lines)
+    task = track_mnist_time.shortened(load_task("digits", n_steps=time_direct.N_STEPS, augment=False), 300)
+    network = build_network(config.network, task.n_inputs, task.n_classes, config.seed, "network", task.input_shape)
+    time_direct.write_data(task, network, config.seed, tmp_path / "data.npz")
+    form = time_direct.Form(library, "eager", "channels-last" if config.network.convolutions else "plain")
+    with time_direct.start_peer(python, tmp_path, form, network, threads=1) as peer:
+        theirs = peer.look()
+        assert peer.seconds(2) > 0
+    settings = tmp_path / "neurosim.json"
+    lines += ["direct.arithmetic=float"]
+    settings.write_text(json.dumps({"threads": 1, "seed": 1, "n_samples": 300, "lines": lines}))
+    command = [python, "-m", "benchmarks.direct_worker", str(settings)]
+    with time_direct.Program(command, threads=1, neurosim=True) as ours:
+        time_direct.check(ours.look(), [theirs])
+        assert ours.seconds(2) > 0
+
+
+def test_a_training_process_that_fails_says_why() -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
+    with pytest.raises(RuntimeError, match="no such thing"), time_direct.Program(command, threads=1, neurosim=False):
+        pass

@@ -63,8 +63,9 @@ def random_integers(rng: np.random.Generator, model: str) -> tuple[Network, np.n
         group = ATRLIF("out", n, delta_i=decays["du"], delta_v=decays["dv"], theta_0=100, **registers)
     elif model == "ternary":
         group = TernaryLIF("out", n, vth_hi=400, vth_lo=-300, **decays, **registers)
-    elif model == "multispike":
-        group = MultiSpikeLIF("out", n, vth=300, max_spikes=3, **decays, **registers)
+    elif model in ("multispike", "messages for all"):
+        most = {"max_spikes": 3} if model == "multispike" else {"max_spikes": 127, "signed": bool(rng.integers(2))}
+        group = MultiSpikeLIF("out", n, vth=300, **most, **decays, **registers)
     else:
         group = LIF("out", n, vth=500, **decays, **registers)
     weights = rng.integers(-128, 128, (n, sources)) * 2
@@ -84,7 +85,7 @@ def random_integers(rng: np.random.Generator, model: str) -> tuple[Network, np.n
     return network, np.broadcast_to(pushes, (400, len(pushes)))
 
 
-@pytest.mark.parametrize("model", ["lif", "ternary", "multispike", "atrlif"])
+@pytest.mark.parametrize("model", ["lif", "ternary", "multispike", "messages for all", "atrlif"])
 def test_nothing_that_runs_leaves_its_bounds(model: str) -> None:
     rng = np.random.default_rng(11)
     closest = {"input_bound": 0.0, "v_bound": 0.0}
@@ -131,6 +132,19 @@ def test_voltages_are_bounded_where_they_leak_or_cannot_sink() -> None:
     assert bound([[10, 20]], dv=0) == pytest.approx((100 + 30) * 64 / STATE_MAX)  # to the threshold and one step beyond
     assert bound([[10, -20]], dv=0) is None
     assert bound([[10, 20]], dv=0, bias_mant=-1) is None
+
+    def of_rest(weights: list[list[int]], **settings: int) -> float | None:
+        group = MultiSpikeLIF("out", 1, du=4095, vth=10, max_spikes=3, **settings)
+        return notes_of(quantize(Network([Input("in", 2), group], [Dense("in", "out", weights)])), "group/out")[
+            "v_bound"
+        ]
+
+    assert of_rest([[10, -20]]) == pytest.approx(
+        (20 + 10) * 64 / STATE_MAX, abs=2 / STATE_MAX
+    )  # less than 10 were left
+    assert of_rest([[10, 20]]) == pytest.approx((30 + 10) * 64 / STATE_MAX, abs=2 / STATE_MAX)
+    assert of_rest([[12, 20]]) is None, "32 in each step are more than three messages of 10 take off"
+    assert of_rest([[10, -20]], signed=False) is None
     quantized = quantize(Network([Input("in", 1), LIF("out", 1)], [Dense("in", "out", [[-2]])]))
     (found,) = [n for n in quantized.notes if n.quantity == "v_bound"]
     assert "no bound below" in found.text

@@ -227,7 +227,7 @@ def test_an_interrupt_before_the_first_checkpoint_promises_nothing(tmp_path: Pat
 
 
 def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> None:
-    assert "leave out --set, --seed, --backend, --chip, --out, --from, --force and --dry-run" in error(
+    assert "leave out --set, --seed, --backend, --chip, --out, --from, --method, --force and --dry-run" in error(
         "train", "--resume", trained, "--seed", 2
     )
     assert "leave out" in error("train", "--resume", trained, "--backend", "reference")
@@ -248,6 +248,9 @@ def test_resume_takes_no_other_configuration(trained: Path, tmp_path: Path) -> N
         (["--set", "backend=simulatr"], "did you mean 'simulator'"),
         (["--backend", "simulatr"], "did you mean 'simulator'"),
         (["--seed", "-1"], "seed: -1 is out of range"),
+        (["--method", "gradients"], "--method: unknown method 'gradients'; choose one of direct, response, scalar"),
+        (["--method", "direct", "cartpole"], "task 'cartpole': is played and has no labels"),
+        (["--method", "direct", "--set", "mode=stream"], "method 'direct' from batches"),
     ],
 )
 def test_wrong_configurations_are_one_line_and_leave_no_folder(
@@ -258,6 +261,42 @@ def test_wrong_configurations_are_one_line_and_leave_no_folder(
     assert shown.startswith("error: ")
     assert shown.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_training_by_gradients_without_torch_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    shown = error("train", "--method", "direct", "digits")
+    assert shown == "error: method 'direct' needs torch, which is not installed; pip install 'neurosim-hal[torch]'\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_method_begins_with_the_settings_of_its_task(tmp_path: Path) -> None:
+    def planned(*arguments: object) -> Any:
+        return read_json("train", *arguments, "--dry-run", "--set", "network.hidden=[8]")
+
+    found = planned("--method", "direct", "digits", "--set", "direct.balance=0.1")
+    assert (
+        found["chip_cost"] is None
+        and found["generations"] == found["config"]["epochs"] * 7185 // found["config"]["batch"]
+    )
+    config = found["config"]
+    assert (config["method"], config["batch"], config["direct"]["balance"]) == ("direct", 64, 0.1)
+    shown = output("train", "--method", "direct", "digits", "--dry-run")
+    assert "gradients through time, off the chip, in the chip's integers" in shown and "fits on" not in shown
+    for form in ("response", "scalar"):
+        config = planned("--method", form, "digits")["config"]
+        assert (config["method"], config["rule"]["form"], config["batch"]) == ("on-chip", form, 32)
+    (tmp_path / "my.toml").write_text(
+        "method = 'direct'\nepochs = 3\n[rule]\nform = 'scalar'\nfactor = 'random'\n", encoding="utf-8"
+    )
+    config = planned("--method", "response", "my.toml")["config"]
+    assert (config["method"], config["rule"]["form"], config["rule"]["factor"], config["epochs"]) == (
+        "on-chip",
+        "response",
+        "trace",
+        3,
+    )
+    assert planned("my.toml")["config"]["method"] == "direct"
 
 
 def test_traceback_is_shown_on_request() -> None:

@@ -39,6 +39,13 @@ SETTABLE = {
     "rule.window_response": "own", "rule.window_read": "end",
     "rule.pair_every": 9, "rule.skip": 0.5, "rule.one_group": True, "rule.gate": False,
     "rule.row_step": False, "rule.readout_perturbation": 0.5, "mode": "stream",
+    "method": "direct", "network.max_spikes": 4, "network.signed": True,
+    "direct.rate": 0.5, "direct.schedule": "linear", "direct.warmup": 0.25, "direct.weight_decay": 0.5, "direct.smoothing": 0.125,
+    "direct.dropout": 0.25, "direct.clip": 2.0, "direct.surrogate": "arctan", "direct.width": 0.75, "direct.learn_width": "step",
+    "direct.reset_gradient": True, "direct.learn_threshold": True, "direct.learn_decay": True, "direct.balance": 0.0625,
+    "direct.balance_layers": "last", "direct.balance_norm": "variance", "direct.arithmetic": "float", "direct.shards": 2,
+    "faults.stuck_zero": 0.125, "faults.stuck_largest": 0.25, "faults.stuck_present": 0.5, "faults.dead": 0.0625,
+    "faults.threshold_spread": 0.25, "faults.seed": 5,
 }  # fmt: skip
 SETTABLE_TEXTS = [
     f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in SETTABLE.items()

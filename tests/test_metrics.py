@@ -16,7 +16,7 @@ from neurosim.energy import energy, load_energy_table
 from neurosim.experiment import evaluate_model, prepare_program
 from neurosim.learning.build import READOUT, run_steps
 from neurosim.learning.trainer import Trainer
-from neurosim.metrics import N_EXAMPLES, N_WEIGHT_IMAGES, counts_metrics, training_metrics
+from neurosim.metrics import N_EXAMPLES, N_WEIGHT_IMAGES, counts_metrics, rule_metrics, training_metrics
 from neurosim.modelfile import Model
 from neurosim.network import Dense
 from neurosim.program import Program
@@ -50,7 +50,8 @@ def run() -> Run:
             trainer.step()
         metadata = {"n_steps": run_steps(config.network), "config": config.to_dict()}
         test = evaluate_model(Model(program.network, program.chip, {}, metadata), task)
-        metrics = training_metrics(config, task, program, notes, trainer, [], 1.23456, test, 2)
+        training = rule_metrics(config, trainer, [], 1.23456)
+        metrics = training_metrics(config, task, program, notes, training, trainer.op_counts, test, 2)
         return Run(metrics, test, trainer.op_counts, program, task)
 
 
@@ -90,7 +91,8 @@ def test_a_backend_without_counts_leaves_counts_and_energy_unknown(run: Run) -> 
     config = override(TrainConfig(), ["network.hidden=[18]", "network.n_steps=4", "backend=reference"])
     silent = SimpleNamespace(op_counts=None, generation=1)
     test = run.test | {"counts": None, "energy": None}
-    metrics = training_metrics(config, run.task, run.program, (), silent, [], 1.0, test, 1)
+    training = rule_metrics(config, silent, [], 1.0)
+    metrics = training_metrics(config, run.task, run.program, (), training, None, test, 1)
     assert metrics["counts"] == metrics["energy"] == {"per_inference": None, "per_learning_step": None}
     lines = "\n".join(summary_lines(metrics))
     assert "not counted by the backend 'reference'; hence no energy" in lines

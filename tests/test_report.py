@@ -30,6 +30,7 @@ from neurosim.report import (
 )  # fmt: skip
 
 full_metrics = runpy.run_path(str(Path(__file__).with_name("metrics_fixture.py")))["full_metrics"]
+direct_metrics = runpy.run_path(str(Path(__file__).with_name("metrics_fixture.py")))["direct_metrics"]
 
 
 @pytest.fixture
@@ -201,3 +202,18 @@ def test_accuracy_interval_matches_a_published_value_and_stays_within_bounds():
     assert accuracy_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
     assert accuracy_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
     assert accuracy_interval(20, 20)[1] == 1.0
+
+
+def test_runs_by_gradients_have_tables_of_their_own() -> None:
+    metrics = direct_metrics(4)
+    tables = {table.title: table for table in all_tables(metrics)}
+    assert tables["Learning"].columns[-2:] == ("loss", "balance")
+    assert tables["Neurons"].rows == (("hidden1", "membrane time constant", 0.008, 0.011, "s"),)
+    name, shape, n, mean, smallest, largest = tables["Surrogate gradients"].rows[1]
+    assert (name, shape, n) == ("hidden2", "triangle", 4) and smallest < mean < largest
+    lines = summary_lines(metrics)
+    assert "training           1,000 generations, 64,000 samples in 12.5 s, by gradients off the chip" in lines
+    assert "same answers       100.00% as in training, 99.72% as in floats, whose accuracy is 98.6%" in lines
+    metrics["training"]["agreement"]["chip"] = None
+    assert "same answers       99.72% as in floats, whose accuracy is 98.6%" in summary_lines(metrics)
+    assert not {"Neurons", "Surrogate gradients"} & {table.title for table in all_tables(full_metrics())}

@@ -9,6 +9,7 @@ from neurosim.figures.run import FIGURES
 from neurosim.report_html import make_report, picture, write_report
 
 full_metrics = runpy.run_path(str(Path(__file__).with_name("metrics_fixture.py")))["full_metrics"]
+direct_metrics = runpy.run_path(str(Path(__file__).with_name("metrics_fixture.py")))["direct_metrics"]
 VOID = {"meta", "img", "source", "br", "link", "input"}
 
 
@@ -144,3 +145,19 @@ def test_drawings_inside_the_page_are_valid(html):
     for _, name, value in Page(html).attributes:
         if name == "srcset":
             ElementTree.fromstring(base64.b64decode(value.partition(",")[2]))
+
+
+def test_a_run_by_gradients_has_its_own_section():
+    page = Page(make_report(direct_metrics()))
+    assert page.open == []
+    for words in ("Digits, trained by gradients for the chip", "Trained by gradients, off the chip, for 1,000 generations",
+                  "Surrogate gradients and membrane potentials", "whose width was learned", "a loss of weight 0.1",
+                  "membrane time constant", "learn_width step"):  # fmt: skip
+        assert words in page.text
+    assert {
+        "Surrogate gradient of each layer, at the start and after training",
+        "Distribution of membrane potentials before and after training",
+    } <= {v for _, name, v in page.attributes if name == "alt"}
+    plain = Page(make_report(direct_metrics(learn_width="fixed") | {"chip_cost": None})).text
+    assert "whose width was learned" not in plain and "What a chip would need to learn so" not in plain
+    assert "Surrogate gradients" not in Page(make_report(full_metrics())).text

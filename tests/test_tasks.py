@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from neurosim.cli import app
 from neurosim.commands.training import TASK_HELP
-from neurosim.config import TrainConfig, override
+from neurosim.config import NetworkConfig, TrainConfig, override
 from neurosim.data.digits import load_digits
-from neurosim.errors import DataError
+from neurosim.errors import ConfigError, DataError
 from neurosim.events import check_events
+from neurosim.learning.build import build_network
 from neurosim.tasks import EPISODE_TASKS, TASKS, load_task, parse_task, task_settings
 
 
@@ -105,7 +106,7 @@ def test_a_task_that_is_played_has_settings_and_no_samples(name: str) -> None:
 def test_names_hold_the_options_that_are_not_the_default() -> None:
     assert parse_task("nmnist:least=1,split=3") == (
         "nmnist",
-        {"split": 3, "pool": 2, "phases": 3, "least": 1, "copies": 20},
+        {"split": 3, "pool": 2, "phases": 3, "least": 1, "pictures": 0, "copies": 20, "anew": 0},
     )
     assert load_task("nmnist:least=1,split=3").name == "nmnist:split=3,least=1"
     assert load_task("nmnist:split=1").name == "nmnist"
@@ -113,6 +114,21 @@ def test_names_hold_the_options_that_are_not_the_default() -> None:
 
 def test_the_help_of_train_names_every_task() -> None:
     assert [name for name in [*TASKS, *EPISODE_TASKS] if f" {name}," not in TASK_HELP] == []
+
+
+@pytest.mark.parametrize("name", ["nmnist", "nmnist-saccades"])
+def test_recordings_are_pictures_for_convolutions_where_that_is_asked_for(name: str) -> None:
+    plain, task = load_task(name, augment=False), load_task(f"{name}:pictures=1", augment=False)
+    assert plain.input_shape is None and task.input_shape == (17, 17, 6)
+    for before, after in ((plain.train_events, task.train_events), (plain.test_events, task.test_events)):
+        by_channel = before.to_dense().reshape(before.n_samples, 9, 6, 17, 17)
+        by_square = after.to_dense().reshape(before.n_samples, 9, 17, 17, 6)
+        np.testing.assert_array_equal(by_square.transpose(0, 1, 4, 2, 3), by_channel)
+    settings = NetworkConfig(convolutions=("4c5s2",), hidden=(), n_steps=9)
+    network = build_network(settings, task.n_inputs, 10, 1, "conv", task.input_shape)
+    assert [group.n for group in network.groups] == [1734, 7 * 7 * 4, 10]
+    with pytest.raises(ConfigError, match="the inputs of 'conv' are no pictures"):
+        build_network(settings, plain.n_inputs, 10, 1, "conv", plain.input_shape)
 
 
 def test_digit_pixels_are_spike_counts() -> None:
@@ -135,7 +151,10 @@ def test_unknown_task_names_the_closest() -> None:
     ("name", "words"),
     [
         ("digits:split=2", "task 'digits': unknown option 'split'; options are none"),
-        ("nmnist:spilt=2", "task 'nmnist': unknown option 'spilt'; options are split, pool, phases, least, copies"),
+        (
+            "nmnist:spilt=2",
+            "task 'nmnist': unknown option 'spilt'; options are split, pool, phases, least, pictures, copies, anew",
+        ),
         ("nmnist:split=6", r"split '6' is not a whole number in 1\.\.5 \(which recordings.*write nmnist:split=1"),
         ("nmnist:split", "split '' is not a whole number"),
         ("nmnist:split=-1", "split '-1' is not a whole number"),
@@ -202,3 +221,13 @@ def test_training_begins_with_the_settings_of_the_task(tmp_path: Path, monkeypat
     config = json.loads(trained.stdout)["metrics"]["config"]
     assert (config["network"]["n_steps"], config["augment"], config["epochs"]) == (8, True, 1)
     assert (tmp_path / "runs" / "mnist-limit-40-001" / "model.npz").is_file()
+
+
+def test_the_settings_in_the_documentation_are_those_of_the_tasks() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for name, entry in TASKS.items():
+        columns = [
+            ", ".join(f"`{text}`" for text in settings if text != "augment=false") or "the defaults"
+            for settings in (entry.settings, entry.direct)
+        ]
+        assert f"| `{name}` | {columns[0]} | {columns[1]} |\n" in page, name

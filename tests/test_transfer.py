@@ -10,14 +10,16 @@ import pytest
 
 from neurosim.chip import load_chip
 from neurosim.config import TrainConfig, override
+from neurosim.decays import time_constant
 from neurosim.errors import ConfigError, ModelFileError
 from neurosim.exchange.imported import Port, chip_order
-from neurosim.experiment import evaluate_model, open_trainer, prepare_program, train_model
+from neurosim.experiment import describe_network, evaluate_model, open_trainer, prepare_program, train_model
 from neurosim.modelfile import Model, load_model, save_model
 from neurosim.network import LIF, Conv, Dense, Input, Network
+from neurosim.quantize import quantize
 from neurosim.runfolder import RunFolder
 from neurosim.tasks import load_task
-from neurosim.transfer import model_network
+from neurosim.transfer import model_network, starting_model, task_to_learn
 
 SMALL = ["network.hidden=[8]", "network.n_steps=4", "augment=false", "batch=64", "epochs=1", "rule.warmup=2"]
 
@@ -132,7 +134,66 @@ def test_an_imported_model_learns_on(tmp_path):
     assert [type(c).__name__ for c in after.network.connections] == ["Conv", "Dense"]
 
 
+def test_a_task_goes_to_the_input_lines_of_an_imported_model():
+    task, model = load_task("digits", n_steps=4, augment=False), imported_model(fires=False)
+    bound = task_to_learn(task, model)
+    assert (bound.train_events.neuron != task.train_events.neuron).any()
+    assert (bound.train_events.to_dense() == task.train_events.to_dense()[..., chip_order((1, 8, 8))]).all()
+    assert task_to_learn(task, None) is task
+
+
+def test_the_model_that_training_begins_with_may_be_gone_at_its_end(tmp_path):
+    path, folder = tmp_path / "cnn.npz", RunFolder.create(tmp_path / "on")
+    save_model(path, imported_model(fires=False))
+    config = override(TrainConfig(), ["network.n_steps=4", "network.hidden=[36]", "augment=false", "batch=64", "epochs=1",
+                                      "rule.warmup=2", "chip=unlimited", f"start={path.as_posix()}"])  # fmt: skip
+    train_model(config, folder, threads=1, on_start=lambda start: path.unlink())
+    assert load_model(folder.model_path).metadata["import"] == {"format": "nir"}
+
+
 def test_an_imported_model_answers_by_its_spikes():
     found = evaluate_model(imported_model(fires=True), load_task("digits", n_steps=4, augment=False), threads=1)
     assert found["n"] == 360
     assert 0 < found["accuracy"] < 1
+
+
+def floats_of(path: Path, task: str = "digits") -> Network:
+    config = started(path, "method=direct")
+    return describe_network(config, load_task(task, n_steps=4, augment=False), starting_model(config))
+
+
+def test_floats_of_a_model_are_its_integers_over_its_scales(trained):
+    model = load_model(trained)
+    scales = {name.partition("/")[2]: scale for name, scale in model.scales.items() if name.startswith("group/")}
+    again = quantize(floats_of(trained), 1.0, scales=scales).network
+    for connection in model.network.connections:
+        np.testing.assert_array_equal(again.connection(connection.name).weights, connection.weights)
+    for group in (group for group in model.network.groups if isinstance(group, LIF)):
+        found = again.group(group.name)
+        assert (found.vth, found.du, found.dv) == (group.vth, group.du, group.dv)
+
+
+def changed(path: Path, to: Path, **registers: object) -> Path:
+    """A model whose hidden neurons have other registers."""
+    model = load_model(path)
+    groups = tuple(replace(g, **registers) if g.name == "hidden" else g for g in model.network.groups)
+    save_model(to, replace(model, network=replace(model.network, groups=groups)))
+    return to
+
+
+def test_learned_decays_become_time_constants(trained, tmp_path):
+    hidden = floats_of(changed(trained, tmp_path / "slow.npz", dv=100, du=999)).group("hidden")
+    assert hidden.each("tau_mem")[0] == pytest.approx(time_constant(100, 1e-3)) == pytest.approx(0.0405, rel=0.01)
+    assert hidden.each("tau_syn")[0] == pytest.approx(time_constant(1000, 1e-3))
+    assert time_constant(0, 1e-3) is time_constant(4096, 1e-3) is None
+
+
+def test_floats_are_refused_of_neurons_with_parameters_of_their_own(trained, tmp_path):
+    words = "neurons of group 'hidden' have thresholds or biases of their own"
+    for name, registers in (("vth", {"vth": np.arange(100, 108)}), ("bias", {"bias_mant": 3})):
+        with pytest.raises(ConfigError, match=words):
+            floats_of(changed(trained, tmp_path / f"{name}.npz", **registers))
+    model = load_model(trained)
+    save_model(tmp_path / "imported.npz", replace(model, metadata=dict(model.metadata) | {"import": {"format": "nir"}}))
+    with pytest.raises(ConfigError, match="was imported, method 'direct' begins with models that neurosim train made"):
+        floats_of(tmp_path / "imported.npz")

@@ -44,9 +44,10 @@ class LavaBackend:
 
     name = "lava"
     version = place.LAVA_VERSION
-    #: All of Lava's own integer models; LIF neurons with a refractory period it has in floats only.
+    #: All of Lava's own integer models, and multi-spike neurons as a Process of ours; LIF neurons with a refractory period Lava has
+    #: in floats only.
     features = frozenset({
-        "lif", "lif_reset", "lif_ternary", "sigma", "delta", "sigma_delta", "product", "graded_vec", "resonate", "atrlif",
+        "lif", "lif_reset", "lif_ternary", "lif_multispike", "sigma", "delta", "sigma_delta", "product", "graded_vec", "resonate", "atrlif",
         "dense", "sparse", "conv", "delays", "graded", "recurrent", "probe_state", "write_weights", "learning",
     })  # fmt: skip
     learner = "neurosim_lava.learn:LavaLearner"

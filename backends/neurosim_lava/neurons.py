@@ -1,4 +1,4 @@
-"""Make Lava's own Process for each neuron model, with the integers of a request.
+"""Make the Process for each neuron model, Lava's own where it has one, with the integers of a request.
 
 Imported only by the worker, after `shim`: this module imports Lava.
 """
@@ -23,6 +23,8 @@ from lava.proc.rf.process import RF
 from lava.proc.rf_iz.process import RF_IZ
 from lava.proc.sdn.process import ActivationMode, Delta, Sigma, SigmaDelta
 
+from neurosim_lava.processes.multispike import MultiSpike
+
 #: The integer model of each Process; Lava takes a float model where a tag is missing or misspelt.
 NEURON_MODELS = {
     LIF: "PyLifModelBitAcc",
@@ -37,6 +39,7 @@ NEURON_MODELS = {
     RF: "PyRFModelFixed",
     RF_IZ: "PyRF_IZModelFixed",
     ATRLIF: "PyATRLIFModelFixed",
+    MultiSpike: "MultiSpikeModel",
 }
 DECAY_ONE = 1 << 12  # ATRLIF takes its decays as fractions and multiplies them with this
 
@@ -73,6 +76,13 @@ def _ternary(group: Group, biases: Biases) -> AbstractProcess:
     for name in ("vth_hi", "vth_lo"):  # set here: the constructor refuses crossed thresholds, and one per neuron
         _set(getattr(process, name), biases[name])
     return process
+
+
+def _multi_spike(group: Group, biases: Biases) -> AbstractProcess:
+    return MultiSpike(
+        n=group["n"], du=group["du"], dv=group["dv"], vth=group["vth"], max_spikes=group["max_spikes"],
+        signed=group["signed"], **_bias(biases),
+    )  # fmt: skip
 
 
 def _sigma(group: Group, biases: Biases) -> AbstractProcess:
@@ -130,6 +140,7 @@ MAKERS: dict[str, Callable[[Group, Biases], AbstractProcess]] = {
     "LIF": _lif,
     "LIFReset": _lif_reset,
     "TernaryLIF": _ternary,
+    "MultiSpikeLIF": _multi_spike,
     "Sigma": _sigma,
     "Delta": _delta,
     "SigmaDelta": _sigma_delta,

@@ -124,9 +124,11 @@ def _learning(path: Path, counted: Counted) -> tuple[OpCounts | None, str]:
     folder = RunFolder(path if path.is_dir() else path.parent)
     if not folder.metrics_path.exists() or (path.is_file() and path.resolve() != folder.model_path.resolve()):
         return None, "a model file knows nothing of its training; give a run folder"
-    found = (folder.read_metrics().get("counts") or {}).get("per_learning_step")
+    metrics = folder.read_metrics()
+    found = (metrics.get("counts") or {}).get("per_learning_step")
     if found is None:
-        return None, "its backend counted nothing"
+        off_chip = (metrics.get("training") or {}).get("method") == "direct"
+        return None, "it was trained off the chip" if off_chip else "its backend counted nothing"
     try:
         return counts_from_metrics(found, counted.program, str(folder.metrics_path)), ""
     except ModelFileError as error:  # an inference can be priced all the same

@@ -35,6 +35,7 @@ def export(
     back to the last bit. The script rebuilds the network from integers, plays input spikes, and gives the same spikes as
     neurosim; it needs the framework when it runs, not now.
     """
+    from neurosim.commands.show import show_paths
     from neurosim.errors import ConfigError
     from neurosim.runfolder import model_file
 
@@ -47,7 +48,7 @@ def export(
         from neurosim.exchange.nirexport import write_nir
 
         write_nir(load(model), out)
-        _show([out], as_json)
+        show_paths([out], as_json)
         return
     write = _exporter(target)
     check_one_source(source, task)
@@ -57,7 +58,7 @@ def export(
     if beside.resolve() in {path.resolve() for path in (model_file(model), source) if path is not None}:
         raise ConfigError(f"script {str(out)!r}: {str(beside)!r} beside it is what is read; give another name")
     _check_free([out, beside], force)
-    _show(write(loaded, events, steps or steps_of(loaded, source) or events.n_steps, out), as_json)
+    show_paths(write(loaded, events, steps or steps_of(loaded, source) or events.n_steps, out), as_json)
 
 
 def _check_free(paths: list[Path], force: bool) -> None:
@@ -67,17 +68,6 @@ def _check_free(paths: list[Path], force: bool) -> None:
     existing = [path for path in paths if path.exists()]
     if existing and not force:
         raise ConfigError(f"file {str(existing[0])!r}: exists already; give another name, or --force to replace it")
-
-
-def _show(paths: list[Path], as_json: bool) -> None:
-    """Name the files that were written."""
-    from neurosim.commands.show import write_json
-
-    if as_json:
-        write_json([str(path) for path in paths])
-        return
-    for path in paths:
-        print(path)
 
 
 def _exporter(name: str) -> Any:

@@ -173,7 +173,7 @@ def _show_read(console: Console, path: Path, imported: Imported) -> None:
 def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -> None:
     """Show what quantising lost, what runs cost, and the files."""
     from neurosim import report, report_quant
-    from neurosim.commands.show import show_energy, show_heading, show_lines, show_table
+    from neurosim.commands.show import show_energy, show_heading, show_lines, show_outcome, show_table
 
     for table in (report.network_table(metrics), report.connections_table(metrics)):
         show_table(console, table)
@@ -189,16 +189,13 @@ def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -
     show_lines(console, report.summary_lines(metrics))
     show_table(console, report.counts_table(metrics))
     show_energy(console, metrics)
-    show_heading(console, "Files")
     files = {
         "report": folder.report_path,
         "model": folder.model_path,
         "metrics": folder.metrics_path,
         "plots": folder.plots,
     }
-    show_lines(console, [f"{name:<12} {path}" for name, path in files.items() if path.exists()])
-    show_heading(console, "Next")
-    show_lines(console, metrics["next_steps"])
+    show_outcome(console, files, metrics["next_steps"])
 
 
 def _command(path: Path, options: dict[str, Any], search: bool) -> str:

@@ -36,6 +36,8 @@ ANSWERS = {
     "first-spike": ("the earliest spike", "steps left"),
 }  # fmt: skip
 MAX_CORES = 32  # shown on a terminal; JSON has all
+FaultsOption = Annotated[str | None, typer.Option("--faults", metavar="KEY=VALUE,...", help="Also test the model on a faulty chip: keys "
+                         "of the table [faults] of a configuration, for instance stuck_zero=0.05,dead=0.05,seed=3.")]  # fmt: skip
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first samples.")]
 
 
@@ -71,26 +73,35 @@ def run(
 
 def evaluate(
     model: ModelPath, task: TaskName = None, backend: BackendName = "simulator", limit: Limit = None,
-    chip: ChipName = None, threads: Threads = None, as_json: Json = False,
+    chip: ChipName = None, faults: FaultsOption = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Measure the accuracy of a trained model on the test samples of a task, with operations and energy."""
     from neurosim import report
     from neurosim.backend import get_backend
     from neurosim.commands.show import make_console, show_energy, show_heading, show_lines, show_table, write_json
-    from neurosim.experiment import evaluate_model
+    from neurosim.errors import ConfigError
+    from neurosim.experiment import evaluate_faulty, evaluate_model
+    from neurosim.faultconfig import parse_faults
     from neurosim.tasks import EPISODE_TASKS
 
     get_backend(backend)
+    broken = None if faults is None else parse_faults(faults)
     loaded = load_on(model, chip)
     if task_of(loaded, task) in EPISODE_TASKS:
+        if broken is not None:
+            raise ConfigError(f"--faults: task {task_of(loaded, task)!r} is played; choose a task with samples")
         _evaluate_controller(loaded, backend, limit, usable_threads(threads), as_json)
         return
-    found = evaluate_model(loaded, task_to_test(loaded, task), backend=backend,
-                           threads=usable_threads(threads), limit=limit)  # fmt: skip
+    tested = task_to_test(loaded, task)
+    if broken is None:
+        found = evaluate_model(loaded, tested, backend=backend, threads=usable_threads(threads), limit=limit)
+    else:
+        found = evaluate_faulty(loaded, tested, broken, backend=backend, threads=usable_threads(threads), limit=limit)
     if as_json:
         write_json(found)
         return
     metrics = {
+        "faults": found.get("faults"),
         "test": {key: found[key] for key in ("accuracy", "n", "n_correct", "confusion", "windows")},
         "counts": {"per_inference": found["counts"]},
         "energy": {"per_inference": found["energy"]},
@@ -163,7 +174,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the plots and the report of a run again, from its metrics."""
-    from neurosim.commands.show import write_json
+    from neurosim.commands.show import show_paths
+    from neurosim.figures.direct import save_direct_plots
     from neurosim.figures.run import save_plots
     from neurosim.report_html import write_report
     from neurosim.runfolder import RunFolder
@@ -171,13 +183,10 @@ def report(
     run_folder = RunFolder.open(folder)
     metrics = with_study(run_folder, run_folder.read_metrics())
     run_folder.plots.mkdir(exist_ok=True)
-    paths = [*save_plots(metrics, run_folder.plots), run_folder.report_path]
+    plots = [*save_plots(metrics, run_folder.plots), *save_direct_plots(metrics, run_folder.plots)]
+    paths = [*plots, run_folder.report_path]
     write_report(metrics, run_folder.report_path)
-    if as_json:
-        write_json([str(path) for path in paths])
-        return
-    for path in paths:
-        print(path)
+    show_paths(paths, as_json)
 
 
 def with_study(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:

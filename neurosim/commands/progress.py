@@ -88,7 +88,7 @@ class ProgressView(_View):
         parts = [f"train {progress.train_accuracy:6.1%}"]
         if progress.test_accuracy is not None:
             parts.append(f"test {progress.test_accuracy:6.1%}")
-        parts.append(f"fitness {progress.fitness:7.3f}")
+        parts.append(f"fitness {progress.fitness:7.3f}" if progress.loss is None else f"loss {progress.loss:6.3f}")
         assert self.first is not None
         seconds, samples = progress.seconds - self.first.seconds, progress.samples - self.first.samples
         if seconds > 0 and self.wide:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,24 @@ def show_table(console: Console, table: Table, title: bool = True, right: bool =
     if title:
         show_heading(console, table.title)
     console.print(shown)
+
+
+def show_paths(paths: Iterable[Path], as_json: bool) -> None:
+    """Name files that were written, a line each, or as JSON."""
+    named = [str(path) for path in paths]
+    if as_json:
+        write_json(named)
+        return
+    for path in named:
+        print(path)
+
+
+def show_outcome(console: Console, files: Mapping[str, Path], next_steps: Iterable[str]) -> None:
+    """Show the last sections of a command that fills a folder: what lies there, and what to try next."""
+    show_heading(console, "Files")
+    show_lines(console, [f"{name:<12} {path}" for name, path in files.items() if path.exists()])
+    show_heading(console, "Next")
+    show_lines(console, next_steps)
 
 
 def write_json(data: Any) -> None:

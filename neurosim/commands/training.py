@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 MAX_CORES = 16  # shown on a terminal; the report has all
 INTERRUPTED = 130
+#: What ``--method`` sets.
+METHODS = {
+    "direct": ("method=direct",),
+    "response": ("method=on-chip", "rule.form=response", "rule.factor=trace"),
+    "scalar": ("method=on-chip", "rule.form=scalar"),
+}
 #: Written out, as the table of tasks would load numpy; a test compares.
 TASK_HELP = (
     "What to learn: digits, digits-ordered, mnist, nmnist, nmnist-saccades, fsdd, emg, ecg, yinyang, yinyang-latency, cartpole, "
@@ -46,6 +52,8 @@ def train(
     what: Annotated[str, typer.Argument(metavar="[TASK or CONFIG.toml]", help=TASK_HELP)] = "digits",
     assignments: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one key of the "
                            "configuration, for instance rule.pairs=2; may be repeated.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="direct|response|scalar", help="How to train. direct: by gradients, off the chip "
+                                               "(needs torch); response or scalar: on the chip, by that form of the rule.")] = None,
     out: Out = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUNFOLDER", help="Continue an interrupted run; the result "
                                                 "is the same to the byte.")] = None,
@@ -63,7 +71,7 @@ def train(
                                           "need of the chip.")] = False,
     seed: Seed = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Train a network on the chip and write model, metrics, plots and report into a folder."""
+    """Train a network, on the chip or for it, and write model, metrics, plots and report into a folder."""
     from neurosim.config import TrainConfig, example_toml, load_config, override
     from neurosim.errors import ConfigError
     from neurosim.runfolder import RunFolder, unique_run_path
@@ -81,22 +89,26 @@ def train(
             or chip is not None
             or dry_run
             or start is not None
+            or method is not None
         ):
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
-                "leave out --set, --seed, --backend, --chip, --out, --from, --force and --dry-run"
+                "leave out --set, --seed, --backend, --chip, --out, --from, --method, --force and --dry-run"
             )
         from neurosim.experiment import checkpoint_config
 
         folder = RunFolder.open(resume)
         _train(checkpoint_config(folder), folder, threads, as_json=as_json, resume=True)
         return
+    chosen = _method_settings(method)
     if what.endswith(".toml"):
         config = load_config(what)
     else:
         from neurosim.tasks import task_settings
 
-        config = override(replace(TrainConfig(), task=what), task_settings(what))
+        way = "direct" if method == "direct" else "on-chip"
+        config = override(replace(TrainConfig(), task=what), task_settings(what, way))
+    config = override(config, chosen)
     config = config if start is None else _started(config, start)
     config = config if chip is None else _for_chip(config, chip)
     config = _with_options(override(config, assignments or ()), seed, None)
@@ -105,8 +117,23 @@ def train(
     if dry_run:
         _show_plan(config, as_json)
         return
+    if config.method == "direct":
+        from neurosim.directrun import check_torch
+
+        check_torch()
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _method_settings(method: str | None) -> tuple[str, ...]:
+    """Return the "key=value" that a method on the command line stands for."""
+    from neurosim.errors import ConfigError
+
+    if method is None:
+        return ()
+    if method not in METHODS:
+        raise ConfigError(f"--method: unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    return METHODS[method]
 
 
 def _for_chip(config: TrainConfig, chip: str) -> TrainConfig:
@@ -147,12 +174,14 @@ def _show_plan(config: TrainConfig, as_json: bool) -> None:
     if config.task in EPISODE_TASKS:
         raise ConfigError(f"--dry-run: task {config.task!r} is played and has no samples to plan for; train it")
     start = plan_training(config)
-    metrics = {"chip_cost": start.cost.to_dict()}
+    metrics = {"chip_cost": None if start.cost is None else start.cost.to_dict()}
     if as_json:
         write_json(metrics | {"config": config.to_dict(), "generations": start.n_generations})
         return
     console = make_console()
     _show_start(console, start)
+    if start.cost is None:
+        return
     for table in report.chip_cost_tables(metrics)[1:]:
         show_table(console, table)
     needs = report.chip_needs_table(metrics)
@@ -180,6 +209,10 @@ def _check_names(config: TrainConfig) -> None:
     load_chip(config.chip)
     load_energy_table(config.energy_table)
     get_backend(config.backend)
+    if config.method == "direct":
+        from neurosim.directrun import check_direct
+
+        check_direct(config)
 
 
 def _train(config: TrainConfig, folder: RunFolder, threads: int | None, *, as_json: bool, resume: bool) -> None:
@@ -232,12 +265,25 @@ def _show_start(console: Console, start: TrainingStart) -> None:
     show_heading(console, "Data")
     samples = f"{len(task.train_labels):,} to learn from, {len(task.test_labels):,} to test with"
     show_lines(console, [task.description, samples, task.attribution, f"{task.source}; {task.licence}"])
-    rule = config.rule
-    _show_network(console, config, start.program, [
-        f"rule {rule.form}, factor {rule.factor}, rank {rule.rank}, {rule.pairs} antithetic "
-        f"pair{'s' * (rule.pairs > 1)} per sample; {start.n_generations:,} generations of {config.batch} samples; "
-        f"seed {config.seed}"
-    ])  # fmt: skip
+    often = f"{start.n_generations:,} generations of {config.batch} samples; seed {config.seed}"
+    _show_network(console, config, start.program, [f"{_way_of_learning(config)}; {often}"])
+
+
+def _way_of_learning(config: TrainConfig) -> str:
+    """Return how a configuration trains, in words."""
+    rule, direct = config.rule, config.direct
+    if config.method == "on-chip":
+        pairs = f"{rule.pairs} antithetic pair{'s' * (rule.pairs > 1)} per sample"
+        return f"rule {rule.form}, factor {rule.factor}, rank {rule.rank}, {pairs}"
+    seen = {"chip": "in the chip's integers", "float": "in floats, rounded at the end"}[direct.arithmetic]
+    width = {"fixed": "of fixed width", "layer": "its width learned for each layer",
+             "step": "its width learned for each layer and time step"}[direct.learn_width]  # fmt: skip
+    learned = [name for name, on in (("thresholds", direct.learn_threshold), ("decays", direct.learn_decay)) if on]
+    return (
+        f"gradients through time, off the chip, {seen}; Adam at {direct.rate:g}, {direct.schedule}; surrogate {direct.surrogate}, {width}"
+        + (f"; {' and '.join(learned)} learned" if learned else "")
+        + (f"; potentials balanced by {direct.balance:g}" if direct.balance else "")
+    )
 
 
 def _show_episode_start(console: Console, start: EpisodeStart) -> None:
@@ -269,7 +315,7 @@ def _show_network(console: Console, config: TrainConfig, program: Program, learn
     show_table(
         console, report.fill_table(described, MAX_CORES), title=len(described["utilisation"]) > MAX_CORES, right=True
     )
-    show_heading(console, "Learning")
+    show_heading(console, "Learning" if config.method == "on-chip" else "Training")
     show_lines(console, learning)
     if config.backend == "simulator" and not _kernels_are_compiled():
         show_lines(console, ["compiling the kernels first, once on this machine: about 20 s"])
@@ -285,15 +331,12 @@ def _kernels_are_compiled() -> bool:
 def _show_result(console: Console, metrics: dict[str, Any], folder: RunFolder) -> None:
     """Show the sections after training: result, operations, energy, files, what next."""
     from neurosim import report
-    from neurosim.commands.show import show_energy, show_heading, show_lines, show_table
+    from neurosim.commands.show import show_energy, show_heading, show_lines, show_outcome, show_table
 
     show_heading(console, "Result")
     show_lines(console, report.summary_lines(metrics))
     show_table(console, report.counts_table(metrics))
     show_energy(console, metrics)
-    show_heading(console, "Files")
     files = {"report": folder.report_path, "model": folder.model_path, "metrics": folder.metrics_path,
              "plots": folder.plots, "checkpoints": folder.checkpoints}  # fmt: skip
-    show_lines(console, [f"{name:<12} {path}" for name, path in files.items() if path.exists()])
-    show_heading(console, "Next")
-    show_lines(console, metrics["next_steps"])
+    show_outcome(console, files, metrics["next_steps"])

@@ -47,6 +47,33 @@ def overflow_spikes(loud: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return np.diff(total // RANGE, axis=1, prepend=0) > 0
 
 
+def cochlea_loudness(
+    sounds: Sequence[npt.ArrayLike],
+    n_steps: int,
+    *,
+    rate_hz: int = RATE_HZ,
+    n_channels: int = N_CHANNELS,
+    lowest_hz: int = LOWEST_HZ,
+    highest_hz: int | None = None,
+    frame: int | None = None,
+) -> npt.NDArray[np.int64]:
+    """Return how loud each channel is in each step, (n_sounds, n_steps, n_channels) int64 in 0..RANGE; parameters as in `cochlea_events`."""
+    from neurosim.kernels.cochlea import hear
+
+    if n_steps < 1 or (frame is not None and frame < 1):
+        raise DataError(f"cochlea: {n_steps} steps of {frame} samples; give at least one step, and one sample in it")
+    highest = min(rate_hz * 37 // 80, HIGHEST_AUDIBLE_HZ) if highest_hz is None else highest_hz
+    coefficients = resonator_bank(rate_hz, n_channels, lowest_hz, highest)
+    arrays = [_sound(sound, number) for number, sound in enumerate(sounds)]
+    start = np.cumsum([0, *(len(sound) for sound in arrays)]).astype(np.int64)
+    together = np.concatenate([np.zeros(0, np.int16), *arrays])
+    strength = np.zeros((len(arrays), n_steps, n_channels), np.int64)
+    hear(
+        together, start, coefficients, coefficient_bits(rate_hz, lowest_hz), frame or rate_hz // FRAMES_PER_S, strength
+    )
+    return loudness(strength) if arrays else strength
+
+
 def cochlea_events(
     sounds: Sequence[npt.ArrayLike],
     n_steps: int,
@@ -78,22 +105,11 @@ def cochlea_events(
     >>> int(spikes.argmax())
     6
     """
-    from neurosim.kernels.cochlea import hear
-
-    if n_steps < 1 or (frame is not None and frame < 1):
-        raise DataError(f"cochlea: {n_steps} steps of {frame} samples; give at least one step, and one sample in it")
-    highest = min(rate_hz * 37 // 80, HIGHEST_AUDIBLE_HZ) if highest_hz is None else highest_hz
-    coefficients = resonator_bank(rate_hz, n_channels, lowest_hz, highest)
-    arrays = [_sound(sound, number) for number, sound in enumerate(sounds)]
-    start = np.cumsum([0, *(len(sound) for sound in arrays)]).astype(np.int64)
-    together = np.concatenate([np.zeros(0, np.int16), *arrays])
-    strength = np.zeros((len(arrays), n_steps, n_channels), np.int64)
-    hear(
-        together, start, coefficients, coefficient_bits(rate_hz, lowest_hz), frame or rate_hz // FRAMES_PER_S, strength
+    loud = cochlea_loudness(
+        sounds, n_steps, rate_hz=rate_hz, n_channels=n_channels, lowest_hz=lowest_hz, highest_hz=highest_hz, frame=frame
     )
     collected = EventCollector(n_steps, n_channels)
-    if arrays:
-        collected.add(overflow_spikes(loudness(strength)))
+    collected.add(overflow_spikes(loud))
     return collected.events()
 
 

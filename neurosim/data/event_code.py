@@ -25,6 +25,8 @@ class EventCode(NamedTuple):
         Equal parts of the steps, each with inputs of its own; 1..n_steps. With 3, each saccade of N-MNIST has its own weights.
     least : int
         Events in a square and a step that make its input fire; at least 1.
+    pictures : bool
+        Number inputs square by square, all phases and polarities of a square together, as layers of convolution need it.
 
     Examples
     --------
@@ -36,11 +38,18 @@ class EventCode(NamedTuple):
     pool: int = 1
     phases: int = 1
     least: int = 1
+    pictures: bool = False
 
     @property
     def n_inputs(self) -> int:
         """Inputs in all: ``phases * 2 * (34 // pool)**2``."""
         return self.phases * 2 * (SIDE // self.pool) ** 2
+
+    @property
+    def input_shape(self) -> tuple[int, int, int] | None:
+        """Rows, columns and channels of the pictures that inputs are, as in `Task`; None where they are numbered otherwise."""
+        side = SIDE // self.pool
+        return (side, side, 2 * self.phases) if self.pictures else None
 
     def checked(self) -> EventCode:
         """Return itself.
@@ -73,8 +82,9 @@ class EventCode(NamedTuple):
         Returns
         -------
         (n, n_steps, n_inputs) bool
-            Step t belongs to phase ``t * phases // n_steps``; the input of a square is
-            ``((phase * 2 + polarity) * side + y // pool) * side + x // pool``, with ``side = 34 // pool``.
+            Step t belongs to phase ``t * phases // n_steps``. With ``side = 34 // pool`` and ``channel = phase * 2 + polarity``
+            the input of a square is ``(channel * side + y // pool) * side + x // pool``, and where inputs are pictures
+            ``(y // pool * side + x // pool) * 2 * phases + channel``.
         """
         n, side = len(counts), SIDE // self.pool
         squares = counts.reshape(n, self.n_steps, 2, side, self.pool, side, self.pool)
@@ -82,4 +92,7 @@ class EventCode(NamedTuple):
         found = np.zeros((n, self.n_steps, self.phases, fires.shape[2]), np.bool_)
         steps = np.arange(self.n_steps)
         found[:, steps, steps * self.phases // self.n_steps] = fires
+        if self.pictures:
+            channels = found.reshape(n, self.n_steps, 2 * self.phases, side * side)
+            found = channels.transpose(0, 1, 3, 2)
         return found.reshape(n, self.n_steps, self.n_inputs)

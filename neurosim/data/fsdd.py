@@ -12,14 +12,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.data.cochlea import N_CHANNELS, RATE_HZ, cochlea_events
+from neurosim.data.augment_sounds import Distortion, distorted
+from neurosim.data.cochlea import N_CHANNELS, RATE_HZ, cochlea_loudness, overflow_spikes
+from neurosim.data.collect import EventCollector
 from neurosim.data.folder import DataSet, find_data, read_bytes
-from neurosim.data.task import Task, refuse_copies
+from neurosim.data.task import Task
 from neurosim.errors import DataError
+from neurosim.events import Events
+from neurosim.reference.noise import fold
 
 N_CLASSES = 10
 N_STEPS = 64  # 0.8 s; 98 of 100 recordings are shorter
 N_TEST = 5  # recordings of each speaker and digit
+BLOCK = 256  # recordings encoded together: bounds the memory
+STREAM_COPIES = 0x73706F6B656E  # names the random numbers of changed copies
+#: How far training recordings are changed, chosen on index 10 to 14 of the training recordings.
+COPIES = Distortion(early=512, late=1024, fast=26, high=192, wide=8)
 NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
 FSDD = DataSet(
     "fsdd",
@@ -103,29 +111,71 @@ def split_spoken(spoken: list[Spoken]) -> tuple[list[Spoken], list[Spoken], str]
     return train, test, words
 
 
+def delayed(spikes: npt.NDArray[np.bool_], n_taps: int, gap: int) -> npt.NDArray[np.bool_]:
+    """Return delay lines: input ``k * n_inputs + c`` repeats input c after ``k * gap`` steps, k = 0..n_taps - 1.
+
+    Parameters
+    ----------
+    spikes : (n, n_steps, n_inputs) bool
+    n_taps, gap : int
+        At least 1.
+
+    Examples
+    --------
+    >>> delayed(np.array([[[1, 0], [0, 1], [0, 0]]], bool), 2, 1)[0].astype(int).tolist()
+    [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
+    """
+    n, n_steps, n_inputs = spikes.shape
+    lines = np.zeros((n, n_steps, n_taps, n_inputs), np.bool_)
+    for k in range(min(n_taps, -(-n_steps // gap))):
+        lines[:, k * gap :, k] = spikes[:, : n_steps - k * gap]
+    return lines.reshape(n, n_steps, n_taps * n_inputs)
+
+
 def fsdd_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
-    """Return spoken digits as spikes of 40 channels, `cochlea_events`, in `n_steps` (64) steps of 12.5 ms."""
+    """Return spoken digits as spikes of 40 channels, `cochlea_events`, in `n_steps` (64) steps of 12.5 ms.
+
+    With `augment` each epoch hears other copies of the training recordings, changed at random within `COPIES`. Options: "taps" and
+    "gap", the delay lines of each channel, as in `delayed`.
+    """
     steps = N_STEPS if n_steps is None else n_steps
-    refuse_copies("fsdd", augment)
+    n_taps, gap = options["taps"], options["gap"]
     train, test, words = split_spoken(list_spoken(find_data(FSDD)))
     if not train or not test:
         raise DataError(
             f"data set 'fsdd': {len(train)} recordings to learn from, {len(test)} to test with; get the full set"
         )
-    parts = [
-        cochlea_events([parse_wav(read_bytes(s.path), str(s.path)) for s in part], steps) for part in (train, test)
-    ]
+    heard, tested = (
+        cochlea_loudness([parse_wav(read_bytes(s.path), str(s.path)) for s in part], steps).astype(np.int16)
+        for part in (train, test)
+    )
+
+    def encoded(loud: npt.NDArray[np.int16], key: int | None = None) -> Events:
+        collected = EventCollector(steps, n_taps * N_CHANNELS)
+        for first in range(0, len(loud), BLOCK):
+            block = loud[first : first + BLOCK].astype(np.int64)
+            if key is not None:
+                block = distorted(block, COPIES, key, first)
+            collected.add(delayed(overflow_spikes(block), n_taps, gap))
+        return collected.events()
+
+    def copies(epoch: int) -> Events:
+        return encoded(heard, fold(STREAM_COPIES, epoch))
+
+    lines = "" if n_taps == 1 else f", each {n_taps} times, {gap} steps apart"
+    more = "; training recordings moved and stretched anew in each epoch" if augment else ""
     return Task(
         name="fsdd",
-        train_events=parts[0],
+        train_events=copies(0) if augment else encoded(heard),
         train_labels=np.array([each.digit for each in train], np.int64),
-        test_events=parts[1],
+        test_events=encoded(tested),
         test_labels=np.array([each.digit for each in test], np.int64),
         n_classes=N_CLASSES,
-        n_inputs=N_CHANNELS,
+        n_inputs=n_taps * N_CHANNELS,
         n_steps_input=steps,
-        description=f"spoken digits, {N_CHANNELS} resonators, {steps} steps of 12.5 ms; {words}",
+        description=f"spoken digits, {N_CHANNELS} resonators{lines}, {steps} steps of 12.5 ms; {words}{more}",
         source="Free Spoken Digit Dataset, WAV files",
         licence=LICENCE,
         attribution=ATTRIBUTION,
+        copies=copies if augment else None,
     )

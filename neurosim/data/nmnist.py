@@ -26,7 +26,8 @@ from neurosim.events import Events
 N_CLASSES = 10
 N_STEPS = 9
 BLOCK = 32  # recordings encoded together
-NUMBER_BITS = 16  # of a recording's name; above it stands the number of its copy
+NUMBER_BITS = 16  # of a recording's name; above it stands the number of its warp
+N_WARPS = 1023  # of a recording: numbers of warps have 26 bits, and 0 is the recording as it is
 DURATION_US = 315_000  # three saccades of 105 ms; what comes later joins the last step
 N_TEST = 100  # recordings of each split, where there is no official test set
 N_SPLITS = 5
@@ -113,7 +114,9 @@ def add_recordings(collected: EventCollector, recordings: Iterable[Recording], c
         collected.add(code.spikes(np.array([count_events(recording, code.n_steps) for recording in block])))
 
 
-def warped_copies(recordings: list[Recording], numbers: npt.NDArray[np.int64], n_copies: int) -> Iterator[Recording]:
+def warped_copies(
+    recordings: list[Recording], numbers: npt.NDArray[np.int64], n_copies: int, epoch: int = 0
+) -> Iterator[Recording]:
     """Yield the recordings, then `n_copies` - 1 times all of them, each time through warps of their own.
 
     Parameters
@@ -123,11 +126,14 @@ def warped_copies(recordings: list[Recording], numbers: npt.NDArray[np.int64], n
         Names of the recordings, 0..65535; the same recording has the same copies in every split.
     n_copies : int
         1..1000, the recordings themselves among them.
+    epoch : int
+        Other numbers give other warps, until after 1,023 warps of a recording the first comes again.
     """
     yield from recordings
     for copy in range(1, n_copies):
+        warp = 1 + (epoch * (n_copies - 1) + copy - 1) % N_WARPS
         for recording, number in zip(recordings, numbers.tolist(), strict=True):
-            yield warped(recording, (copy << NUMBER_BITS) + number)
+            yield warped(recording, (warp << NUMBER_BITS) + number)
 
 
 def warped(recording: Recording, number: int) -> Recording:
@@ -201,33 +207,45 @@ def read_recordings(files: list[Path]) -> list[Recording]:
     return [parse_events(read_bytes(path), str(path)) for path in files]
 
 
+def task_code(n_steps: int | None, options: Mapping[str, int]) -> EventCode:
+    """Return how a task with these options codes events, in `n_steps` steps (9)."""
+    steps = N_STEPS if n_steps is None else n_steps
+    return EventCode(steps, options["pool"], options["phases"], options["least"], bool(options["pictures"])).checked()
+
+
 def nmnist_task(n_steps: int | None, augment: bool, options: Mapping[str, int]) -> Task:
     """Return the recordings as binary events in `n_steps` steps (9); of 900 recordings, 100 are for testing.
 
     With `augment` the training recordings are followed by warped copies. Options: "split" 1..5, which share no test
-    recording; "pool", "phases", "least" as in `EventCode`; "copies": how often each recording is there, the first time as it is.
+    recording; "pool", "phases", "least", "pictures" as in `EventCode`; "copies": how often each recording is there, the first time
+    as it is; "anew": 1 draws the other copies anew in each epoch.
     """
-    code = EventCode(
-        N_STEPS if n_steps is None else n_steps, options["pool"], options["phases"], options["least"]
-    ).checked()
+    code = task_code(n_steps, options)
     listing = list_recordings(find_data(NMNIST))
     train, test = listing.split(options["split"])
     recordings = read_recordings([listing.files[i] for i in train])
     test_recordings = read_recordings([listing.files[i] for i in test])
     n_copies = options["copies"] if augment else 1
+    anew = bool(options["anew"]) and n_copies > 1
     more = f"; each training recording {n_copies} times, warped but for the first" if n_copies > 1 else ""
+
+    def copies(epoch: int) -> Events:
+        return encode_recordings(warped_copies(recordings, train, n_copies, epoch), code)
+
     return Task(
         name="nmnist",
-        train_events=encode_recordings(warped_copies(recordings, train, n_copies), code),
+        train_events=copies(0),
         train_labels=np.tile(listing.labels[train], n_copies),
         test_events=encode_recordings(test_recordings, code),
         test_labels=listing.labels[test],
         n_classes=N_CLASSES,
         n_inputs=code.n_inputs,
         n_steps_input=code.n_steps,
-        description=f"digits recorded by an event camera in three saccades, {code.n_inputs} inputs, {code.n_steps} steps{more}",
+        description=f"digits recorded by an event camera in three saccades, {code.n_inputs} inputs, {code.n_steps} steps{more}{', anew in each epoch' if anew else ''}",
         source=SOURCE,
         licence=LICENCE,
         attribution=ATTRIBUTION,
         images=pictures(test_recordings),
+        copies=copies if anew else None,
+        input_shape=code.input_shape,
     )

@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.data import nmnist
+from neurosim.data.augment import warped
 from neurosim.data.camera import Camera, record
 from neurosim.data.collect import EventCollector
-from neurosim.data.event_code import EventCode
 from neurosim.data.folder import find_data
 from neurosim.data.mnist import ATTRIBUTION as MNIST_ATTRIBUTION
-from neurosim.data.mnist import MNIST, load_mnist
+from neurosim.data.mnist import COPIES, MNIST, STREAM_COPIES, load_mnist
 from neurosim.data.task import Task
 from neurosim.errors import DataError
+from neurosim.events import Events
+from neurosim.reference.noise import fold
 
 FIRST_IMAGE = 1000  # of MNIST; the sample of N-MNIST shows images 0 to 899
 BLOCK = 128  # pictures looked at together: bounds the memory
@@ -106,12 +108,11 @@ def saccades_task(n_steps: int | None, augment: bool, options: Mapping[str, int]
     """Return simulated recordings of MNIST with real ones among them, tested with real recordings as `nmnist` is.
 
     Learns from the MNIST images 1,000 and up, as `CAMERA` sees them, and from the training recordings of the split; with `augment`
-    these are followed by warped copies as in `nmnist`. Options: "split", "pool", "phases", "least", "copies" as there, but that 0
-    copies leave the recordings out; "limit": only so many images.
+    these are followed by warped copies as in `nmnist`. Options: "split", "pool", "phases", "least", "pictures", "copies" as there, but that 0
+    copies leave the recordings out; "limit": only so many images; "anew": 1 draws warps anew in each epoch, and from the second on also
+    changes the images as `mnist` does, before the camera sees them.
     """
-    code = EventCode(
-        nmnist.N_STEPS if n_steps is None else n_steps, options["pool"], options["phases"], options["least"]
-    ).checked()
+    code = nmnist.task_code(n_steps, options)
     n_copies = options["copies"] if augment else min(1, options["copies"])
     images, labels = load_mnist("train", find_data(MNIST))
     last = FIRST_IMAGE + options["limit"] if options["limit"] else len(images)
@@ -120,16 +121,24 @@ def saccades_task(n_steps: int | None, augment: bool, options: Mapping[str, int]
         raise DataError(f"task 'nmnist-saccades': MNIST has no images from number {FIRST_IMAGE} on; get the full set")
     listing = nmnist.list_recordings(find_data(nmnist.NMNIST))
     train, test = listing.split(options["split"])
-    collected = EventCollector(code.n_steps, code.n_inputs)
-    for first in range(0, len(images), BLOCK):
-        collected.add(code.spikes(record(images[first : first + BLOCK], CAMERA, code.n_steps)))
-    if n_copies:
-        recordings = nmnist.read_recordings([listing.files[i] for i in train])
-        nmnist.add_recordings(collected, nmnist.warped_copies(recordings, train, n_copies), code)
+    recordings = nmnist.read_recordings([listing.files[i] for i in train]) if n_copies else []
+    anew = augment and bool(options["anew"])
+
+    def copies(epoch: int) -> Events:
+        collected = EventCollector(code.n_steps, code.n_inputs)
+        for first in range(0, len(images), BLOCK):
+            block = images[first : first + BLOCK]
+            if epoch:
+                block = warped(block, COPIES, fold(STREAM_COPIES, epoch), first)
+            collected.add(code.spikes(record(block, CAMERA, code.n_steps)))
+        if n_copies:
+            nmnist.add_recordings(collected, nmnist.warped_copies(recordings, train, n_copies, epoch), code)
+        return collected.events()
+
     test_recordings = nmnist.read_recordings([listing.files[i] for i in test])
     return Task(
         name="nmnist-saccades",
-        train_events=collected.events(),
+        train_events=copies(0),
         train_labels=np.concatenate([labels, np.tile(listing.labels[train], n_copies)]),
         test_events=nmnist.encode_recordings(test_recordings, code),
         test_labels=listing.labels[test],
@@ -137,9 +146,11 @@ def saccades_task(n_steps: int | None, augment: bool, options: Mapping[str, int]
         n_inputs=code.n_inputs,
         n_steps_input=code.n_steps,
         description=f"{len(labels):,} simulated recordings of MNIST images, {len(train)} real ones {n_copies} times; tested with "
-        f"real ones, {code.n_steps} steps",
+        f"real ones, {code.n_steps} steps{'; changed anew in each epoch' if anew else ''}",
         source=f"MNIST, idx files; {nmnist.SOURCE}",
         licence=nmnist.LICENCE,
         attribution=f"{MNIST_ATTRIBUTION} {nmnist.ATTRIBUTION}",
         images=nmnist.pictures(test_recordings),
+        copies=copies if anew else None,
+        input_shape=code.input_shape,
     )

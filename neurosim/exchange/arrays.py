@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from neurosim.errors import NetworkError
 from neurosim.exchange.imported import Imported, ImportNote, Port, chip_order
-from neurosim.groups import CubaLIF, Input
+from neurosim.groups import MAX_SPIKES, CubaLIF, Input
 from neurosim.network import Connection, ConvConnection, Network, Probe
 from neurosim.neurons import Group
 
@@ -49,9 +49,11 @@ class ArrayLayer:
     groups : int
         Of a convolution.
     model : str
-        As in `CubaLIF`.
+        As in `CubaLIF`. What takes the messages of models that send numbers multiplies with them.
     name : str
         "layer1" and so on by default.
+    max_spikes, signed
+        As in `CubaLIF`.
     """
 
     weights: npt.ArrayLike
@@ -67,6 +69,8 @@ class ArrayLayer:
     groups: int = 1
     model: str = "lif"
     name: str = ""
+    max_spikes: int = MAX_SPIKES
+    signed: bool = True
 
 
 def from_arrays(
@@ -132,12 +136,15 @@ def from_arrays(
                 f"layer {target!r}: weights are {weights.dtype} of shape {weights.shape}; give numbers (n_out, n_in), or "
                 "(out_channels, in_channels, kernel_y, kernel_x) of a convolution"
             )
-        bits = num_weight_bits, plastic
+        sent = groups[-1].message_bits if isinstance(groups[-1], CubaLIF) else 0
+        bits = num_weight_bits, plastic, sent
         found = (_dense if weights.ndim == 2 else _convolution)(layer, target, weights, before, bits)
         shape = tuple(found.output_shape[::-1]) if isinstance(found, ConvConnection) else (found.shape[0],)
         port = Port(target, shape, chip_order(shape))
         group, gain = _group(layer, port, dt)
-        links = [found] if layer.recurrent is None else [found, _recurrent(layer, port, bits)]
+        links = [found]
+        if layer.recurrent is not None:
+            links.append(_recurrent(layer, port, (num_weight_bits, plastic, group.message_bits)))
         connections += [_scaled(connection, gain) for connection in links]
         groups.append(group)
         before = port
@@ -158,7 +165,7 @@ def from_arrays(
 
 
 def _dense(
-    layer: ArrayLayer, target: str, weights: npt.NDArray[np.generic], before: Port, bits: tuple[int, bool]
+    layer: ArrayLayer, target: str, weights: npt.NDArray[np.generic], before: Port, bits: tuple[int, bool, int]
 ) -> Connection:
     if weights.shape[1] != len(before.order):
         raise NetworkError(
@@ -174,7 +181,7 @@ def _dense(
 
 
 def _convolution(
-    layer: ArrayLayer, target: str, weights: npt.NDArray[np.generic], before: Port, bits: tuple[int, bool]
+    layer: ArrayLayer, target: str, weights: npt.NDArray[np.generic], before: Port, bits: tuple[int, bool, int]
 ) -> Connection:
     if len(before.shape) != 3:
         raise NetworkError(
@@ -196,7 +203,7 @@ def _turned(pair: Pair) -> Pair:
     return pair if isinstance(pair, (int, np.integer)) else (pair[1], pair[0])
 
 
-def _recurrent(layer: ArrayLayer, port: Port, bits: tuple[int, bool]) -> Connection:
+def _recurrent(layer: ArrayLayer, port: Port, bits: tuple[int, bool, int]) -> Connection:
     weights, n = np.asarray(layer.recurrent), len(port.order)
     if weights.shape != (n, n):
         raise NetworkError(f"layer {port.group!r}: recurrent weights are {weights.shape}; give ({n}, {n})")
@@ -214,7 +221,7 @@ def _group(layer: ArrayLayer, port: Port, dt: float) -> tuple[CubaLIF, Floats]:
     group = CubaLIF(
         port.group, len(port.order), tau_mem=_tau(beta, 1.0, dt), tau_syn=_tau(alpha, 0.0, dt),
         v_threshold=_each(owner, "v_threshold", layer.v_threshold, port), bias=_each(owner, "bias", layer.bias, port),
-        model=layer.model,
+        model=layer.model, max_spikes=layer.max_spikes, signed=layer.signed,
     )  # fmt: skip
     return group, 1 / (1 - alpha)
 

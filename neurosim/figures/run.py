@@ -23,18 +23,20 @@ Metrics = Mapping[str, Any]
 
 PNG_DPI = 200
 MARKED_POINTS = 30  # a line of fewer points shows each of them
+#: What training raises or lowers, below the accuracy.
+BELOW = {"fitness": "mean fitness", "loss": "loss (bits)"}
 
 
 def accuracy_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
-    """Accuracy and fitness over the generations; None without a history."""
+    """Accuracy, and fitness or loss, over the generations; None without a history."""
     history = (metrics.get("training") or {}).get("history") or []
     shown = [name for name in ("train_accuracy", "test_accuracy") if _series(history, name)[0]]
-    has_fitness = bool(_series(history, "fitness")[0])
-    if not shown and not has_fitness:
+    below = next((name for name in BELOW if _series(history, name)[0]), None)
+    if not shown and below is None:
         return None
     from matplotlib.ticker import MaxNLocator
 
-    heights = [3.0] * bool(shown) + [1.3] * has_fitness
+    heights = [3.0] * bool(shown) + [1.3] * (below is not None)
     figure, axes = make_figure(sum(heights) + 0.7, len(heights), heights, share_x=True)
     if shown:
         chart = axes[0]
@@ -79,11 +81,13 @@ def accuracy_figure(metrics: Metrics, theme: Theme = LIGHT) -> Figure | None:
         chart.set_ylim(0, 101)
         chart.set_ylabel("accuracy (%)")
         chart.legend(loc="lower right", bbox_to_anchor=(1, 0.12 if n_classes > 1 else 0), frameon=False)
-    if has_fitness:
-        x, y = _series(history, "fitness")
+    if below is not None:
+        x, y = _series(history, below)
         marker = "o" if len(x) < MARKED_POINTS else None
         axes[-1].plot(x, y, color=theme.cycle[1], linewidth=1.3, marker=marker, markersize=3.5)
-        axes[-1].set_ylabel("mean fitness")
+        axes[-1].set_ylabel(BELOW[below])
+        if below == "loss":
+            axes[-1].set_ylim(bottom=0)
     axes[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axes[-1].set_xlabel("generation")
     axes[-1].margins(x=0.02)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from neurosim.decays import Decay, check_decay, decays_of
 from neurosim.errors import NetworkError
 from neurosim.groups import CubaLIF
-from neurosim.quantize import MAX_SPIKES, REFRACTORY_STEPS, SLOWER, THETA_PART
+from neurosim.quantize import REFRACTORY_STEPS, SLOWER, THETA_PART
 
 Floats = npt.NDArray[np.float64]
 Messages = npt.NDArray[Any]  # bool, or int8 where messages have values
@@ -91,7 +91,8 @@ class Dynamics:
             state.v[...] = np.where(signs != 0, 0.0, v)
             return np.asarray(signs, np.int8)
         if model == "multispike":
-            messages = np.clip(np.trunc(v / self.threshold), -MAX_SPIKES, MAX_SPIKES)
+            most, least = self.group.max_spikes, -self.group.max_spikes if self.group.signed else 0
+            messages = np.clip(np.trunc(v / self.threshold), least, most)
             state.v[...] = v - messages * np.where(messages == 0, 0.0, self.threshold)  # inf * 0 is no number
             return np.asarray(messages, np.int8)
         if model == "atrlif":

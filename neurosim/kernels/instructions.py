@@ -12,6 +12,7 @@ from numba.core import types
 from numba.np import arrayobj
 
 BYTE, SHORT, INT, LONG = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+REAL = ir.FloatType()  # 32 bits; only training by gradients has such arrays
 
 
 def has_wide_registers() -> bool:
@@ -57,7 +58,7 @@ def call(name: str, result: Any, kinds: Sequence[Any], arrays: Sequence[Any], wr
     result : numba type
         int64 or void.
     kinds : sequence of numba types
-        Of the arguments: integers, or the element of an array.
+        Of the arguments: integers, or the element of an array, which may be a float of 32 bits.
     arrays : sequence of numba types
         What the caller gives. None is returned, and numba refuses the call, unless every array is one-dimensional, contiguous
         and of its kind.
@@ -75,7 +76,8 @@ def call(name: str, result: Any, kinds: Sequence[Any], arrays: Sequence[Any], wr
         for one, kind, value in zip(signature.args, kinds, args, strict=True):
             is_array = isinstance(one, types.Array)
             values.append(arrayobj.make_array(one)(context, builder, value).data if is_array else value)
-            pointers.append(ir.IntType(kind.bitwidth).as_pointer() if is_array else ir.IntType(kind.bitwidth))
+            element = REAL if isinstance(kind, types.Float) else ir.IntType(kind.bitwidth)
+            pointers.append(element.as_pointer() if is_array else element)
         kind = ir.VoidType() if result == types.void else ir.IntType(result.bitwidth)
         found = builder.call(function(builder.module, name, kind, pointers, write), values)
         return context.get_dummy_value() if result == types.void else found
@@ -97,14 +99,19 @@ def splat(builder: Any, value: Any, kind: Any) -> Any:
 def load(builder: Any, array: Any, index: Any, kind: Any) -> Any:
     """Read a vector from an array, which need not be aligned."""
     loaded = builder.load(builder.bitcast(builder.gep(array, [index]), kind.as_pointer()))
-    loaded.align = kind.element.width // 8
+    loaded.align = bytes_of(kind.element)
     return loaded
 
 
 def store(builder: Any, array: Any, index: Any, value: Any) -> None:
     """Write a vector to an array, which need not be aligned."""
     where = builder.bitcast(builder.gep(array, [index]), value.type.as_pointer())
-    builder.store(value, where).align = value.type.element.width // 8
+    builder.store(value, where).align = bytes_of(value.type.element)
+
+
+def bytes_of(element: Any) -> int:
+    """Return how many bytes a number takes."""
+    return 4 if element == REAL else element.width // 8
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from neurosim.backend import get_backend
 from neurosim.compile_network import compile as compile_network
 from neurosim.config import TrainConfig
 from neurosim.data.task import Task
-from neurosim.learning.build import build_network, initial_gains, run_steps
+from neurosim.learning.build import build_network, initial_gains, is_pooling, run_steps
 from neurosim.quantize import quantize
 
 N_SAMPLES = 64  # training samples that are looked at
@@ -19,7 +19,7 @@ PER_OCTAVE = 4
 def find_gains(config: TrainConfig, task: Task) -> tuple[float, ...]:
     """Return a gain for each layer, the readout's as configured, with which hidden layers fire at ``network.rate``.
 
-    Layers are taken in the order in which spikes pass through them: each gets the smallest of a row of gains, four to an
+    Pooling layers have none: they keep that of the configuration, which they do not use. Layers are taken in the order in which spikes pass through them: each gets the smallest of a row of gains, four to an
     octave, with which it fires at least that often on the first training samples, or the largest.
 
     Parameters
@@ -30,6 +30,8 @@ def find_gains(config: TrainConfig, task: Task) -> tuple[float, ...]:
     """
     gains = list(initial_gains(config.network))
     for layer in range(len(gains) - 1):
+        if layer < len(config.network.convolutions) and is_pooling(config.network.convolutions[layer]):
+            continue  # its weights are given
         low, high = LEAST, MOST  # the answer is in low..high
         while low < high:
             middle = (low + high) // 2

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import inf, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.config import CONVOLUTION, NetworkConfig
+from neurosim.config import CONVOLUTION, POOLING, NetworkConfig
 from neurosim.errors import ConfigError
-from neurosim.groups import CUBA_MODELS
+from neurosim.groups import message_bits
 from neurosim.learning.keys import STREAM_WEIGHTS, stream_key, uniform_integers
 from neurosim.network import Connection, ConvConnection, CubaLIF, Group, Input, Network, Probe
 
@@ -19,6 +20,8 @@ READOUT = "readout"
 INPUT = "input"
 RECURRENT_GAIN = 0.5  # of weights within a layer
 RECURRENT_STREAM = 1 << 16  # their draws, beside those of layers
+POOL_DRIVE = 1.5  # weight in thresholds where one spike of a window is enough: half a threshold off both sides of it
+POOL_MOST = 16  # side of a window: its sums stay far below 2**23
 WEIGHT_LEVELS = 1 << 15  # of the hashed integers behind the initial weights
 
 
@@ -32,7 +35,11 @@ def build_network(
     config: NetworkConfig, n_inputs: int, n_classes: int, seed: int, name: str,
     input_shape: tuple[int, int, int] | None = None, gains: Sequence[float] | None = None,
 ) -> Network:  # fmt: skip
-    """Return input, layers of convolution, hidden layers and a readout that integrates, all connections plastic.
+    """Return input, layers of convolution and pooling, hidden layers and a readout that integrates.
+
+    All connections are plastic but those of pooling layers, whose neurons have neither leak nor current filter. They fire where
+    any neuron of their window did; with "ternary" neurons they send the sign of the window's sum, and with "multispike" ones
+    that send more than single spikes its mean, whose rest they keep for later steps.
 
     The readout has no current filter and, unless the configuration says otherwise, no threshold and no leak: its voltage at
     the end is the sum of the weights of all spikes that it received, and the largest voltage is the answer. Each layer has
@@ -41,40 +48,63 @@ def build_network(
     gains = initial_gains(config) if gains is None else gains
     groups: list[Group] = [Input(INPUT, n_inputs)]
     connections: list[Connection] = []
-    message_bits, shape = 0, input_shape
+    bits, shape, maps = 0, input_shape, map_names(config)
     if config.convolutions and shape is None:
         raise ConfigError(f"network.convolutions: the inputs of {name!r} are no pictures; leave it empty")
-    for layer, kind in enumerate([*config.convolutions, *hidden_names(config), READOUT]):
+    for layer, target in enumerate([*maps, *hidden_names(config), READOUT]):
         source = groups[-1]
-        if layer < len(config.convolutions):
-            target = "conv" if len(config.convolutions) == 1 else f"conv{layer + 1}"
+        if layer < len(maps):
             assert shape is not None
-            connection: Connection = _convolution(
-                config, kind, source, target, shape, seed, layer, gains[layer], message_bits
+            text = config.convolutions[layer]
+            connection: Connection = (
+                _pooling(config, text, source, target, shape, bits)
+                if is_pooling(text)
+                else _convolution(config, text, source, target, shape, seed, layer, gains[layer], bits)
             )
             shape = connection.output_shape if isinstance(connection, ConvConnection) else None
         else:
-            n = n_classes if kind == READOUT else config.hidden[layer - len(config.convolutions)]
+            n = n_classes if target == READOUT else config.hidden[layer - len(maps)]
             limit = gains[layer] * config.threshold / sqrt(source.n)
-            connection, target = _dense(config, source.name, kind, seed, layer, n, source.n, limit, message_bits), kind
+            connection = _dense(config, source.name, target, seed, layer, n, source.n, limit, bits)
         connections.append(connection)
-        if kind == READOUT:
+        if target == READOUT:
             threshold = config.readout_threshold or inf
             groups.append(CubaLIF(READOUT, n_classes, tau_mem=config.readout_tau or None, v_threshold=threshold))
             break
         n = connection.shape[0]
-        groups.append(
-            CubaLIF(target, n, tau_mem=config.tau_mem, tau_syn=config.tau_syn or None, v_threshold=config.threshold,
-                    model=config.neuron)
-        )  # fmt: skip
-        message_bits = CUBA_MODELS[config.neuron]
-        if config.recurrent and layer >= len(config.convolutions):
+        group = (_hidden if connection.plastic else _pool)(config, target, n)
+        groups.append(group)
+        bits = group.message_bits
+        if config.recurrent and layer >= len(maps):
             limit = RECURRENT_GAIN * config.threshold / sqrt(n)
             stream = RECURRENT_STREAM + layer
-            connections.append(_dense(config, target, target, seed, stream, n, n, limit, message_bits))
+            connections.append(_dense(config, target, target, seed, stream, n, n, limit, bits))
     fires = config.readout_threshold > 0
     probes = (Probe(READOUT), Probe(READOUT, "v")) if fires else (Probe(READOUT, "v"),)
     return Network(tuple(groups), tuple(connections), probes, config.dt, name)
+
+
+def _hidden(config: NetworkConfig, name: str, n: int) -> CubaLIF:
+    """Return the neurons of a hidden layer or a convolution."""
+    messages: dict[str, Any] = {}
+    if config.neuron == "multispike":
+        messages = {"max_spikes": config.max_spikes, "signed": config.signed}
+    return CubaLIF(
+        name, n, tau_mem=config.tau_mem, tau_syn=config.tau_syn or None, v_threshold=config.threshold,
+        model=config.neuron, **messages,
+    )  # fmt: skip
+
+
+def _pool(config: NetworkConfig, name: str, n: int) -> CubaLIF:
+    """Return the neurons of a pooling layer, without leak and current filter: those that average, or `POOL_DRIVE` ones.
+
+    The latter leave nothing in v: whatever arrives makes them fire, which sets v to 0, or cancels.
+    """
+    if averages(config):
+        return CubaLIF(name, n, v_threshold=config.threshold, model="multispike", max_spikes=config.max_spikes,
+                       signed=config.signed)  # fmt: skip
+    model = "ternary" if config.neuron == "ternary" else "lif"
+    return CubaLIF(name, n, v_threshold=config.threshold, model=model)
 
 
 def _dense(
@@ -106,9 +136,56 @@ def _convolution(
     )  # fmt: skip
 
 
+def _pooling(
+    config: NetworkConfig, text: str, source: Group, target: str, shape: tuple[int, int, int], message_bits: int
+) -> ConvConnection:
+    """Return a layer as its text describes it, such as p2 or p3s2: each channel by itself, with weights that do not learn."""
+    found = re.fullmatch(POOLING, text)
+    assert found is not None
+    window, stride = int(found[1]), int(found[2] or found[1])
+    if not 1 <= window <= min(*shape[:2], POOL_MOST) or not stride:
+        raise ConfigError(
+            f"network.convolutions: {text!r} cannot pool a picture of {shape[0]} x {shape[1]}; use windows of 1 to "
+            f"{min(*shape[:2], POOL_MOST)} and a stride of 1 or more"
+        )
+    weight = config.threshold * (1 / (window * window) if averages(config) else POOL_DRIVE)
+    return ConvConnection(
+        source.name, target, np.full((shape[2], window, window, 1), weight), 8, False, message_bits, input_shape=shape,
+        stride=stride, groups=shape[2],
+    )  # fmt: skip
+
+
+def is_pooling(text: str) -> bool:
+    """Return whether a text of ``network.convolutions`` describes a pooling layer.
+
+    Examples
+    --------
+    >>> is_pooling("p3s2"), is_pooling("16c5p2")
+    (True, False)
+    """
+    return re.fullmatch(POOLING, text) is not None
+
+
+def averages(config: NetworkConfig) -> bool:
+    """Return whether pooling layers send the mean of a window: neurons "multispike" whose messages are more than a spike."""
+    return config.neuron == "multispike" and message_bits(config.neuron, config.max_spikes, config.signed) > 0
+
+
 def initial_gains(config: NetworkConfig) -> tuple[float, ...]:
     """Return the gain of every layer, the readout's last."""
     return (len(config.convolutions) + len(config.hidden) + 1) * (config.gain,)
+
+
+def map_names(config: NetworkConfig) -> list[str]:
+    """Return the names of the layers of convolution and pooling, each kind numbered where there are several of it.
+
+    Examples
+    --------
+    >>> map_names(NetworkConfig(convolutions=("8c3", "p2", "16c3", "16c3"))), map_names(NetworkConfig(convolutions=("8c3",)))
+    (['conv1', 'pool', 'conv2', 'conv3'], ['conv'])
+    """
+    kinds = ["pool" if is_pooling(text) else "conv" for text in config.convolutions]
+    return [kind if kinds.count(kind) == 1 else f"{kind}{kinds[: i + 1].count(kind)}" for i, kind in enumerate(kinds)]
 
 
 def hidden_names(config: NetworkConfig) -> list[str]:

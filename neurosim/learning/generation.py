@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from neurosim.counters import COLUMN
 from neurosim.errors import DataError
 from neurosim.events import Events
 from neurosim.learnplan import LearnPlan, Scales, Squares
+from neurosim.network import LIF
 from neurosim.program import Program
 
 
@@ -125,6 +126,10 @@ class Learner(Protocol):
 
     def load(self, full: npt.NDArray[np.int32]) -> None:
         """Put weights (with residual bits) on the chip."""
+        ...
+
+    def set_thresholds(self, groups: Mapping[str, LIF]) -> None:
+        """Give neurons other thresholds than the program's, by name of the group; called before anything is loaded."""
         ...
 
     def show(self, events: Events) -> None:

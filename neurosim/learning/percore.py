@@ -113,7 +113,7 @@ def learning_by_core(trainer: Trainer) -> LearningByCore:
     program, plan, g = trainer.program, trainer.plan, min(trainer.generation, trainer.n_generations - 1)
     twin = Learner(
         program, plan, trainer.scales, learned_weights(program, plan, trainer.full),
-        learned_neurons(program, plan, trainer.full),
+        learned_neurons(program, plan, trainer.full, trainer.actual),
     )  # fmt: skip
     targets = None if trainer.targets is None else np.asarray(trainer.targets, dtype=np.int32)
     found = twin.learn(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -52,8 +52,10 @@ from neurosim.learning.generation import (
 )
 from neurosim.learning.scratch import LearnModels, Terms, make_learn_scratch, make_terms, make_update_work
 from neurosim.learnplan import LearnPlan, Scales, Squares
-from neurosim.linkplan import copy_chip, is_layered, store_weights
+from neurosim.linkplan import copy_chip, has_lanes, is_layered, store_weights
 from neurosim.logtables import log_tables
+from neurosim.mapping.pack_models import threshold_of
+from neurosim.network import LIF
 from neurosim.normaltable import normal_table
 from neurosim.program import Program
 from neurosim.scratch import Scratch, make_model_scratch, make_scratch
@@ -373,6 +375,20 @@ class SimulatorLearner:
             else:
                 self.lanes.threshold[here] = register - below
                 self.lanes.half[here] = (register - below) // 2
+
+    def set_thresholds(self, groups: Mapping[str, LIF]) -> None:
+        """Give neurons other thresholds; see `Learner.set_thresholds`."""
+        if not has_lanes(self.program):
+            raise DataError(
+                f"network {self.program.network.name!r}: has other models than plain LIF, or convolutions in circles, whose "
+                "thresholds are the program's; compile it with those wanted"
+            )
+        for g, group in enumerate(self.program.network.ordered_groups):
+            if group.name in groups:
+                first = int(self.lanes.first[g])
+                register = threshold_of(groups[group.name], self.program.arithmetic)
+                self.lanes.threshold[first : first + group.n] = register
+                self.lanes.half[first : first + group.n] = register // 2
 
     def show(self, events: Events) -> None:
         """Take other input spikes; see `Learner.show`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -56,9 +56,9 @@ from neurosim.learning.generation import Memory, Outcome, Step, Updated
 from neurosim.learning.keys import STREAM_ORDER, STREAM_PAIRS, STREAM_ROUNDING, STREAM_WARMUP, permutation, stream_key
 from neurosim.learning.opening import open_learner
 from neurosim.learning.state import check_state
-from neurosim.learning.weights import learned_weights
+from neurosim.learning.weights import learned_weights, stuck_weights
 from neurosim.learnplan import LearnPlan, Scales, initial_weights, learned_neurons, make_plan
-from neurosim.network import Network
+from neurosim.network import LIF, Network
 from neurosim.normaltable import normal_table
 from neurosim.program import Program
 from neurosim.reference.response import quantize_response
@@ -66,6 +66,7 @@ from neurosim.stepsize import FULL_STEP, SHARE_BITS, moving_share, significance,
 
 RECALIBRATE_EVERY = 32  # generations between calibrations of the perturbation and of the fitness, of 32 samples or more
 CALIBRATION_SAMPLES = 32  # fewer are not measured together before the first update
+COOLING_SAMPLES = 128  # that tell how sure a trained readout may be
 POWER_SAMPLES = 1 << 12  # samples over which a row's votes are averaged, about
 STATE_VERSION = 4  # of what a checkpoint holds
 
@@ -128,13 +129,6 @@ class Generation(NamedTuple):
     ties: float  # share of the pairs whose fitness was the same on both sides; 0 where none is compared
 
 
-class Stuck(NamedTuple):
-    """Weights that no write reaches."""
-
-    where: npt.NDArray[np.int64]  # indices of weights that learn
-    full: npt.NDArray[np.int32]  # what they hold, with residual bits
-
-
 class Trainer:
     """A program learning a classification task on a backend.
 
@@ -164,15 +158,20 @@ class Trainer:
     fitness : callable, optional
         For fitness "function": takes the readouts of a generation's members (`neurosim.aims.Readouts`) and returns their
         fitness, (B, M) integers. The same input must give the same output, or runs cannot be repeated.
-    stuck : Stuck, optional
-        Synapses that are broken: they are put back after each update.
+    stuck : mapping of name to bool array, optional
+        Synapses that are broken, by connection and in the shape of its weights: they are put back after each update.
+    actual : mapping of name to LIF, optional
+        Groups whose neurons have other thresholds on the chip than in the program, whose thresholds calibrate the rule.
+    trained : bool
+        The weights are trained already: the temperature is then found from what the readout knows, see `prepare`.
     """
 
     def __init__(
         self, program: Program, readout: str, rule: RuleConfig, events: Events, labels: npt.ArrayLike, *,
         n_steps: int, n_generations: int, batch: int, seed: int, backend: str = "simulator", threads: int = 1,
         copies: Callable[[int], Events] | None = None, targets: npt.ArrayLike | None = None,
-        fitness: FitnessFunction | None = None, stuck: Stuck | None = None,
+        fitness: FitnessFunction | None = None, stuck: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+        actual: Mapping[str, LIF] | None = None, trained: bool = False,
     ) -> None:  # fmt: skip
         self.program, self.rule, self.seed = program, rule, seed
         self.n_generations, self.batch, self.n_samples = n_generations, batch, events.n_samples
@@ -188,7 +187,10 @@ class Trainer:
             backend, program, self.plan, events, labels, threads, targets=targets, fitness=fitness
         )
         self.events, self.labels, self.targets, self.fitness = events, np.asarray(labels), targets, fitness
-        self.copies, self._shown, self.stuck = copies, 0, stuck
+        self.copies, self._shown, self.trained, self.actual = copies, 0, trained, dict(actual or {})
+        self.stuck = None if stuck is None else stuck_weights(program, self.plan, stuck)
+        if self.actual:
+            self.learner.set_thresholds(self.actual)
         self.generation = 0
         self.full = initial_weights(program, self.plan)
         self.average = np.zeros(len(self.full) if rule.momentum else 0, np.int16)
@@ -207,10 +209,17 @@ class Trainer:
         self.learner.load(self.full)
 
     def prepare(self) -> None:
-        """Calibrate on the first samples and measure the response, before any weight moves."""
+        """Calibrate on the first samples and measure the response, before any weight moves.
+
+        An untrained readout answers with probabilities spread over three octaves. One that is trained already would be told that
+        it is far from sure where it is right, and would unlearn while it becomes so: its temperature is the one at which the
+        labels are most likely.
+        """
         outcome = self._evaluate(0, 0)
         goal, n = self.plan.goal, len(outcome.predictions)
         self.scales = calibrate_temperature(self.scales, outcome.statistics, n * goal.n_windows, goal.kind)
+        if self.trained and goal.kind < FIT_TRACE:
+            self._cool()
         self.scales = calibrate_balance(self.scales, outcome.statistics, n)
         self._calibrate_noise(outcome.statistics)
         for w in range(1, self.rule.warmup + 2):  # one more, so that there are votes in any case
@@ -222,6 +231,16 @@ class Trainer:
         self.scales = calibrate_steps(self.scales, self.plan, outcome.votes, int(self.rule.step * 256), FULL_STEP)
         if self.row_step:
             self.scales = row_steps(self.plan, self.scales, int(self.rule.step * 256), FULL_STEP)
+
+    def _cool(self) -> None:
+        """Lower the temperature while the labels become more likely by it; there is one best temperature."""
+        ids, best = self._samples(0, max(self.batch, min(COOLING_SAMPLES, self.n_samples))), -math.inf
+        for temperature in range(self.scales.temperature, -1, -1):
+            colder = self.scales._replace(temperature=temperature)
+            outcome = self.learner.evaluate(ids, self.response, colder, stream_key(self.seed, STREAM_WARMUP, 0))
+            if outcome.statistics[STAT_TOTALS, LIKELIHOOD] <= best:
+                return
+            self.scales, best = colder, int(outcome.statistics[STAT_TOTALS, LIKELIHOOD])
 
     def step(self) -> Generation:
         """Run one generation and apply its votes."""
@@ -364,7 +383,7 @@ class Trainer:
         """The network with all that it learned."""
         network, learned = (
             self.program.network.with_weights(self.weights),
-            learned_neurons(self.program, self.plan, self.full),
+            learned_neurons(self.program, self.plan, self.full, self.actual),
         )
         if not learned:
             return network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from neurosim.codes import (
     NEURON_GROUP,
 )
 from neurosim.counters import COLUMN, N_COUNTERS
+from neurosim.errors import FeatureError
 from neurosim.events import Events, check_events
 from neurosim.goals import RESPONSE_BITS
 from neurosim.learning.generation import (
@@ -103,6 +104,13 @@ class TwinUpdates(ABC):
         self.weights = learned_weights(self.program, self.plan, full)
         self.neurons = learned_neurons(self.program, self.plan, full)
 
+    def set_thresholds(self, groups: Mapping[str, LIF]) -> None:
+        """Refuse thresholds that the backend's copy of the program does not have; see `Learner.set_thresholds`."""
+        raise FeatureError(
+            f"{type(self).__name__}: runs neurons with the program's thresholds only; learn on a chip with other thresholds "
+            f"(of {', '.join(groups)}) with the backend 'simulator' or 'reference'"
+        )
+
 
 class ReferenceLearner(TwinUpdates):
     """Learning on the numpy twins."""
@@ -117,6 +125,7 @@ class ReferenceLearner(TwinUpdates):
         self.inputs = events.to_values()
         self.weights: dict[str, npt.NDArray[np.int64]] = {}
         self.neurons: dict[str, LIF] = {}
+        self.actual: dict[str, LIF] = {}
 
     def evaluate(
         self, ids: npt.NDArray[np.int64], response: npt.NDArray[np.int32], scales: Scales, key: int
@@ -136,6 +145,15 @@ class ReferenceLearner(TwinUpdates):
         rows, columns, n_terms, neurons = found.squares
         outcome = Outcome(*found[:-1], rows, columns, neurons, n_terms)
         return outcome if looked is None else joined(looked, outcome)
+
+    def load(self, full: npt.NDArray[np.int32]) -> None:
+        """Put weights on the chip; see `Learner.load`."""
+        super().load(full)
+        self.neurons = learned_neurons(self.program, self.plan, full, self.actual)
+
+    def set_thresholds(self, groups: Mapping[str, LIF]) -> None:
+        """Give neurons other thresholds; see `Learner.set_thresholds`."""
+        self.actual = dict(groups)
 
     def show(self, events: Events) -> None:
         """Take other input spikes; see `Learner.show`."""

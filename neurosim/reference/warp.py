@@ -48,7 +48,7 @@ def warp(images: npt.NDArray[np.uint8], key: int, first: int, limits: Int64Array
         bend_y, bend_x = np.array(corners, np.int64).reshape(2, CELLS + 1, CELLS + 1)
         row = ONE * y + down + ((tall * v + turned * u) >> 1) + _between(bend_y, height, width)
         column = ONE * x + right + ((wide * u + (leant - turned) * v) >> 1) + _between(bend_x, height, width)
-        moved[i] = (_bilinear(images[i].astype(np.int64), row, column) + (1 << 15)) >> 16
+        moved[i] = (bilinear(images[i].astype(np.int64), row, column) + (1 << 15)) >> 16
     return moved
 
 
@@ -60,10 +60,10 @@ def _between(corners: Int64Array, height: int, width: int) -> Int64Array:
     """Return the bend at each pixel, (height, width)."""
     row = np.arange(height)[:, None] * CELLS * ONE // height
     column = np.arange(width)[None, :] * CELLS * ONE // width
-    return _bilinear(corners, row + 0 * column, column + 0 * row) >> 16
+    return bilinear(corners, row + 0 * column, column + 0 * row) >> 16
 
 
-def _bilinear(table: Int64Array, row: Int64Array, column: Int64Array) -> Int64Array:
+def bilinear(table: Int64Array, row: Int64Array, column: Int64Array) -> Int64Array:
     """Return the mean of the four entries around each place, times 2**16; entries outside are 0."""
     y, x, fy, fx = row // ONE, column // ONE, row % ONE, column % ONE
     total = np.zeros(row.shape, np.int64)

@@ -15,6 +15,7 @@ from neurosim.neurons import (
     Delta,
     GradedVec,
     LIFReset,
+    MultiSpikeLIF,
     ProdNeuron,
     RFIzhikevich,
     Sigma,
@@ -85,6 +86,17 @@ def ternary() -> Grid:
                  drive(source, name, 3, i))  # fmt: skip
     own = TernaryLIF("ternary own thresholds", 3, 300, 30, 0, 5, 1, np.array([5, 50, 500]), np.array([-500, 60, -5]))
     grid.add(own, drive("bit", own.name, 3, 99))
+    return grid
+
+
+def multi_spike() -> Grid:
+    """Largest messages, thresholds at both ends, with and without signs; voltages that saturate and currents that wrap."""
+    grid = Grid("multispike")
+    settings = product((1, 2, 15, 127), (1, 40, 1000, FULL), (True, False), ("bit", "byte"))
+    for i, (cap, vth, signed, source) in enumerate(settings):
+        name = f"multispike cap={cap} vth={vth} signed={signed} {source}"
+        grid.add(MultiSpikeLIF(name, 3, (4095, 1000, 0)[i % 3], DECAYS[i % 4], vth, [-40, 0, 4095], (3, 7)[i % 2],
+                               max_spikes=cap, signed=signed), drive(source, name, 3, i, (0, 3, 7)[i // 4 % 3]))  # fmt: skip
     return grid
 
 
@@ -201,6 +213,7 @@ NEURON_GRIDS: dict[str, Callable[[], Grid]] = {
     "lif_resets": lif_resets,
     "lif_resets_between_starts": lif_resets_between_starts,
     "ternary": ternary,
+    "multispike": multi_spike,
     "sigma": sigma,
     "delta": delta,
     "sigma_delta": sigma_delta,

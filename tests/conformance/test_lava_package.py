@@ -19,7 +19,7 @@ from neurosim.compile_network import compile
 from neurosim.errors import BackendError, FeatureError
 from neurosim.events import events_from_dense
 from neurosim.network import LIF, Dense, Input, Network, Probe, Sparse
-from neurosim.neurons import ATRLIF, LIFRefractory, LIFReset, MultiSpikeLIF, Sigma, TernaryLIF
+from neurosim.neurons import ATRLIF, LIFRefractory, LIFReset, Sigma, TernaryLIF
 
 neurosim_lava = pytest.importorskip("neurosim_lava", reason="the package neurosim_lava is not on the path")
 from neurosim_lava import LavaBackend, LavaLoihiBackend, group, install, place, schedule, shim, translate, wire  # noqa: E402
@@ -302,7 +302,6 @@ def test_samples_follow_each_other_when_nothing_is_left_of_the_last(
     ("group", "feature"),
     [
         (LIFRefractory("x", 1), "lif_refractory"),
-        (MultiSpikeLIF("x", 1), "lif_multispike"),
         (LIF("x", 2, du=np.array([1, 2])), "per_neuron"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 from conformance_grid import first_difference
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from model_networks import LAVA_MODELS, model_network, random_values, side_by_side
+from model_networks import RUN_BY_LAVA, model_network, random_values, side_by_side
 
 from neurosim.backend import Backend, get_backend
 from neurosim.compile_network import compile
@@ -37,7 +37,7 @@ class Drawn(NamedTuple):
 DRAWN = st.builds(
     Drawn,
     seed=st.integers(0, 2**32 - 1),
-    models=st.one_of(st.just(LAVA_MODELS), st.sampled_from([(model,) for model in LAVA_MODELS])),
+    models=st.one_of(st.just(RUN_BY_LAVA), st.sampled_from([(model,) for model in RUN_BY_LAVA])),
     n_groups=st.integers(1, 3),
     delays=st.booleans(),
     recurrent=st.booleans(),

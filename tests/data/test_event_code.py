@@ -23,6 +23,22 @@ def test_an_input_fires_if_its_square_has_enough_events_in_its_phase(pool: int, 
     found = code.spikes(counts)
     assert code.n_inputs == phases * 2 * side * side and found.shape == (2, 4, code.n_inputs)
     np.testing.assert_array_equal(found, expected.reshape(2, 4, -1) >= least)
+    assert code.input_shape is None
+
+
+@pytest.mark.parametrize("pool", [1, 2, 17, 34])
+@pytest.mark.parametrize("phases", [1, 3])
+def test_pictures_are_the_same_spikes_in_another_order(pool: int, phases: int) -> None:
+    counts = np.random.default_rng(pool).integers(0, 4, (2, 3, 2, 34 * 34))
+    plain, pictures = EventCode(3, pool, phases, 2), EventCode(3, pool, phases, 2, pictures=True)
+    side, channels = 34 // pool, 2 * phases
+    assert pictures.input_shape == (side, side, channels) and pictures.n_inputs == plain.n_inputs
+    found = pictures.spikes(counts)
+    as_pictures = found.reshape(2, 3, side, side, channels)
+    by_channel = plain.spikes(counts).reshape(2, 3, channels, side, side)
+    assert found.shape == (2, 3, pictures.n_inputs) and by_channel.any()
+    for channel in range(channels):
+        np.testing.assert_array_equal(as_pictures[..., channel], by_channel[:, :, channel])
 
 
 def test_many_events_of_small_types_do_not_wrap() -> None:

@@ -135,3 +135,43 @@ def test_pieces_that_leave_the_file_are_refused(tmp_path: Path) -> None:
     content = b"RIFF\x24\x00\x00\x00WAVE" + b"junk\x01\x00\x00\x00a\x00" + b"more\xff\xff\xff\x7fab"
     with pytest.raises(DataError, match="not a WAV file"):
         fsdd.parse_wav(content, "x.wav")
+
+
+def test_delay_lines_repeat_their_channel_later() -> None:
+    spikes = np.random.default_rng(4).random((3, 9, 5)) < 0.4
+    lines = fsdd.delayed(spikes, 4, 3).reshape(3, 9, 4, 5)
+    for k in range(4):
+        for t in range(9):
+            expected = spikes[:, t - 3 * k] if t >= 3 * k else np.zeros((3, 5), bool)
+            np.testing.assert_array_equal(lines[:, t, k], expected)
+    assert not lines[:, :, 3].any()  # it would begin after the end
+    np.testing.assert_array_equal(fsdd.delayed(spikes, 1, 7), spikes)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_fsdd(tmp_path / "fsdd")
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_taps_are_inputs_of_their_own() -> None:
+    plain, task = load_task("fsdd", n_steps=12), load_task("fsdd:taps=3,gap=2", n_steps=12)
+    assert (task.n_inputs, task.name) == (3 * N_CHANNELS, "fsdd:taps=3,gap=2")
+    for before, after in ((plain.train_events, task.train_events), (plain.test_events, task.test_events)):
+        np.testing.assert_array_equal(after.to_dense(), fsdd.delayed(before.to_dense(), 3, 2))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_copies_are_near_their_recordings_and_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, task = load_task("fsdd", n_steps=20), load_task("fsdd", n_steps=20, augment=True)
+    assert plain.copies is None and task.copies is not None
+    np.testing.assert_array_equal(task.test_events.neuron, plain.test_events.neuron)
+    monkeypatch.setattr(fsdd, "BLOCK", 7)
+    parts = load_task("fsdd", n_steps=20, augment=True)
+    assert parts.copies is not None
+    for epoch in (0, 3):
+        np.testing.assert_array_equal(task.copies(epoch).neuron, parts.copies(epoch).neuron)
+        rates = [events.to_dense().sum(axis=1).astype(float) for events in (plain.train_events, task.copies(epoch))]
+        alike = [np.corrcoef(a, b)[0, 1] for a, b in zip(*rates, strict=True)]  # of spikes per channel
+        assert 0.7 < np.mean(alike) < 0.999

@@ -64,6 +64,11 @@ def test_copies_are_warped_and_the_first_is_not() -> None:
         for one, other in zip(copies[copy], expected, strict=True):
             np.testing.assert_array_equal(one, other)
     assert len(list(nmnist.warped_copies([found], numbers[:1], 1))) == 1
+    for epoch, copy, warp in ((1, 2, 3), (1, 4, 4), (511, 2, 1023), (512, 2, 2)):  # two warps in each epoch, of 1,023
+        later = list(nmnist.warped_copies([found, found], numbers, 3, epoch))
+        for one, other in zip(later[copy], nmnist.warped(found, (warp << 16) + 7), strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(later[0].x, found.x)
 
 
 def test_warped_events_leave_the_field_with_their_time_and_polarity() -> None:

@@ -116,6 +116,28 @@ def test_the_recordings_follow_the_images(tmp_path, monkeypatch: pytest.MonkeyPa
                 np.testing.assert_array_equal(task.test_events.neuron, recordings.test_events.neuron)
 
 
+@pytest.mark.parametrize("name", ["nmnist", "nmnist-saccades"])
+def test_copies_are_drawn_anew_where_that_is_asked_for(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    write_mnist(tmp_path / "mnist", n_train=1040)
+    write_nmnist(tmp_path / "nmnist")
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+    n = 40 if name == "nmnist-saccades" else 0  # images; then 420 recordings as they are, and once warped
+    plain, task = load_task(f"{name}:copies=2", n_steps=3), load_task(f"{name}:copies=2,anew=1", n_steps=3)
+    assert plain.copies is None and load_task(f"{name}:anew=1,copies=2", n_steps=3, augment=False).copies is None
+    assert task.copies is not None and len(task.train_labels) == n + 840
+    first, second, third = (task.copies(epoch).to_dense() for epoch in range(3))
+    np.testing.assert_array_equal(first, plain.train_events.to_dense())
+    np.testing.assert_array_equal(task.train_events.neuron, plain.train_events.neuron)
+    np.testing.assert_array_equal(first[n : n + 420], second[n : n + 420])  # the recordings themselves
+    for one, other in ((first, second), (second, third)):
+        for part in (one[:n] != other[:n], one[n + 420 :] != other[n + 420 :]):
+            assert part.any(axis=(1, 2)).mean() > 0.95 if len(part) else n == 0
+    monkeypatch.setattr(saccades, "BLOCK", 7)
+    parts = load_task(f"{name}:copies=2,anew=1", n_steps=3)
+    assert parts.copies is not None
+    np.testing.assert_array_equal(parts.copies(2).to_dense(), third)
+
+
 def test_no_images_are_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     write_mnist(tmp_path / "mnist", n_train=1000)
     monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))

@@ -1,4 +1,7 @@
-"""Kernels and their twins hold no float: not in the source, and nowhere else to come from."""
+"""Kernels and their twins hold no float: not in the source, and nowhere else to come from.
+
+Training by gradients is not done on a chip: its kernels, named after it, are in floats.
+"""
 
 import ast
 from pathlib import Path
@@ -10,6 +13,7 @@ import neurosim
 PACKAGE = Path(neurosim.__file__).parent
 FILES = [*sorted((PACKAGE / "kernels").glob("*.py")), *sorted((PACKAGE / "reference").glob("*.py"))]
 FILES.remove(PACKAGE / "kernels" / "jit.py")  # no arithmetic; its `/` join folders
+FILES = [path for path in FILES if not path.name.startswith("direct") or path.name == "directions.py"]
 FILES += [
     PACKAGE / name
     for name in ("fixedpoint.py", "logtables.py", "codes.py", "scratch.py", "learnplan.py", "linkplan.py")

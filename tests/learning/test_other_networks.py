@@ -25,8 +25,14 @@ KINDS = {
     "conv": ["network.convolutions=['2c3s2']"],
     "recurrent": ["network.recurrent=true"],
     "ternary": ["network.neuron=ternary", "chip=loihi2"],
-    "graded conv in circles": ["network.neuron=multispike", "network.recurrent=true", "chip=loihi2",
+    "graded conv in circles": ["network.neuron=multispike", "network.signed=true", "network.recurrent=true", "chip=loihi2",
                                "network.convolutions=['2c3s2p1']"],
+    "pool": ["network.convolutions=['2c3', 'p2', '3c2']", "network.gain=4"],
+    "ternary pool": ["network.neuron=ternary", "chip=loihi2", "network.convolutions=['2c3', 'p2']"],
+    "pool of means": ["network.neuron=multispike", "network.max_spikes=5", "network.signed=false", "chip=loihi2",
+                      "network.convolutions=['2c3', 'p3s2']"],
+    "soft reset": ["network.neuron=multispike", "network.max_spikes=1", "network.signed=false", "chip=loihi2",
+                   "network.convolutions=['p2', '2c3', 'p2']"],
 }  # fmt: skip
 
 
@@ -77,7 +83,11 @@ def test_what_was_learned_is_kept_in_a_model_file(kind: str) -> None:
         model = Model(network, trainer.program.chip)
         loaded = unpack_model(pack_model(model))
         assert compile(loaded.network, loaded.chip).fingerprint == compile(network, model.chip).fingerprint
-        assert [c.plastic for c in loaded.network.connections] == [True] * len(network.connections)
+        plastic = [c.plastic for c in loaded.network.connections]
+        assert plastic == ["pool" not in c.target for c in network.connections]
+        for fixed in (c for c in network.connections if not c.plastic):
+            before = trainer.program.network.connection(fixed.name)
+            np.testing.assert_array_equal(fixed.weights, before.weights)
 
 
 def test_layers_of_convolution_come_first() -> None:

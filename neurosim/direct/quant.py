@@ -1,0 +1,73 @@
+"""Weights as the chip holds them, for the forward pass of training; equal to what `neurosim.quantize` gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.errors import QuantizationError
+from neurosim.fixedpoint import lost_weight_bits, weight_range
+from neurosim.network import Connection, ConvConnection, CubaLIF
+from neurosim.scale import (
+    EXP_MIN,
+    VTH_MAX,
+    averaging_scale,
+    largest_exponent,
+    largest_weight,
+    needed_sign_mode,
+    v_room,
+)
+
+
+def group_scale(
+    group: CubaLIF, incoming: list[tuple[Connection, npt.NDArray[np.float64]]], threshold: float, factor: float
+) -> float:
+    """Return the scale of a group: the largest at which all its weights fit without an exponent.
+
+    Parameters
+    ----------
+    group : CubaLIF
+    incoming : list of (Connection, weights)
+        What meets at the group, with the present weights in float64.
+    threshold : float
+        inf for neurons that only integrate.
+    factor : float
+        What weights are multiplied by besides (`neurosim.quantize`): ``(du + 1) / 4096``.
+    """
+    averaging = averaging_scale(group, [connection for connection, _ in incoming], factor)
+    if averaging is not None:
+        return averaging
+    limits = [
+        largest_weight(connection) / (factor * peak)
+        for connection, weights in incoming
+        if (peak := float(np.abs(weights).max(initial=0.0))) > 0
+        and (connection.plastic or isinstance(connection, ConvConnection))
+    ]
+    limits += [] if threshold == np.inf else [VTH_MAX / (v_room(group) * threshold)]
+    scale = min(limits, default=1.0)
+    if threshold != np.inf and round(scale * threshold) < 1:
+        raise QuantizationError(
+            f"group {incoming[0][0].target!r}: threshold {threshold:g} becomes 0 beside its largest weight; lower direct.rate, or "
+            "raise network.threshold"
+        )
+    return scale
+
+
+def chip_weights(
+    connection: Connection, weights: npt.NDArray[np.float64], scale: float
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Return integer weights as the chip stores them, and their exponent; `scale` includes the factor of the current.
+
+    Examples
+    --------
+    >>> chip_weights(Connection("a", "b", [[0.5, -0.126]], plastic=True), np.array([[0.5, -0.126]]), 508.0)
+    (array([[254., -64.]]), 0)
+    """
+    bits, mode, limit = connection.num_weight_bits, needed_sign_mode(connection), largest_weight(connection)
+    unit = 1 << lost_weight_bits(bits, mode)
+    peak = float(np.abs(weights).max(initial=0.0)) * scale
+    exponent = 0 if connection.plastic or peak == 0 or largest_exponent(connection) == 0 else EXP_MIN
+    while np.rint(peak / 2.0**exponent / unit) * unit > limit and exponent < largest_exponent(connection):
+        exponent += 1
+    low, high = weight_range(bits, mode)
+    return np.clip(np.rint(weights * scale / 2.0**exponent / unit) * unit, low, high), exponent

@@ -1,0 +1,207 @@
+"""Sum rows of floats that events name: products of weights with sparse input, and their gradients by the weights.
+
+The sums of a block of columns stay in vector registers over all events of a row. numba makes a loop over memory of
+whatever is written in Python, so LLVM gets the vectors themselves; it splits them where registers are narrower.
+No addition depends on another row, so rows may be shared out among threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import config, types
+from numba.extending import intrinsic
+
+from neurosim.kernels.instructions import LONG, REAL, call, has_wide_registers, load, loop, splat, store
+from neurosim.kernels.jit import jit
+
+LANES = 16  # numbers that fill a register of 512 bits
+#: Vectors of one block's sums: half of the machine's registers.
+BLOCKS = 16 if has_wide_registers() else 4
+WIDTHS = tuple(LANES >> i for i in range(LANES.bit_length()))  # 16, 8, 4, 2, 1
+
+
+def _plain_sum_rows(table, n_columns, start, index, value, is_valued, out, first, last):
+    """Do what `sum_rows` does."""
+    for row in range(first, last):
+        sums = out[row * n_columns : (row + 1) * n_columns]
+        sums[:] = 0
+        for k in range(start[row], start[row + 1]):
+            added = table[index[k] * n_columns : (index[k] + 1) * n_columns]
+            sums += added * value[k] if is_valued else added
+
+
+def _plain_add_reaches(start, index, value, is_valued, reaches, from_, to, lanes, source, source_stride, target,
+                       target_stride, first, last):  # fmt: skip
+    """Do what `add_reaches` does."""
+    for row in range(first, last):
+        for k in range(start[row], start[row + 1]):
+            for r in range(reaches[index[k]], reaches[index[k] + 1]):
+                read, written = row * source_stride + from_[r], row * target_stride + to[r]
+                added = source[read : read + lanes]
+                target[written : written + lanes] += added * value[k] if is_valued else added
+
+
+def _write_sum_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, is_valued: Any, out: Any,
+                    first: Any, last: Any) -> None:  # fmt: skip
+    with b.if_else(b.icmp_signed("!=", is_valued, LONG(0))) as (valued, plain):
+        with valued:
+            _write_blocks(b, table, n_columns, start, index, value, out, first, last)
+        with plain:
+            _write_blocks(b, table, n_columns, start, index, None, out, first, last)
+    b.ret_void()
+
+
+def _write_blocks(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, out: Any, first: Any,
+                  last: Any) -> None:  # fmt: skip
+    """Write blocks of columns, then smaller ones; all rows of a block, so that its part of the table stays near."""
+    done: Any = LONG(0)
+    halves = [(BLOCKS >> i, LANES) for i in range(BLOCKS.bit_length())]
+    for n_vectors, width in (*halves, *((1, width) for width in WIDTHS[1:])):
+        kind, size = ir.VectorType(REAL, width), n_vectors * width
+        zero = ir.Constant(kind, None)
+        with loop(b, done, b.sub(n_columns, LONG(size - 1)), size) as (column, _, new):
+            with loop(b, first, last, 1) as (row, _, _):
+                begin, end = (b.load(b.gep(start, [at])) for at in (row, b.add(row, LONG(1))))
+                with loop(b, begin, end, 1, *(n_vectors * [zero])) as (k, sums, added):
+                    source = b.sext(b.load(b.gep(index, [k])), LONG)
+                    where = b.add(b.mul(source, n_columns), column)
+                    factor = None if value is None else splat(b, b.load(b.gep(value, [k])), kind)
+                    for v, sum_ in enumerate(sums):
+                        part = load(b, table, b.add(where, LONG(width * v)), kind)
+                        added.append(b.fadd(sum_, part if factor is None else b.fmul(part, factor)))
+                where = b.add(b.mul(row, n_columns), column)
+                for v, total in enumerate(added[:-1]):
+                    store(b, out, b.add(where, LONG(width * v)), total)
+        done = new[-1]
+
+
+def _typed_sum_rows(typing, table, n_columns, start, index, value, is_valued, out, first, last):
+    real = types.float32
+    kinds = [real, types.int64, types.int64, types.int32, real, types.int64, real, types.int64, types.int64]
+    given = [table, n_columns, start, index, value, is_valued, out, first, last]
+    return call("neurosim_sum_rows", types.void, kinds, given, _write_sum_rows)
+
+
+def _write_add_reaches(b: Any, start: Any, index: Any, value: Any, is_valued: Any, reaches: Any, from_: Any, to: Any,
+                       lanes: Any, source: Any, source_stride: Any, target: Any, target_stride: Any, first: Any,
+                       last: Any) -> None:  # fmt: skip
+    def write(kind: Any, valued: bool) -> None:
+        with loop(b, first, last, 1) as (row, _, _):
+            here = b.gep(source, [b.mul(row, source_stride)])
+            there = b.gep(target, [b.mul(row, target_stride)])
+            begin, end = (b.load(b.gep(start, [at])) for at in (row, b.add(row, LONG(1))))
+            with loop(b, begin, end, 1) as (k, _, _):
+                j = b.sext(b.load(b.gep(index, [k])), LONG)
+                low, high = (b.sext(b.load(b.gep(reaches, [at])), LONG) for at in (j, b.add(j, LONG(1))))
+                factor = splat(b, b.load(b.gep(value, [k])), kind) if valued else None
+                with loop(b, low, high, 1) as (r, _, _):
+                    read, written = (b.sext(b.load(b.gep(one, [r])), LONG) for one in (from_, to))
+                    part = load(b, here, read, kind)
+                    part = part if factor is None else b.fmul(part, factor)
+                    store(b, there, written, b.fadd(load(b, there, written, kind), part))
+
+    for width in WIDTHS:
+        for valued in (False, True):
+            chosen = b.icmp_signed("==", lanes, LONG(width))
+            with b.if_then(b.and_(chosen, b.icmp_signed("==", is_valued, LONG(int(valued))))):
+                write(ir.VectorType(REAL, width), valued)
+    b.ret_void()
+
+
+def _typed_add_reaches(typing, start, index, value, is_valued, reaches, from_, to, lanes, source, source_stride, target,
+                       target_stride, first, last):  # fmt: skip
+    real, whole, short = types.float32, types.int64, types.int32
+    kinds = [whole, short, real, whole, short, short, short, whole, real, whole, real, whole, whole, whole]
+    given = [start, index, value, is_valued, reaches, from_, to, lanes, source, source_stride, target, target_stride,
+             first, last]  # fmt: skip
+    return call("neurosim_add_reaches", types.void, kinds, given, _write_add_reaches)
+
+
+_sum_rows = _plain_sum_rows if config.DISABLE_JIT else intrinsic(_typed_sum_rows)
+_add_reaches = _plain_add_reaches if config.DISABLE_JIT else intrinsic(_typed_add_reaches)
+
+
+@jit
+def sum_rows(table, n_columns, start, index, value, is_valued, out, first, last):
+    """Sum the rows of a table that the events of each row name, in the order of the events.
+
+    Parameters
+    ----------
+    table : (n * n_columns,) float32
+    n_columns : int
+    start : (n_rows + 1,) int64
+        Events of row r are ``start[r]`` to ``start[r + 1]``.
+    index : (n_events,) int32
+        Row of the table that each event names.
+    value : (n_events,) float32
+        What that row is multiplied by, if `is_valued` (int) is not 0; not looked at otherwise.
+    out : (n_rows * n_columns,) float32
+        Written, but for rows before `first` and from `last` on.
+    first, last : int
+    """
+    _sum_rows(table, n_columns, start, index, value, is_valued, out, first, last)
+
+
+@jit
+def add_reaches(start, index, value, is_valued, reaches, from_, to, lanes, source, source_stride, target, target_stride,
+                first, last):  # fmt: skip
+    """Add pieces of `source` to pieces of `target`, those that each event reaches, in the order of the events.
+
+    A convolution's product adds pieces of the kernel (``source_stride = 0``) to the sums of each row, and its gradient by
+    the kernel adds pieces of each row's gradients to those of the kernel (``target_stride = 0``).
+
+    Parameters
+    ----------
+    start, index, value, is_valued, first, last
+        As in `sum_rows`.
+    reaches : (n_inputs + 1,) int32
+        Input j reaches pieces ``reaches[j]`` to ``reaches[j + 1]``.
+    from_, to : (n_pieces,) int32
+        Where a piece begins in a row of `source` and of `target`.
+    lanes : int
+        Numbers in a piece: 1, 2, 4, 8 or 16.
+    source : float32
+    source_stride, target_stride : int
+        Numbers from one row to the next; 0 where all rows share them.
+    target : float32
+        Added to.
+    """
+    _add_reaches(start, index, value, is_valued, reaches, from_, to, lanes, source, source_stride, target,
+                 target_stride, first, last)  # fmt: skip
+
+
+@jit
+def transpose_events(start, index, value, is_valued, n_inputs, out_start, out_index, out_value):
+    """Sort events by input: the rows in which each input had one, ascending.
+
+    Parameters
+    ----------
+    start, index, value, is_valued
+        As in `sum_rows`; `index` is the input of each event.
+    n_inputs : int
+    out_start : (n_inputs + 1,) int64
+        Written: events of input j are ``out_start[j]`` to ``out_start[j + 1]``.
+    out_index : (n_events,) int32
+        Written: the row of each.
+    out_value : (n_events,) float32
+        Written if `is_valued`.
+    """
+    n_rows, first = len(start) - 1, start[0]
+    for j in range(n_inputs + 1):
+        out_start[j] = 0
+    for k in range(first, start[n_rows]):
+        out_start[index[k] + 1] += 1
+    for j in range(n_inputs):
+        out_start[j + 1] += out_start[j]
+    for row in range(n_rows):
+        for k in range(start[row], start[row + 1]):
+            at = out_start[index[k]]
+            out_start[index[k]] = at + 1
+            out_index[at] = row
+            if is_valued:
+                out_value[at] = value[k]
+    for j in range(n_inputs, 0, -1):  # each now stands where the next one begins
+        out_start[j] = out_start[j - 1]
+    out_start[0] = 0
