@@ -56,7 +56,8 @@ def note_bounds(network: Network, notes: list[QuantNote]) -> None:
             if isinstance(connection, Conv) and message is not None:
                 _note_convolution(connection, message, notes)
         if incoming and None not in messages:  # any value may come: a bound would say nothing
-            total = _largest_input(group.n, incoming, [m for m in messages if m is not None])
+            signed = [sends_signs(network.group(c.source), c) for c in incoming]
+            total = _largest_input(group.n, incoming, [m for m in messages if m is not None], signed)
             if isinstance(group, GradedVec):
                 _note_sum(group, total, 1, notes)
             else:
@@ -74,13 +75,20 @@ def largest_message(source: Group, connection: IntegerConnection) -> int | None:
     return (1 << connection.num_message_bits) - 1 if isinstance(source, Input) else None
 
 
-def _largest_input(n: int, incoming: list[IntegerConnection], messages: list[int]) -> _Input:
+def sends_signs(source: Group, connection: IntegerConnection) -> bool:
+    """Return whether a spike may multiply a weight by less than 0."""
+    if not connection.num_message_bits or not source.graded:
+        return False
+    return source.signed if isinstance(source, MultiSpikeLIF) else True
+
+
+def _largest_input(n: int, incoming: list[IntegerConnection], messages: list[int], signs: list[bool]) -> _Input:
     above, below, either = np.zeros(n), np.zeros(n), np.zeros(n)
-    for connection, message in zip(incoming, messages, strict=True):
-        size, signed = _fan_in(connection)
-        plus, minus = (size + signed) / 2, (size - signed) / 2
-        if connection.num_message_bits:  # values have signs
-            plus = minus = size * message
+    for connection, message, signed in zip(incoming, messages, signs, strict=True):
+        size, net = _fan_in(connection)
+        plus, minus = message * (size + net) / 2, message * (size - net) / 2
+        if signed:
+            plus = minus = message * size
         grow = 2.0**connection.weight_exp
         above += plus * grow
         below += minus * grow

@@ -177,6 +177,14 @@ def test_messages_multiply_what_may_arrive() -> None:
     assert notes_of(quantize(network), "group/out") == {}
 
 
+@pytest.mark.parametrize(("signed", "bound"), [(True, None), (False, (100 + 70) * 64 / STATE_MAX)])
+def test_messages_without_signs_push_only_as_the_weights_do(signed: bool, bound: float | None) -> None:
+    source = MultiSpikeLIF("a", 1, max_spikes=7, signed=signed)
+    line = Dense("a", "out", [[10]], num_message_bits=5)
+    network = Network([source, LIF("out", 1, du=4095, vth=100)], [line])
+    assert notes_of(quantize(network), "group/out")["v_bound"] == (bound and pytest.approx(bound))
+
+
 def test_inputs_without_memory_are_not_shifted() -> None:
     network = Network([Input("in", 1), GradedVec("out", 1)], [Dense("in", "out", [[100]])])
     assert notes_of(quantize(network), "group/out") == {"sum_bound": 100 / 2**31}
