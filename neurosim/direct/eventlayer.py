@@ -92,6 +92,15 @@ class EventInput:
         self.n_steps, self.n_inputs = n_steps, n_inputs
         self.rows = Rows(begins, index, values, int(bool((values != 1).any())))
 
+    @classmethod
+    def trusted(
+        cls, start: _Long, neuron: _Short, value: _Floats, is_valued: int, n_steps: int, n_inputs: int
+    ) -> EventInput:
+        """Return events that come from here, unchecked; `is_valued` says whether some value may differ from 1."""
+        found = cls.__new__(cls)
+        found.n_steps, found.n_inputs, found.rows = n_steps, n_inputs, Rows(start, neuron, value, is_valued)
+        return found
+
     @property
     def n_samples(self) -> int:
         """Samples in the batch."""
@@ -124,7 +133,7 @@ class EventInput:
         counts = (ends - bounds)[:, first:last].ravel()
         start = np.concatenate([[0], np.cumsum(counts)])
         neuron, value = (np.concatenate([one[p] for p in pieces]) for one in (self.rows.named, self.rows.value))
-        return EventInput(start, neuron, value, self.n_steps, self.n_inputs)
+        return EventInput.trusted(start, neuron, value, self.rows.is_valued, self.n_steps, self.n_inputs)
 
 
 class Pieces(NamedTuple):
@@ -210,32 +219,39 @@ class _Linear(torch.autograd.Function):
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Any, events: EventInput, pieces: Pieces) -> Any:
-        from neurosim.kernels.directinput import add_reaches
-
-        kernel = _grouped(weight.detach(), pieces.groups).contiguous().numpy().reshape(-1)
-        n_rows = len(events.rows.start) - 1
-        out = np.zeros(n_rows * pieces.n_post, np.float32)
-        add_reaches(*events.rows, pieces.start, pieces.weight, pieces.place, pieces.lanes, kernel, 0, out,
-                    pieces.n_post, 0, n_rows)  # fmt: skip
         ctx.events, ctx.pieces = events, pieces
-        return torch.from_numpy(out.reshape(events.n_steps, events.n_samples, pieces.n_post))
+        return convolution_of(events, weight.detach(), pieces)
 
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
-        from neurosim.kernels.directinput import add_reaches
-
-        events: EventInput = ctx.events
-        pieces: Pieces = ctx.pieces
-        source = gradient.contiguous().numpy().reshape(-1)
-        n_out, kernel_x, kernel_y, per_group = pieces.shape
-        out = np.zeros((kernel_x, kernel_y, pieces.groups, per_group, n_out // pieces.groups), np.float32)
-        add_reaches(*events.rows, pieces.start, pieces.place, pieces.weight, pieces.lanes, source, pieces.n_post,
-                    out.reshape(-1), 0, 0, len(events.rows.start) - 1)  # fmt: skip
-        ordered = torch.from_numpy(out).permute(2, 4, 0, 1, 3).reshape(pieces.shape)
-        return ordered, None, None
+        return convolution_by_kernel(ctx.events, gradient, ctx.pieces), None, None
 
 
-def _grouped(weight: Any, groups: int) -> Any:
+def convolution_of(events: EventInput, weight: Any, pieces: Pieces) -> Any:
+    """Return the sums (n_steps, n_samples, n_post) that events bring through a kernel."""
+    from neurosim.kernels.directinput import add_reaches
+
+    kernel = grouped(weight, pieces.groups).contiguous().numpy().reshape(-1)
+    n_rows = len(events.rows.start) - 1
+    out = np.zeros(n_rows * pieces.n_post, np.float32)
+    add_reaches(*events.rows, pieces.start, pieces.weight, pieces.place, pieces.lanes, kernel, 0, out,
+                pieces.n_post, 0, n_rows)  # fmt: skip
+    return torch.from_numpy(out.reshape(events.n_steps, events.n_samples, pieces.n_post))
+
+
+def convolution_by_kernel(events: EventInput, gradient: Any, pieces: Pieces) -> Any:
+    """Return the gradient by a kernel from that by the sums."""
+    from neurosim.kernels.directinput import add_reaches
+
+    source = gradient.contiguous().numpy().reshape(-1)
+    n_out, kernel_x, kernel_y, per_group = pieces.shape
+    out = np.zeros((kernel_x, kernel_y, pieces.groups, per_group, n_out // pieces.groups), np.float32)
+    add_reaches(*events.rows, pieces.start, pieces.place, pieces.weight, pieces.lanes, source, pieces.n_post,
+                out.reshape(-1), 0, 0, len(events.rows.start) - 1)  # fmt: skip
+    return torch.from_numpy(out).permute(2, 4, 0, 1, 3).reshape(pieces.shape)
+
+
+def grouped(weight: Any, groups: int) -> Any:
     """Return weights (out, x, y, in of a group) as (x, y, group, in of it, out of it)."""
     n_out, kernel_x, kernel_y, per_group = weight.shape
     return weight.reshape(groups, n_out // groups, kernel_x, kernel_y, per_group).permute(2, 3, 0, 4, 1)

@@ -11,7 +11,8 @@ import torch
 
 from neurosim.codes import DIRECT_HARD
 from neurosim.decays import decays_of, time_constant
-from neurosim.direct.eventlayer import EventInput, Pieces, event_convolution, event_linear, pieces_of
+from neurosim.direct.convolution import Geometry, convolve, geometry_of
+from neurosim.direct.eventlayer import EventInput, event_convolution, event_linear
 from neurosim.direct.layers import Layer, Link, layers_of
 from neurosim.direct.quant import chip_weights, group_scale
 from neurosim.direct.scan import scan
@@ -98,7 +99,7 @@ class DirectNet:
         self.network, self.config, self.n_steps = network, config, n_steps
         self.layers = layers_of(network)
         self._source = next(group.name for group in network.groups if isinstance(group, Input))
-        self._pieces: dict[str, Pieces] = {}
+        self._geometry: dict[str, Geometry] = {}
         self.parameters: dict[tuple[str, str], Tensor] = {}
         self._fixed: dict[tuple[str, str], float] = {}
         for layer in self.layers:
@@ -109,8 +110,8 @@ class DirectNet:
         for connection in layer.incoming:
             if connection.plastic:
                 self.parameters[WEIGHT, connection.name] = self._tensor(connection, np.asarray(connection.weights))
-            if isinstance(connection, ConvConnection) and connection.source == self._source:
-                self._pieces[connection.name] = pieces_of(connection)
+            if isinstance(connection, ConvConnection):
+                self._geometry[connection.name] = geometry_of(connection)
         decays = decays_of(layer.group, self.network.dt)
         lost = {DECAY: float(decays.mem[0]), CURRENT: float(decays.syn[0])}
         hidden = layer.fires
@@ -268,21 +269,14 @@ class DirectNet:
         connection, weights = link.connection, prepared.weights[link.connection.name]
         if isinstance(frames, EventInput):
             if isinstance(connection, ConvConnection):
-                return event_convolution(frames, weights, self._pieces[connection.name])
+                return event_convolution(frames, weights, self._geometry[connection.name].pieces)
             return event_linear(frames, weights)
         if link.late:
             zero = torch.zeros_like(frames[: link.late])
             frames = torch.cat([zero, frames[: -link.late]])
         if not isinstance(connection, ConvConnection):
             return torch.nn.functional.linear(frames, weights)
-        n_steps, n_samples, _ = frames.shape
-        width, height, channels = connection.input_shape
-        pictures = frames.reshape(-1, width, height, channels).permute(0, 3, 1, 2)  # channels last in memory
-        kernel = weights.flip(1, 2).permute(0, 3, 1, 2)
-        found = torch.nn.functional.conv2d(
-            pictures, kernel, None, connection.stride, connection.padding, connection.dilation, connection.groups
-        )
-        return found.permute(0, 2, 3, 1).reshape(n_steps, n_samples, -1)
+        return convolve(frames, weights, self._geometry[connection.name])
 
     @property
     def takes_events(self) -> bool:

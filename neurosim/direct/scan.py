@@ -124,4 +124,5 @@ def _forward(
     kernels.run_forward(
         neurons.model, neurons.chip, neurons.most, neurons.signed, neurons.vth, neurons.dv, neurons.du, neurons.threshold,
         neurons.keep, neurons.keep_current, _flat(current), u, v, first, last, _flat(spikes), _flat(potential),
+        np.empty(kernels.BLOCK, np.float32),
     )  # fmt: skip

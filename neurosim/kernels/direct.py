@@ -2,7 +2,8 @@
 
 Neurons are taken in blocks whose states stay in the nearest cache over all steps. The loops over a block have no branches that
 depend on a neuron, start at 0, and touch few arrays, since compilers give up where more than a handful might overlap: so they run on
-vectors. Voltages of the chip are whole numbers below 2**36 in 64-bit floats, which is exact.
+vectors. Voltages of the chip are whole numbers below 2**36 in 64-bit floats, which is exact; where no current is kept from step to step
+and what arrives is below 2**24, they are whole numbers of at most 24 bits in 32-bit floats, twice as many in a vector.
 """
 
 from __future__ import annotations
@@ -19,17 +20,42 @@ N_SUMS = 3  # of a block: by threshold, by keep, by keep_current
 BY_WIDTH, BY_STEP, N_LANES = N_SUMS, N_SUMS + 1, N_SUMS + 2  # rows of `lanes` behind those of the sums
 INVERSE_DECAY, INVERSE_WRAP = 2.0**-12, 2.0**-32
 F0, F1, HALF, INVERSE_PI = np.float32(0), np.float32(1), np.float32(0.5), np.float32(1 / math.pi)
+PART, INVERSE_PART = np.float32(4096), np.float32(2.0**-12)  # voltages are multiplied in two parts of 12 bits
+F64, LIMIT = np.float32(64), np.float32(2**23)
+SHORT_CURRENT = np.float32(2**24)
 
 
 @jit
 def run_forward(
-    model, chip, most, signed, vth, dv, du, threshold, keep, keep_current, current, u, v, first, last, spikes, potential
-):
-    """Advance neurons; arguments as in the twin, its `Neurons` one by one."""
+    model, chip, most, signed, vth, dv, du, threshold, keep, keep_current, current, u, v, first, last, spikes, potential,
+    short,
+):  # fmt: skip
+    """Advance neurons; arguments as in the twin, its `Neurons` one by one, and `short`, (BLOCK,) float32, scratch."""
     n = current.shape[1]
     theta = np.float64(vth * 64) if chip else np.float64(threshold)
     for start in range(0, n, BLOCK):
         a, b = np.uint64(start), np.uint64(min(start + BLOCK, n))
+        if chip and du == 4095 and model != DIRECT_INTEGRATE and _all_short(current, first, last, a, b):
+            c = np.uint64(0)
+            state = short[c : b - a]
+            _shorten(v[a:b], state)
+            for t in range(first, last):
+                args = (
+                    np.float32(4096 - dv),
+                    np.float32(theta),
+                    current[t, a:b],
+                    state,
+                    spikes[t, a:b],
+                    potential[t, a:b],
+                )
+                if model == DIRECT_SOFT:
+                    _step_soft(np.float32(-most if signed else 0), np.float32(most), *args)
+                else:
+                    _step_hard(np.float32(-theta if model == DIRECT_TERNARY else -np.inf), *args)
+            _lengthen(state, v[a:b])
+            if last > first:
+                _lengthen_current(current[last - 1, a:b], u[a:b])
+            continue
         for t in range(first, last):
             if chip:
                 _advance_chip(np.float64(4096 - (du + 1)), np.float64(4096 - dv), current[t, a:b], u[a:b], v[a:b])
@@ -43,6 +69,83 @@ def run_forward(
             else:
                 lower = -theta if model == DIRECT_TERNARY else -np.inf
                 _fire_hard(theta, lower, v[a:b], spikes[t, a:b], potential[t, a:b])
+
+
+@jit
+def _all_short(current, first, last, a, b):
+    """Whether all that arrives is below 2**24, so that 64 times it does not wrap and is exact in 32 bits."""
+    long = np.int32(0)
+    for t in range(first, last):
+        here = current[t, a:b]
+        for j in range(len(here)):
+            long |= np.int32(0) if abs(here[j]) < SHORT_CURRENT else np.int32(1)
+    return long == 0
+
+
+@jit
+def _shorten(v, state):
+    for j in range(len(v)):
+        state[j] = np.float32(v[j])
+
+
+@jit
+def _lengthen(state, v):
+    for j in range(len(v)):
+        v[j] = np.float64(state[j])
+
+
+@jit
+def _lengthen_current(current, u):
+    for j in range(len(u)):
+        u[j] = np.float64(_short_current(current[j]))
+
+
+@jit
+def _short_current(arrived):
+    """Return a current without memory in units of the voltage, wrapped into 24 bits."""
+    a = arrived * F64
+    a -= LIMIT + LIMIT if a > LIMIT else F0
+    a += LIMIT + LIMIT if a <= -LIMIT else F0
+    return a
+
+
+@jit
+def _short_voltage(keep, arrived, v):
+    """Advance a voltage as `_advance_chip` does: |v| = 4096 h + l decays to h keep + l keep / 4096, rounded toward zero."""
+    h = np.trunc(v * INVERSE_PART)
+    rest = v - h * PART
+    x = (h * keep + np.trunc(rest * (keep * INVERSE_PART))) + _short_current(arrived)
+    x = x if x > F1 - LIMIT else F1 - LIMIT
+    return x if x < LIMIT - F1 else LIMIT - F1
+
+
+@jit
+def _step_hard(lower, keep, theta, current, v, spikes, potential):
+    """Advance neurons of hard reset."""
+    for j in range(len(v)):
+        x = _short_voltage(keep, current[j], v[j])
+        up, down = (F1 if x > theta else F0), (F1 if x < lower else F0)
+        potential[j] = x / theta
+        spikes[j] = up - down
+        v[j] = x if up + down == F0 else F0
+
+
+@jit
+def _step_soft(least, most, keep, theta, current, v, spikes, potential):
+    """Advance neurons of soft reset.
+
+    No quotient rounds up to the next whole number k: (k theta - 1) / theta is 1 / theta away from it, and numbers around k lie k 2**-24 or
+    more apart only where k theta is above 2**23, where no voltage is.
+    """
+    for j in range(len(v)):
+        x = _short_voltage(keep, current[j], v[j])
+        share = x / theta
+        s = np.trunc(share)
+        s = s if s > least else least
+        s = s if s < most else most
+        potential[j] = share
+        spikes[j] = s
+        v[j] = x - s * theta
 
 
 @jit
@@ -135,6 +238,12 @@ def run_backward(
                 _decay(keep, keep_current, by_scale, after, u, out)
                 continue
             narrow = F1 / widths[t]
+            if not (learns or through):
+                _own(shape, two_sided, soft, most, narrow, x, by_spike[t, a:b], out)
+                if has_potential:
+                    _add_scaled(by_potential[t, a:b], F1, out)
+                _to_step_before(soft, theta, inverse, keep, keep_current, by_scale, s, out, after, u)
+                continue
             _distances(two_sided, soft, most, narrow, x, out)
             if learns:
                 _signed(two_sided, x, out, lanes[BY_WIDTH, c:size])
@@ -169,16 +278,58 @@ def run_backward(
 
 
 @jit
+def _own(shape, two_sided, soft, most, narrow, x, by_spike, out):
+    """Write the gradient by the potential that comes through the spikes of its step."""
+    if shape == 0:
+        for i in range(len(x)):
+            z = _distance(two_sided, soft, most, narrow, x[i])
+            out[i] = by_spike[i] * _rectangle(narrow, z)
+    elif shape == 1:
+        for i in range(len(x)):
+            z = _distance(two_sided, soft, most, narrow, x[i])
+            out[i] = by_spike[i] * _triangle(narrow, z)
+    elif shape == 2:
+        for i in range(len(x)):
+            z = _distance(two_sided, soft, most, narrow, x[i])
+            out[i] = by_spike[i] * _sigmoid(narrow, z)
+    elif shape == 3:
+        for i in range(len(x)):
+            z = _distance(two_sided, soft, most, narrow, x[i])
+            out[i] = by_spike[i] * _inverse_square(narrow, z)
+    else:
+        for i in range(len(x)):
+            z = _distance(two_sided, soft, most, narrow, x[i])
+            out[i] = by_spike[i] * _arctan(narrow, z)
+
+
+@jit
+def _to_step_before(soft, theta, inverse, keep, keep_current, by_scale, s, out, after, u):
+    """Go through the firing of a step and what was kept; `out` becomes the gradient by the current."""
+    for i in range(len(out)):
+        kept = F1 if soft or s[i] == F0 else F0
+        pre = (out[i] + after[i] * theta * kept) * inverse
+        by_current = pre + u[i]
+        u[i] = keep_current * by_current
+        after[i] = keep * pre
+        out[i] = by_current * by_scale
+
+
+@jit
 def _distances(two_sided, soft, most, narrow, x, out):
     """Write the distance to the nearest threshold, in widths."""
     for i in range(len(x)):
-        d = abs(x[i]) if two_sided else x[i]
-        level = F1
-        if soft:
-            level = np.floor(d + HALF)
-            level = level if level > F1 else F1
-            level = level if level < most else most
-        out[i] = (d - level) * narrow
+        out[i] = _distance(two_sided, soft, most, narrow, x[i])
+
+
+@jit
+def _distance(two_sided, soft, most, narrow, x):
+    d = abs(x) if two_sided else x
+    level = F1
+    if soft:
+        level = np.floor(d + HALF)
+        level = level if level > F1 else F1
+        level = level if level < most else most
+    return (d - level) * narrow
 
 
 @jit
@@ -193,22 +344,47 @@ def _slopes(shape, narrow, z):
     """Replace distances by the derivative of the smooth step of area 1, divided by the width."""
     if shape == 0:
         for i in range(len(z)):
-            z[i] = (HALF if abs(z[i]) < F1 else F0) * narrow
+            z[i] = _rectangle(narrow, z[i])
     elif shape == 1:
         for i in range(len(z)):
-            h = F1 - abs(z[i])
-            z[i] = (h if h > F0 else F0) * narrow
+            z[i] = _triangle(narrow, z[i])
     elif shape == 2:
         for i in range(len(z)):
-            e = np.exp(-abs(z[i]))
-            z[i] = e / ((F1 + e) * (F1 + e)) * narrow
+            z[i] = _sigmoid(narrow, z[i])
     elif shape == 3:
         for i in range(len(z)):
-            h = F1 + abs(z[i])
-            z[i] = HALF / (h * h) * narrow
+            z[i] = _inverse_square(narrow, z[i])
     else:
         for i in range(len(z)):
-            z[i] = INVERSE_PI / (F1 + z[i] * z[i]) * narrow
+            z[i] = _arctan(narrow, z[i])
+
+
+@jit
+def _rectangle(narrow, z):
+    return (HALF if abs(z) < F1 else F0) * narrow
+
+
+@jit
+def _triangle(narrow, z):
+    h = F1 - abs(z)
+    return (h if h > F0 else F0) * narrow
+
+
+@jit
+def _sigmoid(narrow, z):
+    e = np.exp(-abs(z))
+    return e / ((F1 + e) * (F1 + e)) * narrow
+
+
+@jit
+def _inverse_square(narrow, z):
+    h = F1 + abs(z)
+    return HALF / (h * h) * narrow
+
+
+@jit
+def _arctan(narrow, z):
+    return INVERSE_PI / (F1 + z * z) * narrow
 
 
 @jit
