@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -64,6 +65,14 @@ class RunFolder:
                 f"run folder {str(path)!r}: cannot be made: {error.strerror}; choose another with --out"
             ) from error
         return run
+
+    def discard_unused(self) -> None:
+        """Remove the folder if nothing was written into it, as after a run that was refused."""
+        if any(path.is_file() for path in self.path.rglob("*")):
+            return
+        for folder in (self.checkpoints, self.plots, self.path):
+            with contextlib.suppress(OSError):  # somebody's folder in it, or in use: it stays
+                folder.rmdir()
 
     def check_empty(self) -> None:
         """Refuse a folder with files in it; one that does not exist is as good as an empty one."""

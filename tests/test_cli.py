@@ -437,3 +437,9 @@ def test_characters_that_the_terminal_lacks_do_not_fail() -> None:
     done = subprocess.run(command("chips"), capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
     assert b"loihi1" in done.stdout
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path: Path) -> None:
+    said = error("train", "digits", "--set", "network.hidden=[5000]", "--out", tmp_path / "run")
+    assert "needs 5000 axons in" in said
+    assert not (tmp_path / "run").exists()

@@ -163,3 +163,16 @@ def test_metrics_that_are_nested_very_deep_are_refused(tmp_path):
     run.metrics_path.write_text("[" * 100_000)
     with pytest.raises(RunFolderError, match="is not JSON: maximum recursion depth"):
         run.read_metrics()
+
+
+def test_a_folder_that_nothing_was_written_into_goes_again(run):
+    run.discard_unused()
+    assert not run.path.exists() and run.path.parent.is_dir()
+
+
+@pytest.mark.parametrize("name", ["checkpoints/gen-000001.npz", "mine.txt", "plots/a/b.png"])
+def test_a_folder_with_any_file_stays(run, name):
+    (run.path / name).parent.mkdir(exist_ok=True)
+    (run.path / name).write_text("kept")
+    run.discard_unused()
+    assert (run.path / name).read_text() == "kept" and run.plots.is_dir()

@@ -220,6 +220,7 @@ def _train(config: TrainConfig, folder: RunFolder, threads: int | None, *, as_js
     from neurosim.commands.progress import ProgressView
     from neurosim.commands.show import make_console, write_json
     from neurosim.episoderun import train_controller
+    from neurosim.errors import NeurosimError
     from neurosim.experiment import train_model
     from neurosim.tasks import EPISODE_TASKS
 
@@ -237,6 +238,9 @@ def _train(config: TrainConfig, folder: RunFolder, threads: int | None, *, as_js
                     config, folder, threads=usable_threads(threads), resume=resume,
                     on_start=lambda start: _show_start(console, start), on_progress=view.show,
                 )  # fmt: skip
+        except NeurosimError:
+            folder.discard_unused()
+            raise
         except KeyboardInterrupt:
             interrupted = True
         else:

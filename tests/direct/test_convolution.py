@@ -19,13 +19,16 @@ CASES = [
 ]
 
 
-def with_gradients(monkeypatch: pytest.MonkeyPatch, share: float, case, frames: np.ndarray) -> list[np.ndarray]:
+def with_gradients(
+    monkeypatch: pytest.MonkeyPatch, share: float, fewest: int, case, frames: np.ndarray
+) -> list[np.ndarray]:
     """Return sums, gradient by messages and by the kernel, of a sum with integer factors."""
     shape, n_out, size, how = case
     rng = np.random.default_rng(1)
     weights = rng.integers(-128, 128, (n_out, size, size, shape[2] // how.get("groups", 1)))
     connection = ConvConnection("a", "b", weights.astype(float), input_shape=shape, **how)
     monkeypatch.setattr(convolution, "LARGEST_SHARE", share)
+    monkeypatch.setattr(convolution, "FEWEST_CHANNELS", fewest)
     messages = torch.from_numpy(frames.astype(np.float32)).requires_grad_()
     kernel = torch.from_numpy(weights.astype(np.float32)).requires_grad_()
     out = convolve(messages, kernel, geometry_of(connection))
@@ -39,14 +42,16 @@ def test_both_ways_give_the_same_integers(monkeypatch: pytest.MonkeyPatch, case,
     rng = np.random.default_rng(2)
     shape = 3, 5, int(np.prod(case[0]))
     frames = np.where(rng.random(shape) < 0.15, rng.choice(values, shape), 0)
-    by_messages, by_products = (with_gradients(monkeypatch, share, case, frames) for share in (0.5, 0.0))
-    for one, other in zip(by_messages, by_products, strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert one.any()
+    by_products = with_gradients(monkeypatch, 0.0, 1000, case, frames)
+    for share, fewest in ((0.5, 1), (0.0, 1), (0.5, 1000)):
+        found = with_gradients(monkeypatch, share, fewest, case, frames)
+        for one, other in zip(found, by_products, strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert one.any()
 
 
 def test_a_silent_layer_brings_nothing_and_is_told_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    out, by_messages, by_kernel = with_gradients(monkeypatch, 0.25, CASES[0], np.zeros((2, 3, 2304)))
+    out, by_messages, by_kernel = with_gradients(monkeypatch, 0.25, 1, CASES[0], np.zeros((2, 3, 2304)))
     assert not out.any() and by_messages.any() and not by_kernel.any()
 
 
