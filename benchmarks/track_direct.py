@@ -84,6 +84,9 @@ TASKS = {
         "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=4", "direct.rate=0.004", "chip=unlimited", *QUIET,
     )),
     "two layers of 256, spoken digits": Run("fsdd", QUIET),
+    "recurrent layer of 128 behind delay lines, spoken digits": Run("fsdd:taps=8,gap=4", (
+        "network.hidden=[128]", "network.recurrent=true", *QUIET,
+    )),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from neurosim.codes import DIRECT_HARD
+from neurosim.codes import DIRECT_HARD, DIRECT_SOFT
 from neurosim.decays import decays_of, time_constant
 from neurosim.direct.convolution import Geometry, convolve, geometry_of
 from neurosim.direct.eventlayer import EventInput, event_convolution, event_linear
@@ -28,6 +28,18 @@ from neurosim.scale import needed_sign_mode
 WEIGHT, THRESHOLD, DECAY, CURRENT, WIDTH = "weight", "threshold", "decay", "current", "width"
 LEAST_THRESHOLD = 1e-3
 Tensor = Any
+
+
+class _Round(torch.autograd.Function):
+    """To whole numbers; gradients pass as they are."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Any) -> Any:
+        return torch.round(current)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return gradient
 
 
 class Prepared(NamedTuple):
@@ -252,15 +264,16 @@ class DirectNet:
             for part in parts[1:]:
                 current = current + part
             if prepared.neurons[name].chip and kept:
-                current = current + (torch.round(current) - current).detach()
+                current = _Round.apply(current)
             recurrent = None if layer.recurrent is None else prepared.weights[layer.recurrent.name]
             spikes, potential = scan(
                 current, *prepared.numbers[name], prepared.widths[name], prepared.neurons[name], recurrent
             )
             potentials[name] = potential
             if layer.fires:
-                sizes = spikes.detach()
-                sent[name] = float((sizes if layer.model == DIRECT_HARD else sizes.abs()).sum())
+                sizes, group = spikes.detach(), prepared.neurons[name]
+                positive = layer.model == DIRECT_HARD or (layer.model == DIRECT_SOFT and not group.signed)
+                sent[name] = float((sizes if positive else sizes.abs()).sum())
                 messages[name] = spikes if not kept or name not in kept else spikes * kept[name]
         return Outcome(potentials[READOUT][-1] / prepared.neurons[READOUT].scale, potentials, sent)
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 
 from neurosim.config import TrainConfig
-from neurosim.data.draws import words_at
 from neurosim.data.task import Task
 from neurosim.direct.batches import Batches
 from neurosim.direct.eventlayer import EventInput, pays
@@ -221,12 +220,16 @@ class DirectTrainer:
         share = self.direct.dropout
         if share == 0:
             return None
+        from neurosim.kernels.directhidden import draw_kept
+
         found = {}
         for g, group in enumerate(self._hidden):
             key = stream_key(self.config.seed, STREAM_DROPOUT, self.generation * len(self._hidden) + g)
-            words = words_at(key, np.arange(first * group.n, last * group.n, dtype=np.uint64)).reshape(-1, group.n)
-            kept = (words >> np.uint64(32)).astype(np.int64) >= round(share * 2**32)
-            found[group.name] = torch.from_numpy(kept.astype(np.float32) / np.float32(1 - share))
+            kept = np.empty((last - first) * group.n, np.float32)
+            draw_kept(
+                np.uint64(key), first * group.n, round(share * 2**32), np.float32(1) / np.float32(1 - share), kept
+            )
+            found[group.name] = torch.from_numpy(kept.reshape(-1, group.n))
         return found
 
     def _step(self, gradients: dict[tuple[str, str], Tensor]) -> None:

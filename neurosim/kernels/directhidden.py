@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from neurosim.kernels.instructions import INT, LONG, REAL, call, has_wide_registers, load, loop, splat
 from neurosim.kernels.instructions import store as store_vector
 from neurosim.kernels.jit import jit
+from neurosim.kernels.noise import bits
 
 WORD = 64  # messages that are looked at together
 LANES = 16
@@ -225,3 +226,24 @@ def gather_taps(source, source_stride, taps, from_, weight, table, n_from, width
     first, last : int
     """
     _gather_taps(source, source_stride, taps, from_, weight, table, n_from, width, target, first, last)
+
+
+@jit
+def draw_kept(key, first, limit, factor, out):
+    """Draw which neurons are not dropped out; twin: `neurosim.reference.directhidden.draw_kept`.
+
+    Parameters
+    ----------
+    key : uint64
+    first : int
+        Place in the stream of the first number.
+    limit : int
+        A neuron whose upper 32 bits are below it is dropped.
+    factor : float32
+        What the messages of the others are multiplied by.
+    out : (n,) float32
+        Written.
+    """
+    for i in range(len(out)):
+        word = np.int64(bits(key, first + i) >> np.uint64(32))
+        out[i] = factor if word >= limit else np.float32(0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.reference.noise import bits
+
 Floats = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -67,3 +69,21 @@ def gather_taps(
             told = source[:, from_[k] : from_[k] + n_from].astype(np.float64)
             out[:, cell] += told @ table[weight[k] : weight[k] + n_from].astype(np.float64)
     return out.astype(np.float32)
+
+
+def draw_kept(key: int, first: int, limit: int, factor: float, n: int) -> Floats:
+    """Return `factor` for neurons that are not dropped out, and 0 for the others, (n,) float32.
+
+    Parameters
+    ----------
+    key : int
+        Of the stream (`neurosim.reference.noise`).
+    first : int
+        Place of the first neuron's word in the stream.
+    limit : int
+        A neuron is dropped whose word's upper 32 bits are below it.
+    factor : float
+    n : int
+    """
+    words = np.array([bits(key, first + i) >> 32 for i in range(n)], np.int64)
+    return np.where(words >= limit, np.float32(factor), np.float32(0))
