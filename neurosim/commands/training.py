@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,7 @@ def train(
     seed: Seed = None, threads: Threads = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a network, on the chip or for it, and write model, metrics, plots and report into a folder."""
-    from neurosim.config import TrainConfig, example_toml, load_config, override
+    from neurosim.config import example_toml
     from neurosim.errors import ConfigError
     from neurosim.runfolder import RunFolder, unique_run_path
 
@@ -80,17 +81,7 @@ def train(
         print(example_toml(), end="")
         return
     if resume is not None:
-        if (
-            assignments
-            or out is not None
-            or force
-            or seed is not None
-            or backend is not None
-            or chip is not None
-            or dry_run
-            or start is not None
-            or method is not None
-        ):
+        if assignments or force or dry_run or any(one is not None for one in (out, seed, backend, chip, start, method)):
             raise ConfigError(
                 f"--resume {resume}: the run goes on with its own configuration and folder; "
                 "leave out --set, --seed, --backend, --chip, --out, --from, --method, --force and --dry-run"
@@ -100,19 +91,7 @@ def train(
         folder = RunFolder.open(resume)
         _train(checkpoint_config(folder), folder, threads, as_json=as_json, resume=True)
         return
-    chosen = _method_settings(method)
-    if what.endswith(".toml"):
-        config = load_config(what)
-    else:
-        from neurosim.tasks import task_settings
-
-        way = "direct" if method == "direct" else "on-chip"
-        config = override(replace(TrainConfig(), task=what), task_settings(what, way))
-    config = override(config, chosen)
-    config = config if start is None else _started(config, start)
-    config = config if chip is None else _for_chip(config, chip)
-    config = _with_options(override(config, assignments or ()), seed, None)
-    config = config if backend is None else replace(config, backend=backend)
+    config = _chosen(what, method, start, chip, assignments or (), seed, backend)
     _check_names(config)
     if dry_run:
         _show_plan(config, as_json)
@@ -123,6 +102,27 @@ def train(
         check_torch()
     folder = RunFolder.create(out or unique_run_path(RUNS, config.task), force=force)
     _train(config, folder, threads, as_json=as_json, resume=False)
+
+
+def _chosen(
+    what: str, method: str | None, start: Path | None, chip: str | None, assignments: Sequence[str], seed: int | None,
+    backend: str | None,
+) -> TrainConfig:  # fmt: skip
+    """Return the configuration that a command line asks for: the task's or the file's, and what changes it, the last word to --set."""
+    from neurosim.config import TrainConfig, load_config, override
+    from neurosim.tasks import task_settings
+
+    chosen = _method_settings(method)
+    if what.endswith(".toml"):
+        config = load_config(what)
+    else:
+        way = "direct" if method == "direct" else "on-chip"
+        config = override(replace(TrainConfig(), task=what), task_settings(what, way))
+    config = override(config, chosen)
+    config = config if start is None else _started(config, start)
+    config = config if chip is None else _for_chip(config, chip)
+    config = _with_options(override(config, assignments), seed, None)
+    return config if backend is None else replace(config, backend=backend)
 
 
 def _method_settings(method: str | None) -> tuple[str, ...]:

@@ -26,9 +26,8 @@ from neurosim.network import ConvConnection
 #: Largest share of neurons with a message in a step for which lists are used. Measured with kernels of 3 x 3 and 5 x 5, 4 to 64 channels:
 #: both directions take half as long at a share of 0.05 and as long at 0.12 to 0.2.
 LARGEST_SHARE = 0.125
-FEWEST_CHANNELS = (
-    4  # of a group, in and out, for which the kernels of ours are faster: pooling and the like are torch's
-)
+#: Fewest channels of a group, in and out, for which our kernels are faster than torch's products; pooling has one.
+FEWEST_CHANNELS = 4
 
 _Short = npt.NDArray[np.int32]
 
