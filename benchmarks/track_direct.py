@@ -27,6 +27,7 @@ from neurosim.modelfile import load_model
 from neurosim.runfolder import RunFolder
 from neurosim.studies.energystudy import counts_from_metrics
 from neurosim.tasks import task_settings
+from neurosim.transfer import model_network
 
 KEPT = "NEUROSIM_BENCH_RUNS"
 N_SEEDS = 3
@@ -62,6 +63,7 @@ class Run(NamedTuple):
 
     task: str
     settings: tuple[str, ...]
+    start: Run | None = None  # whose model it goes on from
 
 
 class Found(NamedTuple):
@@ -72,17 +74,22 @@ class Found(NamedTuple):
     metrics: dict[str, Any]
 
 
+SACCADES = Run("nmnist-saccades:pictures=1,anew=1,split={split}", (
+    "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=4", "direct.rate=0.004", "direct.dropout=0.1", "chip=unlimited",
+    *QUIET,
+))  # fmt: skip
 TASKS = {
     "conv net, MNIST": Run("mnist", (
-        "network.convolutions=['16c5s2', '32c3s2']", "network.hidden=[128]", "network.n_steps=4", "network.rate=0.1", "epochs=12", *NEURON,
-        *QUIET,
+        "network.convolutions=['32c5s2', '64c3s2']", "network.hidden=[256]", "network.n_steps=4", "network.rate=0.1", "epochs=40",
+        "direct.dropout=0.1", *NEURON, *QUIET,
     )),
     "conv net, N-MNIST, recordings only": Run("nmnist:pictures=1,anew=1,split={split}", (
         "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=6", "direct.rate=0.004", "chip=unlimited", *QUIET,
     )),
-    "conv net, N-MNIST, simulated saccades and recordings": Run("nmnist-saccades:pictures=1,anew=1,split={split}", (
-        "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=4", "direct.rate=0.004", "chip=unlimited", *QUIET,
-    )),
+    "conv net, N-MNIST, simulated saccades and recordings": SACCADES,
+    "the same, then the recordings again": Run("nmnist:pictures=1,anew=1,split={split}", (
+        "epochs=4", "direct.rate=0.001", "direct.dropout=0.1", "chip=unlimited", *QUIET,
+    ), SACCADES),
     "two layers of 256, spoken digits": Run("fsdd", QUIET),
     "recurrent layer of 128 behind delay lines, spoken digits": Run("fsdd:taps=8,gap=4", (
         "network.hidden=[128]", "network.recurrent=true", *QUIET,
@@ -92,7 +99,8 @@ TASKS = {
 
 def name_of(run: Run, seed: int) -> str:
     """Return a folder name of its own for a run; its configuration is in the folder."""
-    digest = hashlib.sha256("\n".join([run.task, *run.settings]).encode()).hexdigest()[:12]
+    lines = [run.task, *run.settings, *(() if run.start is None else (name_of(run.start, seed),))]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
     return f"{run.task.partition(':')[0]}-{digest}-{seed}"
 
 
@@ -114,15 +122,31 @@ def train(run: Run, seed: int, quick: bool, base: str) -> dict[str, Any]:
             return RunFolder.open(folder).read_metrics()
         except RunFolderError:
             pass  # half a file of another version: train anew
-    return train_model(config_of(run, seed, quick), RunFolder.create(folder, force=True), threads=1)
+    config = config_of(run, seed, quick)
+    if run.start is not None:
+        train(run.start, seed, quick, base)
+        config = going_on(config, RunFolder.open(Path(base) / name_of(run.start, seed)))
+    return train_model(config, RunFolder.create(folder, force=True), threads=1)
+
+
+def going_on(config: TrainConfig, earlier: RunFolder) -> TrainConfig:
+    """Return the configuration of a run that begins with another's model, as ``neurosim train --from`` makes it."""
+    network = model_network(load_model(earlier.model_path), str(earlier.path))
+    return replace(
+        config, start=earlier.model_path.as_posix(), network=replace(network, n_steps=config.network.n_steps)
+    )
 
 
 def train_all(runs: Iterable[Run], seeds: Sequence[int], options: Options, base: str) -> dict[tuple[Run, int], Found]:
     """Make every run, as many at once as there are threads, each on one of them."""
     asked = [(run, seed) for run in dict.fromkeys(runs) for seed in seeds]
     with ProcessPoolExecutor(max(options.threads), mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(train, run, seed, options.quick, base) for run, seed in asked]
-        found = [job.result() for job in jobs]
+        done = {}
+        for goes_on in (False, True):  # those that others go on from first
+            wave = [key for key in asked if (key[0].start is not None) == goes_on]
+            jobs = [pool.submit(train, run, seed, options.quick, base) for run, seed in wave]
+            done |= {key: job.result() for key, job in zip(wave, jobs, strict=True)}
+        found = [done[key] for key in asked]
     return {
         key: Found(metrics["test"]["accuracy"], metrics["training"]["seconds"], metrics)
         for key, metrics in zip(asked, found, strict=True)
