@@ -75,9 +75,9 @@ class Found(NamedTuple):
 
 
 SACCADES = Run("nmnist-saccades:pictures=1,anew=1,split={split}", (
-    "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=4", "direct.rate=0.004", "direct.dropout=0.1", "chip=unlimited",
-    *QUIET,
+    "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=4", "direct.rate=0.004", "chip=unlimited", *QUIET,
 ))  # fmt: skip
+DROPPED = SACCADES._replace(settings=(*SACCADES.settings, "direct.dropout=0.1"))
 TASKS = {
     "conv net, MNIST": Run("mnist", (
         "network.convolutions=['32c5s2', '64c3s2']", "network.hidden=[256]", "network.n_steps=4", "network.rate=0.1", "epochs=40",
@@ -87,9 +87,10 @@ TASKS = {
         "network.convolutions=['24c5s2', '48c3']", "network.hidden=[]", "epochs=6", "direct.rate=0.004", "chip=unlimited", *QUIET,
     )),
     "conv net, N-MNIST, simulated saccades and recordings": SACCADES,
-    "the same, then the recordings again": Run("nmnist:pictures=1,anew=1,split={split}", (
+    "the same, a tenth of the neurons dropped out": DROPPED,
+    "and then the recordings alone": Run("nmnist:pictures=1,anew=1,split={split}", (
         "epochs=4", "direct.rate=0.001", "direct.dropout=0.1", "chip=unlimited", *QUIET,
-    ), SACCADES),
+    ), DROPPED),
     "two layers of 256, spoken digits": Run("fsdd", QUIET),
     "recurrent layer of 128 behind delay lines, spoken digits": Run("fsdd:taps=8,gap=4", (
         "network.hidden=[128]", "network.recurrent=true", *QUIET,
