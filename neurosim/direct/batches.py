@@ -33,11 +33,14 @@ class EventRows(NamedTuple):
         Input of each, ascending within a sample's step.
     value : (n_events,) float32
         Whole numbers; 1 where events have no values.
+    is_valued : int
+        Whether they have.
     """
 
     start: _Integers
     neuron: npt.NDArray[np.int32]
     value: _Frames
+    is_valued: int
 
 
 class Batches:
@@ -242,7 +245,7 @@ def rows_of(events: Events, samples: _Integers, n_steps: int) -> EventRows:
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     neuron, value = np.empty(int(start[-1]), np.int32), np.empty(int(start[-1]), np.float32)
     gather_events(events.start, events.neuron, _values(events), samples, events.n_steps, start, neuron, value)
-    return EventRows(start, neuron, value)
+    return EventRows(start, neuron, value, int(events.value is not None))
 
 
 def _values(events: Events) -> npt.NDArray[np.int32]:

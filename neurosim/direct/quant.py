@@ -40,7 +40,7 @@ def group_scale(
     limits = [
         largest_weight(connection) / (factor * peak)
         for connection, weights in incoming
-        if (peak := float(np.abs(weights).max(initial=0.0))) > 0
+        if (peak := largest_size(weights)) > 0
         and (connection.plastic or isinstance(connection, ConvConnection))
     ]
     limits += [] if threshold == np.inf else [VTH_MAX / (v_room(group) * threshold)]
@@ -51,6 +51,11 @@ def group_scale(
             "raise network.threshold"
         )
     return scale
+
+
+def largest_size(weights: npt.NDArray[np.floating]) -> float:
+    """Return the largest magnitude of some weights, 0 if there are none."""
+    return max(float(weights.max(initial=0.0)), -float(weights.min(initial=0.0)))
 
 
 def chip_weights(
@@ -65,7 +70,7 @@ def chip_weights(
     """
     bits, mode, limit = connection.num_weight_bits, needed_sign_mode(connection), largest_weight(connection)
     unit = 1 << lost_weight_bits(bits, mode)
-    peak = float(np.abs(weights).max(initial=0.0)) * scale
+    peak = largest_size(weights) * scale
     exponent = 0 if connection.plastic or peak == 0 or largest_exponent(connection) == 0 else EXP_MIN
     while np.rint(peak / 2.0**exponent / unit) * unit > limit and exponent < largest_exponent(connection):
         exponent += 1
