@@ -132,7 +132,10 @@ class EventInput:
         pieces = [slice(int(a), int(b)) for a, b in zip(bounds[:, first], ends[:, last - 1], strict=True)]
         counts = (ends - bounds)[:, first:last].ravel()
         start = np.concatenate([[0], np.cumsum(counts)])
-        neuron, value = (np.concatenate([one[p] for p in pieces]) for one in (self.rows.named, self.rows.value))
+        neuron = np.concatenate([self.rows.named[p] for p in pieces])
+        value = self.rows.value[: len(neuron)]  # all are 1
+        if self.rows.is_valued:
+            value = np.concatenate([self.rows.value[p] for p in pieces])
         return EventInput.trusted(start, neuron, value, self.rows.is_valued, self.n_steps, self.n_inputs)
 
 

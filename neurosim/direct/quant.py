@@ -40,8 +40,7 @@ def group_scale(
     limits = [
         largest_weight(connection) / (factor * peak)
         for connection, weights in incoming
-        if (peak := largest_size(weights)) > 0
-        and (connection.plastic or isinstance(connection, ConvConnection))
+        if (peak := largest_size(weights)) > 0 and (connection.plastic or isinstance(connection, ConvConnection))
     ]
     limits += [] if threshold == np.inf else [VTH_MAX / (v_room(group) * threshold)]
     scale = min(limits, default=1.0)

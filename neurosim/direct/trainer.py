@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -110,7 +111,8 @@ class DirectTrainer:
             key: (torch.zeros_like(value), torch.zeros_like(value)) for key, value in self.net.parameters.items()
         }
         self._takes_events = self.net.takes_events and pays(task.train_events)
-        self._pool = ThreadPoolExecutor(min(threads, self.direct.shards))
+        self._pool = ThreadPoolExecutor(max(1, min(threads, self.direct.shards) - 1))  # beside this thread
+        self._alone = threads == 1
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)  # a part is computed on one core, so that sums do not depend on their number
 
@@ -139,11 +141,7 @@ class DirectTrainer:
         frames, labels = self._batch()
         prepared = self.net.prepare()
         bounds = np.linspace(0, len(labels), self.direct.shards + 1).astype(int).tolist()
-        jobs = [
-            self._pool.submit(self._shard, prepared, frames, labels, first, last)
-            for first, last in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
-        parts = [job.result() for job in jobs]
+        parts = self._parts(prepared, frames, labels, list(zip(bounds[:-1], bounds[1:], strict=True)))
         total = parts[0].gradients
         for part in parts[1:]:
             for key, gradient in part.gradients.items():
@@ -162,6 +160,22 @@ class DirectTrainer:
             self.generation, n, sum(part.correct for part in parts), sum(part.loss for part in parts) / n / math.log(2),
             balance, rates,
         )  # fmt: skip
+
+    def _parts(
+        self,
+        prepared: Prepared,
+        frames: npt.NDArray[np.float32] | EventInput,
+        labels: npt.NDArray[np.int64],
+        bounds: Sequence[tuple[int, int]],
+    ) -> list[_Part]:
+        """Return what each shard of a batch gives; this thread computes those that no other has begun, from the last."""
+        if self._alone:
+            return [self._shard(prepared, frames, labels, *ends) for ends in bounds]
+        jobs = [self._pool.submit(self._shard, prepared, frames, labels, *ends) for ends in bounds]
+        mine = {
+            i: self._shard(prepared, frames, labels, *bounds[i]) for i in reversed(range(len(jobs))) if jobs[i].cancel()
+        }
+        return [mine[i] if i in mine else job.result() for i, job in enumerate(jobs)]
 
     def _batch(self) -> tuple[npt.NDArray[np.float32] | EventInput, npt.NDArray[np.int64]]:
         """Return the inputs and labels of the next batch."""
@@ -234,6 +248,8 @@ class DirectTrainer:
 
     def _step(self, gradients: dict[tuple[str, str], Tensor]) -> None:
         """Move the parameters: Adam (arXiv:1412.6980) with decoupled decay of weights (arXiv:1711.05101)."""
+        from neurosim.kernels.adam import move, take_gradient
+
         config, step = self.direct, self.generation + 1
         rate = learning_rate(config, self.generation / self.n_generations)
         if config.clip > 0:
@@ -243,11 +259,13 @@ class DirectTrainer:
         size = rate * math.sqrt(1 - BETAS[1] ** step) / (1 - BETAS[0] ** step)
         for key, parameter in self.net.parameters.items():
             mean, square = self._moments[key]
-            mean.mul_(BETAS[0]).add_(gradients[key], alpha=1 - BETAS[0])
-            square.mul_(BETAS[1]).addcmul_(gradients[key], gradients[key], value=1 - BETAS[1])
+            gradient = gradients[key]
+            if gradient.stride() != parameter.stride():
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            take_gradient(_flat(mean), _flat(square), _flat(gradient), *BETAS)
             if config.weight_decay and key[0] == "weight":
                 parameter.mul_(1 - rate * config.weight_decay)
-            parameter.addcdiv_(mean, square.sqrt().add_(TINY), value=-size)
+            move(_flat(parameter), _flat(mean), _flat(square.sqrt()), np.float32(size), np.float32(TINY))
 
     def float_network(self) -> Network:
         """Return the network in floats as it is now."""
@@ -321,3 +339,9 @@ class DirectTrainer:
                     )
                 tensor.copy_(torch.from_numpy(np.array(arrays[name], np.float32)))
         self.generation = int(header["generation"])
+
+
+def _flat(tensor: Tensor) -> npt.NDArray[np.float32]:
+    """Return a tensor in the order of memory; nothing is copied."""
+    found: npt.NDArray[np.float32] = torch.as_strided(tensor, (tensor.numel(),), (1,)).numpy()
+    return found

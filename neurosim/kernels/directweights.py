@@ -14,11 +14,14 @@ def hold_weights(weights, factor, unit, low, high, out):
     weights : (n,) float32
     factor : float64
         What they are multiplied by.
-    unit, low, high : float64
+    unit : float64
+        A power of two.
+    low, high : float64
     out : (n,) float32
         Written.
     """
+    inverse = 1 / unit
     for i in range(len(weights)):
-        held = np.rint(np.float64(weights[i]) * factor / unit) * unit
+        held = np.rint(np.float64(weights[i]) * factor * inverse) * unit
         held = held if held > low else low
         out[i] = np.float32(held if held < high else high)
