@@ -248,7 +248,7 @@ class DirectTrainer:
 
     def _step(self, gradients: dict[tuple[str, str], Tensor]) -> None:
         """Move the parameters: Adam (arXiv:1412.6980) with decoupled decay of weights (arXiv:1711.05101)."""
-        from neurosim.kernels.adam import move, take_gradient
+        from neurosim.kernels.directadam import move, take_gradient
 
         config, step = self.direct, self.generation + 1
         rate = learning_rate(config, self.generation / self.n_generations)

@@ -1,4 +1,4 @@
-"""Adam (arXiv:1412.6980, algorithm 1) on one array; twin of `neurosim.kernels.adam`."""
+"""Adam (arXiv:1412.6980, algorithm 1) on one array; twin of `neurosim.kernels.directadam`."""
 
 from __future__ import annotations
 

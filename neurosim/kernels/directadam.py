@@ -1,4 +1,4 @@
-"""Adam in two passes over memory; twin: `neurosim.reference.adam`.
+"""Adam in two passes over memory; twin: `neurosim.reference.directadam`.
 
 A product is added in one rounding where the machine can, as torch's own operations do it.
 """

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from neurosim.kernels import adam as kernels
-from neurosim.reference import adam as reference
+from neurosim.kernels import directadam as kernels
+from neurosim.reference import directadam as reference
 
 BETAS, TINY = (0.9, 0.999), 1e-8
 
