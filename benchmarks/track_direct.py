@@ -27,7 +27,7 @@ from neurosim.modelfile import load_model
 from neurosim.runfolder import RunFolder
 from neurosim.studies.energystudy import counts_from_metrics
 from neurosim.tasks import task_settings
-from neurosim.transfer import model_network
+from neurosim.transfer import started_from
 
 KEPT = "NEUROSIM_BENCH_RUNS"
 N_SEEDS = 3
@@ -126,16 +126,9 @@ def train(run: Run, seed: int, quick: bool, base: str) -> dict[str, Any]:
     config = config_of(run, seed, quick)
     if run.start is not None:
         train(run.start, seed, quick, base)
-        config = going_on(config, RunFolder.open(Path(base) / name_of(run.start, seed)))
+        path = RunFolder.open(Path(base) / name_of(run.start, seed)).model_path
+        config = started_from(config, load_model(path), path, str(path))
     return train_model(config, RunFolder.create(folder, force=True), threads=1)
-
-
-def going_on(config: TrainConfig, earlier: RunFolder) -> TrainConfig:
-    """Return the configuration of a run that begins with another's model, as ``neurosim train --from`` makes it."""
-    network = model_network(load_model(earlier.model_path), str(earlier.path))
-    return replace(
-        config, start=earlier.model_path.as_posix(), network=replace(network, n_steps=config.network.n_steps)
-    )
 
 
 def train_all(runs: Iterable[Run], seeds: Sequence[int], options: Options, base: str) -> dict[tuple[Run, int], Found]:

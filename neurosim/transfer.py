@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,26 @@ def model_network(model: Model, where: str) -> NetworkConfig:
     raise ConfigError(
         f"{where}: does not say how it was trained; give a model that neurosim train or neurosim import has written"
     )
+
+
+def started_from(config: TrainConfig, model: Model, path: Path, where: str) -> TrainConfig:
+    """Return the configuration with a model to start from, and with that model's network but for `n_steps`.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    model : Model
+    path : Path
+        Its file.
+    where : str
+        How messages name it.
+    """
+    network = replace(model_network(model, where), n_steps=config.network.n_steps)
+    config = replace(config, start=path.as_posix(), network=network)
+    fitness = model.metadata.get("answer", {}).get("fitness")
+    if "import" in model.metadata and fitness is not None:  # its readout may fire, where one of ours only integrates
+        config = replace(config, rule=replace(config.rule, fitness=fitness))
+    return config
 
 
 def check_network(model: Model, config: TrainConfig, where: str) -> None:

@@ -119,7 +119,12 @@ def _chosen(
         way = "direct" if method == "direct" else "on-chip"
         config = override(replace(TrainConfig(), task=what), task_settings(what, way))
     config = override(config, chosen)
-    config = config if start is None else _started(config, start)
+    if start is not None:
+        from neurosim.commands.inputs import load
+        from neurosim.runfolder import model_file
+        from neurosim.transfer import started_from
+
+        config = started_from(config, load(start), model_file(start), f"--from {start}")
     config = config if chip is None else _for_chip(config, chip)
     config = _with_options(override(config, assignments), seed, None)
     return config if backend is None else replace(config, backend=backend)
@@ -146,21 +151,6 @@ def _for_chip(config: TrainConfig, chip: str) -> TrainConfig:
     if config.energy_table != TrainConfig().energy_table:
         return config
     return replace(config, energy_table=tables_of(load_chip(chip))[0])
-
-
-def _started(config: TrainConfig, path: Path) -> TrainConfig:
-    """Return the configuration with a model to start from, and with that model's network."""
-    from neurosim.commands.inputs import load
-    from neurosim.runfolder import model_file
-    from neurosim.transfer import model_network
-
-    model = load(path)
-    network = replace(model_network(model, f"--from {path}"), n_steps=config.network.n_steps)
-    config = replace(config, start=model_file(path).as_posix(), network=network)
-    fitness = model.metadata.get("answer", {}).get("fitness")
-    if "import" in model.metadata and fitness is not None:  # its readout may fire, where one of ours only integrates
-        config = replace(config, rule=replace(config.rule, fitness=fitness))
-    return config
 
 
 def _show_plan(config: TrainConfig, as_json: bool) -> None:

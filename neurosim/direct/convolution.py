@@ -63,11 +63,10 @@ def geometry_of(connection: ConvConnection) -> Geometry:
     pieces = pieces_of(connection)
     n_out, _, _, per_group = pieces.shape
     per_piece = n_out // pieces.groups // pieces.lanes  # pieces of one pixel, channel and tap
-    counts = np.diff(pieces.start)[::per_group] // per_piece
-    first = np.repeat(pieces.start[:-1][::per_group] - np.cumsum(counts * per_piece) + counts * per_piece, counts)
-    chosen = first + np.arange(counts.sum()) * per_piece
-    taps = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return Geometry(connection, pieces, taps, pieces.place[chosen], pieces.weight[chosen])
+    counts = np.diff(pieces.start) // per_piece
+    heads = np.repeat(np.arange(len(counts)) % per_group == 0, counts)  # taps of the first channel of each cell
+    taps = np.concatenate([[0], np.cumsum(counts[::per_group])]).astype(np.int32)
+    return Geometry(connection, pieces, taps, pieces.place[::per_piece][heads], pieces.weight[::per_piece][heads])
 
 
 class _Between(torch.autograd.Function):

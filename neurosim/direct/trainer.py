@@ -111,8 +111,8 @@ class DirectTrainer:
             key: (torch.zeros_like(value), torch.zeros_like(value)) for key, value in self.net.parameters.items()
         }
         self._takes_events = self.net.takes_events and pays(task.train_events)
-        self._pool = ThreadPoolExecutor(max(1, min(threads, self.direct.shards) - 1))  # beside this thread
-        self._alone = threads == 1
+        helpers = min(threads, self.direct.shards) - 1
+        self._pool = ThreadPoolExecutor(helpers) if helpers > 0 else None
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)  # a part is computed on one core, so that sums do not depend on their number
 
@@ -126,7 +126,8 @@ class DirectTrainer:
 
     def close(self) -> None:
         """End the threads."""
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
         self.batches.close()
         torch.set_num_threads(self._threads_before)
 
@@ -169,7 +170,7 @@ class DirectTrainer:
         bounds: Sequence[tuple[int, int]],
     ) -> list[_Part]:
         """Return what each shard of a batch gives; this thread computes those that no other has begun, from the last."""
-        if self._alone:
+        if self._pool is None:
             return [self._shard(prepared, frames, labels, *ends) for ends in bounds]
         jobs = [self._pool.submit(self._shard, prepared, frames, labels, *ends) for ends in bounds]
         mine = {
@@ -262,10 +263,10 @@ class DirectTrainer:
             gradient = gradients[key]
             if gradient.stride() != parameter.stride():
                 gradient = torch.empty_like(parameter).copy_(gradient)
-            take_gradient(_flat(mean), _flat(square), _flat(gradient), *BETAS)
+            take_gradient(_in_memory(mean), _in_memory(square), _in_memory(gradient), *BETAS)
             if config.weight_decay and key[0] == "weight":
                 parameter.mul_(1 - rate * config.weight_decay)
-            move(_flat(parameter), _flat(mean), _flat(square.sqrt()), np.float32(size), np.float32(TINY))
+            move(_in_memory(parameter), _in_memory(mean), _in_memory(square.sqrt()), np.float32(size), np.float32(TINY))
 
     def float_network(self) -> Network:
         """Return the network in floats as it is now."""
@@ -341,7 +342,7 @@ class DirectTrainer:
         self.generation = int(header["generation"])
 
 
-def _flat(tensor: Tensor) -> npt.NDArray[np.float32]:
+def _in_memory(tensor: Tensor) -> npt.NDArray[np.float32]:
     """Return a tensor in the order of memory; nothing is copied."""
     found: npt.NDArray[np.float32] = torch.as_strided(tensor, (tensor.numel(),), (1,)).numpy()
     return found

@@ -48,9 +48,8 @@ def _plain_list_messages(frames, n, n_rows, most, start, index, value):
     return valued
 
 
-def _plain_gather_taps(source, source_stride, taps, from_, weight, table, n_from, width, target, first, last):
+def _plain_gather_taps(source, source_stride, taps, n_cells, from_, weight, table, n_from, width, target, first, last):
     """Do what `gather_taps` does."""
-    n_cells = len(taps) - 1
     for row in range(first, last):
         here = source[row * source_stride : (row + 1) * source_stride]
         for cell in range(n_cells):
@@ -169,15 +168,8 @@ def _typed_gather_taps(
     return call("neurosim_gather_taps", types.void, kinds, given, _write_gather_taps)
 
 
-if config.DISABLE_JIT:
-    _list_messages, _gather_taps = _plain_list_messages, _plain_gather_taps
-else:
-    _list_messages, _intrinsic_taps = intrinsic(_typed_list_messages), intrinsic(_typed_gather_taps)
-
-    @jit
-    def _gather_taps(source, source_stride, taps, from_, weight, table, n_from, width, target, first, last):
-        n_cells = len(taps) - 1
-        _intrinsic_taps(source, source_stride, taps, n_cells, from_, weight, table, n_from, width, target, first, last)
+_list_messages = _plain_list_messages if config.DISABLE_JIT else intrinsic(_typed_list_messages)
+_gather_taps = _plain_gather_taps if config.DISABLE_JIT else intrinsic(_typed_gather_taps)
 
 
 @jit
@@ -225,7 +217,8 @@ def gather_taps(source, source_stride, taps, from_, weight, table, n_from, width
         Written, but for rows before `first` and from `last` on.
     first, last : int
     """
-    _gather_taps(source, source_stride, taps, from_, weight, table, n_from, width, target, first, last)
+    n_cells = len(taps) - 1
+    _gather_taps(source, source_stride, taps, n_cells, from_, weight, table, n_from, width, target, first, last)
 
 
 @jit
