@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim.data.task import Task
+from neurosim.direct.eventlayer import EventInput
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
 from neurosim.learning.keys import STREAM_ORDER, permutation, stream_key
@@ -20,27 +21,6 @@ N_WORKERS = 2  # one makes the next epoch's copies, one the next batch
 
 _Integers = npt.NDArray[np.int64]
 _Frames = npt.NDArray[np.float32]
-
-
-class EventRows(NamedTuple):
-    """Events of a batch as a list, step after step.
-
-    Attributes
-    ----------
-    start : (n_steps * batch + 1,) int64
-        Events of step t of the batch's sample b are numbers ``start[t * batch + b]`` to ``start[t * batch + b + 1]``.
-    neuron : (n_events,) int32
-        Input of each, ascending within a sample's step.
-    value : (n_events,) float32
-        Whole numbers; 1 where events have no values.
-    is_valued : int
-        Whether they have.
-    """
-
-    start: _Integers
-    neuron: npt.NDArray[np.int32]
-    value: _Frames
-    is_valued: int
 
 
 class Batches:
@@ -83,7 +63,7 @@ class Batches:
         self._check(task.train_events)
         self._orders: dict[int, _Integers] = {}
         self._copies: dict[int, Future[Events]] = {}
-        self._ahead: dict[tuple[str, int], Future[_Frames | EventRows]] = {}
+        self._ahead: dict[tuple[str, int], Future[_Frames | list[EventInput]]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     @property
@@ -120,13 +100,21 @@ class Batches:
         labels : (batch,) int64
         """
         found = self._take("frames", generation, frames_of)
-        assert not isinstance(found, EventRows)
+        assert not isinstance(found, list)
         return found, self.labels[self.samples_of(generation)]
 
-    def events(self, generation: int) -> tuple[EventRows, _Integers]:
-        """Return the events and the labels of a batch; parameters as in `frames`."""
-        found = self._take("events", generation, rows_of)
-        assert isinstance(found, EventRows)
+    def events(self, generation: int, n_parts: int = 1) -> tuple[list[EventInput], _Integers]:
+        """Return the events of a batch, and the labels of all its samples.
+
+        Parameters
+        ----------
+        generation : int
+            As in `frames`.
+        n_parts : int
+            What is returned has as many parts, samples `part_bounds` to `part_bounds` of the batch.
+        """
+        found = self._take(f"events in {n_parts} parts", generation, partial(parts_of, n_parts=n_parts))
+        assert isinstance(found, list)
         return found, self.labels[self.samples_of(generation)]
 
     def test_frames(self, events: Events, first: int, last: int) -> _Frames:
@@ -155,8 +143,8 @@ class Batches:
         self.close()
 
     def _take(
-        self, kind: str, generation: int, make: Callable[[Events, _Integers, int], _Frames | EventRows]
-    ) -> _Frames | EventRows:
+        self, kind: str, generation: int, make: Callable[[Events, _Integers, int], _Frames | list[EventInput]]
+    ) -> _Frames | list[EventInput]:
         """Return what was made in advance, or make it now; then begin with the next."""
         ready = self._ahead.pop((kind, generation), None)
         self._ahead.clear()  # what was not asked for
@@ -172,8 +160,8 @@ class Batches:
         return found
 
     def _begin(
-        self, generation: int, make: Callable[[Events, _Integers, int], _Frames | EventRows]
-    ) -> Future[_Frames | EventRows]:
+        self, generation: int, make: Callable[[Events, _Integers, int], _Frames | list[EventInput]]
+    ) -> Future[_Frames | list[EventInput]]:
         """Have a thread make a batch.
 
         It may wait for copies, but never for what begins later, so that threads cannot wait for each other.
@@ -234,18 +222,33 @@ def frames_of(events: Events, samples: _Integers, n_steps: int) -> _Frames:
     return frames
 
 
-def rows_of(events: Events, samples: _Integers, n_steps: int) -> EventRows:
-    """Return samples of events step after step; `neurosim.reference.frames.gather_events`."""
-    from neurosim.kernels.frames import gather_events
+def part_bounds(n: int, n_parts: int) -> list[tuple[int, int]]:
+    """Return the first sample of each part of a batch, and that of the next one.
 
-    known = min(n_steps, events.n_steps)
-    rows = samples * events.n_steps + np.arange(known, dtype=np.int64)[:, None]
-    counts = np.zeros(n_steps * len(samples), np.int64)
-    counts[: rows.size] = (events.start[rows + 1] - events.start[rows]).ravel()
-    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    neuron, value = np.empty(int(start[-1]), np.int32), np.empty(int(start[-1]), np.float32)
-    gather_events(events.start, events.neuron, _values(events), samples, events.n_steps, start, neuron, value)
-    return EventRows(start, neuron, value, int(events.value is not None))
+    Examples
+    --------
+    >>> part_bounds(10, 3)
+    [(0, 3), (3, 6), (6, 10)]
+    """
+    ends = [n * i // n_parts for i in range(n_parts + 1)]
+    return list(zip(ends[:-1], ends[1:], strict=True))
+
+
+def parts_of(events: Events, samples: _Integers, n_steps: int, n_parts: int) -> list[EventInput]:
+    """Return samples of events in parts."""
+    return [rows_of(events, samples[first:last], n_steps) for first, last in part_bounds(len(samples), n_parts)]
+
+
+def rows_of(events: Events, samples: _Integers, n_steps: int) -> EventInput:
+    """Return samples of events step after step; `neurosim.reference.frames.gather_events`."""
+    from neurosim.kernels.frames import count_events, gather_events
+
+    start = np.empty(n_steps * len(samples) + 1, np.int64)
+    n = int(count_events(events.start, samples, events.n_steps, start))
+    values, is_valued = _values(events), int(events.value is not None)
+    neuron, value = np.empty(n, np.int32), np.empty(n if is_valued else 0, np.float32)
+    gather_events(events.start, events.neuron, values, samples, events.n_steps, start, neuron, value)
+    return EventInput.trusted(start, neuron, value, is_valued, n_steps, events.n_inputs)
 
 
 def _values(events: Events) -> npt.NDArray[np.int32]:

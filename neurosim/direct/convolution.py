@@ -7,12 +7,13 @@ torch takes several times as long as for the convolution itself where there is a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from neurosim.direct.arrays import empty
 from neurosim.direct.eventlayer import (
     EventInput,
     Pieces,
@@ -29,6 +30,7 @@ LARGEST_SHARE = 0.125
 #: Fewest channels of a group, in and out, for which our kernels are faster than torch's products; pooling has one.
 FEWEST_CHANNELS = 4
 
+_Floats = npt.NDArray[np.float32]
 _Short = npt.NDArray[np.int32]
 
 
@@ -69,92 +71,8 @@ def geometry_of(connection: ConvConnection) -> Geometry:
     return Geometry(connection, pieces, taps, pieces.place[::per_piece][heads], pieces.weight[::per_piece][heads])
 
 
-class _Between(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, frames: Any, weight: Any, geometry: Geometry) -> Any:
-        frames, weight = frames.detach().contiguous(), weight.detach()
-        events = _messages(frames) if geometry.has_kernels else None
-        ctx.events, ctx.geometry = events, geometry
-        ctx.save_for_backward(weight, *(() if events is not None else (frames,)))
-        if events is not None:
-            return convolution_of(events, weight, geometry.pieces)
-        connection = geometry.connection
-        found = torch.nn.functional.conv2d(
-            _pictures(frames, connection.input_shape), _flipped(weight), None, connection.stride, connection.padding,
-            connection.dilation, connection.groups,
-        )  # fmt: skip
-        return _rows(found, frames.shape[:2])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        events: EventInput | None = ctx.events
-        geometry: Geometry = ctx.geometry
-        weight, *frames = ctx.saved_tensors
-        gradient, wanted = gradient.contiguous(), ctx.needs_input_grad
-        by_frames = by_weight = None
-        if wanted[0] and geometry.has_kernels:
-            by_frames = _by_frames(gradient, weight, geometry)
-        if wanted[1] and events is not None:
-            by_weight = convolution_by_kernel(events, gradient, geometry.pieces)
-        left = wanted[0] and by_frames is None, wanted[1] and by_weight is None
-        if any(left):
-            found = _by_products(gradient, frames[0], weight, geometry.connection, left)
-            by_frames, by_weight = (
-                mine if mine is not None else one for mine, one in zip((by_frames, by_weight), found, strict=True)
-            )
-        return by_frames, by_weight, None
-
-
-def _by_frames(gradient: Any, weight: Any, geometry: Geometry) -> Any:
-    """Return the gradient by the messages."""
-    from neurosim.kernels.directhidden import gather_taps
-
-    pieces = geometry.pieces
-    n_steps, n_samples, _ = gradient.shape
-    table = grouped(weight, pieces.groups).transpose(3, 4).contiguous().numpy().reshape(-1)
-    found = torch.empty(n_steps, n_samples, (len(geometry.taps) - 1) * pieces.shape[3])
-    gather_taps(
-        gradient.numpy().reshape(-1), pieces.n_post, geometry.taps, geometry.from_, geometry.weight, table,
-        pieces.shape[0] // pieces.groups, pieces.shape[3], found.numpy().reshape(-1), 0, n_steps * n_samples,
-    )  # fmt: skip
-    return found
-
-
-def _by_products(
-    gradient: Any, frames: Any, weight: Any, connection: ConvConnection, wanted: tuple[bool, bool]
-) -> tuple[Any, Any]:
-    """Return the gradients by messages and kernel that are wanted, by torch."""
-    pairs = [
-        [one, one] if isinstance(one, int) else list(one)
-        for one in (connection.stride, connection.padding, connection.dilation)
-    ]
-    by_frames, by_weight, _ = torch.ops.aten.convolution_backward(
-        _pictures(gradient, connection.output_shape), _pictures(frames, connection.input_shape), _flipped(weight), None, *pairs, False,
-        [0, 0], connection.groups, [*wanted, False],
-    )  # fmt: skip
-    return (
-        None if by_frames is None else _rows(by_frames, frames.shape[:2]),
-        None if by_weight is None else by_weight.permute(0, 2, 3, 1).flip(1, 2),
-    )
-
-
-def _pictures(rows: Any, shape: tuple[int, int, int]) -> Any:
-    """Return (T, B, n) as (T * B, channels, width, height), channels last in memory."""
-    width, height, channels = shape
-    return rows.reshape(-1, width, height, channels).permute(0, 3, 1, 2)
-
-
-def _rows(pictures: Any, leading: tuple[int, int]) -> Any:
-    return pictures.permute(0, 2, 3, 1).reshape(*leading, -1)
-
-
-def _flipped(weight: Any) -> Any:
-    """Return a kernel as torch has it."""
-    return weight.flip(1, 2).permute(0, 3, 1, 2)
-
-
-def convolve(frames: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-    """Return what messages bring through a convolution; differentiable by messages and kernel.
+def convolve(frames: _Floats, weight: _Floats, geometry: Geometry) -> tuple[_Floats, EventInput | None]:
+    """Return what messages bring through a convolution.
 
     Parameters
     ----------
@@ -165,23 +83,112 @@ def convolve(frames: torch.Tensor, weight: torch.Tensor, geometry: Geometry) -> 
 
     Returns
     -------
-    (T, B, n_post) float32
+    current : (T, B, n_post) float32
         Exact where weights and messages are integers and all partial sums stay below 2**24. Which way it is computed follows from the
         messages alone, so that gradients have the same bits everywhere.
+    events : EventInput or None
+        The messages as a list, where that is how they were added; `convolve_back` asks for it.
     """
-    found: torch.Tensor = _Between.apply(frames, weight, geometry)
+    frames = np.ascontiguousarray(frames)
+    events = _messages(frames) if geometry.has_kernels else None
+    if events is not None:
+        return convolution_of(events, weight, geometry.pieces), events
+    connection = geometry.connection
+    found = torch.nn.functional.conv2d(
+        _pictures(frames, connection.input_shape), _flipped(weight), None, connection.stride, connection.padding,
+        connection.dilation, connection.groups,
+    )  # fmt: skip
+    return _rows(found, frames.shape), None
+
+
+def convolve_back(
+    gradient: _Floats, frames: _Floats, events: EventInput | None, weight: _Floats, geometry: Geometry,
+    wanted: tuple[bool, bool] = (True, True),
+) -> tuple[_Floats | None, _Floats | None]:  # fmt: skip
+    """Return the gradients by messages and kernel, those that are wanted, from that by what arrived.
+
+    Parameters
+    ----------
+    gradient : (T, B, n_post) float32
+    frames, weight, geometry
+        As `convolve` was given them.
+    events : EventInput or None
+        As it gave them.
+    wanted : (bool, bool)
+    """
+    gradient = np.ascontiguousarray(gradient)
+    by_frames = by_weight = None
+    if wanted[0] and geometry.has_kernels:
+        by_frames = _by_frames(gradient, weight, geometry)
+    if wanted[1] and events is not None:
+        by_weight = convolution_by_kernel(events, gradient, geometry.pieces)
+    left = wanted[0] and by_frames is None, wanted[1] and by_weight is None
+    if any(left):
+        found = _by_products(gradient, frames, weight, geometry.connection, left)
+        by_frames, by_weight = (
+            mine if mine is not None else one for mine, one in zip((by_frames, by_weight), found, strict=True)
+        )
+    return by_frames, by_weight
+
+
+def _by_frames(gradient: _Floats, weight: _Floats, geometry: Geometry) -> _Floats:
+    """Return the gradient by the messages."""
+    from neurosim.kernels.directhidden import gather_taps
+
+    pieces = geometry.pieces
+    n_steps, n_samples, _ = gradient.shape
+    table = np.ascontiguousarray(grouped(weight, pieces.groups).swapaxes(3, 4)).reshape(-1)
+    found = empty((n_steps, n_samples, (len(geometry.taps) - 1) * pieces.shape[3]))
+    gather_taps(
+        gradient.reshape(-1), pieces.n_post, geometry.taps, geometry.from_, geometry.weight, table,
+        pieces.shape[0] // pieces.groups, pieces.shape[3], found.reshape(-1), 0, n_steps * n_samples,
+    )  # fmt: skip
     return found
 
 
-def _messages(frames: torch.Tensor) -> EventInput | None:
+def _by_products(
+    gradient: _Floats, frames: _Floats, weight: _Floats, connection: ConvConnection, wanted: tuple[bool, bool]
+) -> tuple[_Floats | None, _Floats | None]:
+    """Return the gradients by messages and kernel that are wanted, by torch."""
+    pairs = [
+        [one, one] if isinstance(one, int) else list(one)
+        for one in (connection.stride, connection.padding, connection.dilation)
+    ]
+    by_frames, by_weight, _ = torch.ops.aten.convolution_backward(
+        _pictures(gradient, connection.output_shape), _pictures(frames, connection.input_shape), _flipped(weight), None, *pairs, False,
+        [0, 0], connection.groups, [*wanted, False],
+    )  # fmt: skip
+    return (
+        None if by_frames is None else _rows(by_frames, frames.shape),
+        None if by_weight is None else by_weight.permute(0, 2, 3, 1).flip(1, 2).numpy(),
+    )
+
+
+def _pictures(rows: _Floats, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Return (T, B, n) as (T * B, channels, width, height), channels last in memory."""
+    width, height, channels = shape
+    return torch.from_numpy(rows).reshape(-1, width, height, channels).permute(0, 3, 1, 2)
+
+
+def _rows(pictures: torch.Tensor, shape: tuple[int, ...]) -> _Floats:
+    found: _Floats = pictures.permute(0, 2, 3, 1).reshape(*shape[:2], -1).numpy()
+    return found
+
+
+def _flipped(weight: _Floats) -> torch.Tensor:
+    """Return a kernel as torch has it."""
+    return torch.from_numpy(weight).flip(1, 2).permute(0, 3, 1, 2)
+
+
+def _messages(frames: _Floats) -> EventInput | None:
     """Return messages as a list; None where more than `LARGEST_SHARE` of the neurons send one in a step."""
     from neurosim.kernels.directhidden import list_messages
 
     n_steps, n_samples, n = frames.shape
-    most = int(LARGEST_SHARE * frames.numel())
+    most = int(LARGEST_SHARE * frames.size)
     start, index = np.empty(n_steps * n_samples + 1, np.int64), np.empty(most + 1, np.int32)
     value = np.empty(most + 1, np.float32)
-    valued = int(list_messages(frames.numpy().reshape(-1), n, n_steps * n_samples, most, start, index, value))
+    valued = int(list_messages(frames.reshape(-1), n, n_steps * n_samples, most, start, index, value))
     if valued < 0:
         return None
     return EventInput.trusted(start, index[: start[-1]], value[: start[-1]], valued, n_steps, n)

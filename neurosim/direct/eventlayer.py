@@ -7,11 +7,10 @@ order of steps and samples. Neither depends on the number of threads.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from neurosim.codes import (
     CONV_CHANNELS,
@@ -30,6 +29,7 @@ from neurosim.codes import (
     CONV_STRIDE_Y,
     CONV_WIDTH,
 )
+from neurosim.direct.arrays import empty
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
 from neurosim.network import ConvConnection
@@ -53,10 +53,22 @@ def pays(events: Events) -> bool:
 
 
 class Rows(NamedTuple):
-    """Lists in the arrays of `neurosim.kernels.directinput`."""
+    """Lists in the arrays of `neurosim.kernels.directinput`.
+
+    Attributes
+    ----------
+    start : (n_rows + 1,) int64
+        Events of row r are numbers ``start[r]`` to ``start[r + 1]``.
+    named : (n_events,) int32
+        The input of each, ascending within a row; or, of lists by input, the row.
+    value : (n_events,) float32
+        Whole numbers; (0,) where all are 1.
+    is_valued : int
+        Whether some may differ from 1.
+    """
 
     start: _Long
-    named: _Short  # the input of each event, or its row
+    named: _Short
     value: _Floats
     is_valued: int
 
@@ -111,32 +123,10 @@ class EventInput:
         """The same events by input: index is the row of each, ascending."""
         from neurosim.kernels.directinput import transpose_events
 
-        start, index = np.empty(self.n_inputs + 1, np.int64), np.empty_like(self.rows.named)
+        start, index = np.empty(self.n_inputs + 1, np.int64), np.empty(len(self.rows.named), np.int32)
         value = np.empty_like(self.rows.value) if self.rows.is_valued else _NO_VALUES
         transpose_events(*self.rows, self.n_inputs, start, index, value)
         return Rows(start, index, value, self.rows.is_valued)
-
-    def frames(self) -> torch.Tensor:
-        """Return the input as (n_steps, n_samples, n_inputs) float32."""
-        n_rows = len(self.rows.start) - 1
-        dense = np.zeros((n_rows, self.n_inputs), np.float32)
-        dense[np.repeat(np.arange(n_rows), np.diff(self.rows.start)), self.rows.named] = self.rows.value
-        return torch.from_numpy(dense.reshape(self.n_steps, self.n_samples, self.n_inputs))
-
-    def part(self, first: int, last: int) -> EventInput:
-        """Return samples first to last - 1."""
-        bounds = self.rows.start[:-1].reshape(self.n_steps, -1)
-        ends = self.rows.start[1:].reshape(self.n_steps, -1)
-        if not 0 <= first < last <= self.n_samples:
-            raise DataError(f"events: samples {first} to {last - 1} of {self.n_samples} are asked for; choose others")
-        pieces = [slice(int(a), int(b)) for a, b in zip(bounds[:, first], ends[:, last - 1], strict=True)]
-        counts = (ends - bounds)[:, first:last].ravel()
-        start = np.concatenate([[0], np.cumsum(counts)])
-        neuron = np.concatenate([self.rows.named[p] for p in pieces])
-        value = self.rows.value[: len(neuron)]  # all are 1
-        if self.rows.is_valued:
-            value = np.concatenate([self.rows.value[p] for p in pieces])
-        return EventInput.trusted(start, neuron, value, self.rows.is_valued, self.n_steps, self.n_inputs)
 
 
 class Pieces(NamedTuple):
@@ -192,97 +182,71 @@ def pieces_of(connection: ConvConnection) -> Pieces:
     )  # fmt: skip
 
 
-class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, weight: Any, events: EventInput) -> Any:
-        from neurosim.kernels.directinput import sum_rows
+class Held(NamedTuple):
+    """A matrix as the chip holds it, in bytes, by input in memory.
 
-        n_post = weight.shape[0]
-        rows = weight.detach().t().contiguous().numpy()
-        n_rows = len(events.rows.start) - 1
-        out = np.empty(n_rows * n_post, np.float32)
-        start, index, value, is_valued = events.rows
-        sum_rows(rows.reshape(-1), n_post, start, index, value, is_valued, out, 0, n_rows)
-        ctx.events = events
-        return torch.from_numpy(out.reshape(events.n_steps, events.n_samples, n_post))
+    Attributes
+    ----------
+    table : (n_inputs * n_post,) int8
+    n_post : int
+    unit : float
+        A power of two: what one stands for.
+    """
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        from neurosim.kernels.directinput import sum_rows
+    table: npt.NDArray[np.int8]
+    n_post: int
+    unit: float
 
-        events: EventInput = ctx.events
-        n_post = gradient.shape[2]
-        table = gradient.contiguous().numpy().reshape(-1)
-        out = np.empty(events.n_inputs * n_post, np.float32)
-        start, index, value, is_valued = events.by_input
-        sum_rows(table, n_post, start, index, value, is_valued, out, 0, events.n_inputs)
-        return torch.from_numpy(out.reshape(events.n_inputs, n_post)).t(), None
+    def matrix(self) -> _Floats:
+        """Return it as (n_post, n_inputs) float32."""
+        return (self.table.reshape(-1, self.n_post) * np.float32(self.unit)).T
 
 
-class _Convolution(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, weight: Any, events: EventInput, pieces: Pieces) -> Any:
-        ctx.events, ctx.pieces = events, pieces
-        return convolution_of(events, weight.detach(), pieces)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        return convolution_by_kernel(ctx.events, gradient, ctx.pieces), None, None
-
-
-def convolution_of(events: EventInput, weight: Any, pieces: Pieces) -> Any:
-    """Return the sums (n_steps, n_samples, n_post) that events bring through a kernel."""
-    from neurosim.kernels.directinput import add_reaches
-
-    kernel = grouped(weight, pieces.groups).contiguous().numpy().reshape(-1)
-    n_rows = len(events.rows.start) - 1
-    out = np.zeros(n_rows * pieces.n_post, np.float32)
-    add_reaches(*events.rows, pieces.start, pieces.weight, pieces.place, pieces.lanes, kernel, 0, out,
-                pieces.n_post, 0, n_rows)  # fmt: skip
-    return torch.from_numpy(out.reshape(events.n_steps, events.n_samples, pieces.n_post))
-
-
-def convolution_by_kernel(events: EventInput, gradient: Any, pieces: Pieces) -> Any:
-    """Return the gradient by a kernel from that by the sums."""
-    from neurosim.kernels.directinput import add_reaches
-
-    source = gradient.contiguous().numpy().reshape(-1)
-    n_out, kernel_x, kernel_y, per_group = pieces.shape
-    out = np.zeros((kernel_x, kernel_y, pieces.groups, per_group, n_out // pieces.groups), np.float32)
-    add_reaches(*events.rows, pieces.start, pieces.place, pieces.weight, pieces.lanes, source, pieces.n_post,
-                out.reshape(-1), 0, 0, len(events.rows.start) - 1)  # fmt: skip
-    return torch.from_numpy(out).permute(2, 4, 0, 1, 3).reshape(pieces.shape)
-
-
-def grouped(weight: Any, groups: int) -> Any:
-    """Return weights (out, x, y, in of a group) as (x, y, group, in of it, out of it)."""
-    n_out, kernel_x, kernel_y, per_group = weight.shape
-    return weight.reshape(groups, n_out // groups, kernel_x, kernel_y, per_group).permute(2, 3, 0, 4, 1)
-
-
-def event_linear(events: EventInput, weight: torch.Tensor) -> torch.Tensor:
-    """Return the product of the input of a batch with a matrix; differentiable by the matrix.
+def linear_of(events: EventInput, weight: _Floats | Held) -> _Floats:
+    """Return the product of the input of a batch with a matrix.
 
     Parameters
     ----------
     events : EventInput
-    weight : (n_post, n_inputs) float32
-        Fastest when it is the transpose of a contiguous tensor: nothing is copied then.
+    weight : (n_post, n_inputs) float32, or Held
+        An array is fastest when it is the transpose of a contiguous one: nothing is copied then.
 
     Returns
     -------
     (n_steps, n_samples, n_post) float32
         Exact where weights and values are integers and all partial sums stay below 2**24.
     """
-    if weight.ndim != 2 or weight.shape[1] != events.n_inputs or weight.dtype != torch.float32:
+    from neurosim.kernels.directinput import sum_byte_rows, sum_rows
+
+    start, index, value, is_valued = events.rows
+    if isinstance(weight, Held) and not is_valued:
+        out = empty((events.n_steps, events.n_samples, weight.n_post))
+        sum_byte_rows(weight.table, weight.n_post, start, index, weight.unit, out.reshape(-1), 0, len(start) - 1)
+        return out
+    matrix = weight.matrix() if isinstance(weight, Held) else weight
+    if matrix.ndim != 2 or matrix.shape[1] != events.n_inputs or matrix.dtype != np.float32:
         raise ConfigError(
-            f"event layer: weights are {weight.dtype} of shape {tuple(weight.shape)}; need float32 (neurons, {events.n_inputs})"
+            f"event layer: weights are {matrix.dtype} of shape {matrix.shape}; need float32 (neurons, {events.n_inputs})"
         )
-    return _Linear.apply(weight, events)
+    out = empty((events.n_steps, events.n_samples, len(matrix)))
+    table = np.ascontiguousarray(matrix.T).reshape(-1)
+    sum_rows(table, len(matrix), start, index, value, is_valued, out.reshape(-1), 0, len(start) - 1)
+    return out
 
 
-def event_convolution(events: EventInput, weight: torch.Tensor, pieces: Pieces) -> torch.Tensor:
-    """Return the convolution of the input of a batch; differentiable by the kernel.
+def linear_by_weight(events: EventInput, gradient: _Floats) -> _Floats:
+    """Return the gradient by a matrix, (n_post, n_inputs) float32, from that by the product, (n_steps, n_samples, n_post) float32."""
+    from neurosim.kernels.directinput import sum_rows
+
+    n_post = gradient.shape[2]
+    table, out = np.ascontiguousarray(gradient).reshape(-1), empty((events.n_inputs, n_post))
+    start, index, value, is_valued = events.by_input
+    sum_rows(table, n_post, start, index, value, is_valued, out.reshape(-1), 0, events.n_inputs)
+    return out.T
+
+
+def convolution_of(events: EventInput, weight: _Floats, pieces: Pieces) -> _Floats:
+    """Return the convolution of the input of a batch.
 
     Parameters
     ----------
@@ -295,14 +259,38 @@ def event_convolution(events: EventInput, weight: torch.Tensor, pieces: Pieces) 
     Returns
     -------
     (n_steps, n_samples, n_post) float32
-        Exact as in `event_linear`.
+        Exact as in `linear_of`.
     """
-    if tuple(weight.shape) != pieces.shape or weight.dtype != torch.float32:
-        raise ConfigError(
-            f"event layer: kernel is {weight.dtype} of shape {tuple(weight.shape)}; need float32 {pieces.shape}"
-        )
+    from neurosim.kernels.directinput import add_reaches
+
+    if weight.shape != pieces.shape or weight.dtype != np.float32:
+        raise ConfigError(f"event layer: kernel is {weight.dtype} of shape {weight.shape}; need float32 {pieces.shape}")
     if len(pieces.start) != events.n_inputs + 1:
         raise ConfigError(
             f"event layer: {events.n_inputs} inputs for a convolution of {len(pieces.start) - 1}; match its input_shape"
         )
-    return _Convolution.apply(weight, events, pieces)
+    kernel = np.ascontiguousarray(grouped(weight, pieces.groups)).reshape(-1)
+    n_rows = len(events.rows.start) - 1
+    out = empty((events.n_steps, events.n_samples, pieces.n_post))
+    out[:] = 0
+    add_reaches(*events.rows, pieces.start, pieces.weight, pieces.place, pieces.lanes, kernel, 0, out.reshape(-1),
+                pieces.n_post, 0, n_rows)  # fmt: skip
+    return out
+
+
+def convolution_by_kernel(events: EventInput, gradient: _Floats, pieces: Pieces) -> _Floats:
+    """Return the gradient by a kernel from that by the sums, (n_steps, n_samples, n_post) float32."""
+    from neurosim.kernels.directinput import add_reaches
+
+    source = np.ascontiguousarray(gradient).reshape(-1)
+    n_out, kernel_x, kernel_y, per_group = pieces.shape
+    out = np.zeros((kernel_x, kernel_y, pieces.groups, per_group, n_out // pieces.groups), np.float32)
+    add_reaches(*events.rows, pieces.start, pieces.place, pieces.weight, pieces.lanes, source, pieces.n_post,
+                out.reshape(-1), 0, 0, len(events.rows.start) - 1)  # fmt: skip
+    return out.transpose(2, 4, 0, 1, 3).reshape(pieces.shape)
+
+
+def grouped(weight: _Floats, groups: int) -> _Floats:
+    """Return weights (out, x, y, in of a group) as (x, y, group, in of it, out of it)."""
+    n_out, kernel_x, kernel_y, per_group = weight.shape
+    return weight.reshape(groups, n_out // groups, kernel_x, kernel_y, per_group).transpose(2, 3, 0, 4, 1)

@@ -1,74 +1,76 @@
-"""A float network as parameters that torch trains, and the run of a batch through it."""
+"""A float network as parameters to be trained, and the run of a batch through it and back."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from neurosim.codes import DIRECT_HARD, DIRECT_SOFT
 from neurosim.decays import decays_of, time_constant
-from neurosim.direct.convolution import Geometry, convolve, geometry_of
-from neurosim.direct.eventlayer import EventInput, event_convolution, event_linear
+from neurosim.direct.arrays import empty
+from neurosim.direct.convolution import Geometry, convolve, convolve_back, geometry_of
+from neurosim.direct.eventlayer import (
+    EventInput,
+    Held,
+    convolution_by_kernel,
+    convolution_of,
+    linear_by_weight,
+    linear_of,
+)
 from neurosim.direct.layers import Layer, Link, layers_of
 from neurosim.direct.quant import chip_weights, group_scale
-from neurosim.direct.scan import scan
+from neurosim.direct.scan import product, run_backward, run_forward
 from neurosim.directconfig import SURROGATES, DirectConfig
 from neurosim.fixedpoint import DECAY_ONE, lost_weight_bits, weight_range
-from neurosim.kernels.directweights import hold_weights
+from neurosim.kernels.directweights import hold_bytes, hold_weights, scale_weights
 from neurosim.learning.build import READOUT
 from neurosim.network import AnyConnection, Connection, ConvConnection, CubaLIF, Group, Input, Network
 from neurosim.quantize import Quantized, quantize
-from neurosim.reference.direct import Neurons
+from neurosim.reference.direct import Floats, Neurons
 from neurosim.scale import needed_sign_mode
 
 WEIGHT, THRESHOLD, DECAY, CURRENT, WIDTH = "weight", "threshold", "decay", "current", "width"
 LEAST_THRESHOLD = 1e-3
-Tensor = Any
-
-
-class _Round(torch.autograd.Function):
-    """To whole numbers; gradients pass as they are."""
-
-    @staticmethod
-    def forward(ctx: Any, current: Any) -> Any:
-        return torch.round(current)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        return gradient
 
 
 class Prepared(NamedTuple):
-    """What a batch runs with: leaves of their own, whose gradients `DirectNet.collect` brings to the parameters.
+    """What a batch runs with.
 
     Attributes
     ----------
     neurons : dict of group to Neurons
-    weights : dict of connection to tensor
+    weights : dict of connection to float32 array
         In units of the current of its target.
-    numbers : dict of group to (threshold, keep, keep_current) tensors
-    widths : dict of group to (T,) tensor
+    held : dict of connection to Held
+        The weights of others, which events meet.
+    widths : dict of group to (T,) float32 array
     scales : dict of connection to float
         What a parameter is multiplied by to become a weight.
     """
 
     neurons: dict[str, Neurons]
-    weights: dict[str, Tensor]
-    numbers: dict[str, tuple[Tensor, Tensor, Tensor]]
-    widths: dict[str, Tensor]
+    weights: dict[str, Floats]
+    held: dict[str, Held]
+    widths: dict[str, Floats]
     scales: dict[str, float]
 
-    def leaves(self) -> dict[tuple[str, str], Tensor]:
-        """Return every tensor that gradients are wanted of, by (kind, name)."""
-        found = {(WEIGHT, name): tensor for name, tensor in self.weights.items()}
-        for name, numbers in self.numbers.items():
-            found |= {(kind, name): number for kind, number in zip((THRESHOLD, DECAY, CURRENT), numbers, strict=True)}
-        found |= {(WIDTH, name): tensor for name, tensor in self.widths.items()}
-        return {key: tensor for key, tensor in found.items() if tensor.requires_grad}
+
+class Heard(NamedTuple):
+    """What a connection took of the messages of its source.
+
+    Attributes
+    ----------
+    frames : (T, B, n_pre) float32, or EventInput
+    events : EventInput or None
+        The frames as a list, where a convolution added them as that.
+    """
+
+    frames: Floats | EventInput
+    events: EventInput | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +79,19 @@ class Outcome:
 
     Parameters
     ----------
-    logits : (B, C) tensor
+    logits : (B, C) float32
         Last voltages of the readout in units of the float weights.
-    potentials : dict of group to (T, B, n) tensor
+    potentials, spikes : dict of group to (T, B, n) float32
+    heard : dict of group to list of Heard
+        By its links.
     sent : dict of group to float
         Sizes of all messages added up.
     """
 
-    logits: Tensor
-    potentials: dict[str, Tensor]
+    logits: Floats
+    potentials: dict[str, Floats]
+    spikes: dict[str, Floats]
+    heard: dict[str, list[Heard]]
     sent: dict[str, float]
 
 
@@ -102,7 +108,7 @@ class DirectNet:
 
     Attributes
     ----------
-    parameters : dict of (kind, name) to float32 tensor
+    parameters : dict of (kind, name) to float32 array
         "weight" of connections; of groups "threshold", "decay" and "current" (logits of what is lost in a step) and "width" (logarithms),
         where they are learned.
     """
@@ -112,7 +118,7 @@ class DirectNet:
         self.layers = layers_of(network)
         self._source = next(group.name for group in network.groups if isinstance(group, Input))
         self._geometry: dict[str, Geometry] = {}
-        self.parameters: dict[tuple[str, str], Tensor] = {}
+        self.parameters: dict[tuple[str, str], Floats] = {}
         self._fixed: dict[tuple[str, str], float] = {}
         for layer in self.layers:
             self._add(layer)
@@ -121,7 +127,7 @@ class DirectNet:
         config, name = self.config, layer.group.name
         for connection in layer.incoming:
             if connection.plastic:
-                self.parameters[WEIGHT, connection.name] = self._tensor(connection, np.asarray(connection.weights))
+                self.parameters[WEIGHT, connection.name] = self._array(connection, np.asarray(connection.weights))
             if isinstance(connection, ConvConnection):
                 self._geometry[connection.name] = geometry_of(connection)
         decays = decays_of(layer.group, self.network.dt)
@@ -129,25 +135,23 @@ class DirectNet:
         hidden = layer.fires
         for kind, value in lost.items():
             if config.learn_decay and hidden and 0 < value < 1:
-                self.parameters[kind, name] = torch.tensor(math.log(value / (1 - value)), dtype=torch.float32)
+                self.parameters[kind, name] = np.array(math.log(value / (1 - value)), np.float32)
             self._fixed[kind, name] = value
         learns = any(c.plastic for c in layer.incoming)  # the threshold of a pool is given with its weights
         if config.learn_threshold and hidden and learns:
-            self.parameters[THRESHOLD, name] = torch.tensor(
-                float(layer.group.each("v_threshold")[0]), dtype=torch.float32
-            )
+            self.parameters[THRESHOLD, name] = np.array(layer.group.each("v_threshold")[0], np.float32)
         self._fixed[THRESHOLD, name] = float(layer.group.each("v_threshold")[0])
         width = config.width or SURROGATES[config.surrogate]
         self._fixed[WIDTH, name] = width
         if hidden and config.learn_width != "fixed":
             n = self.n_steps if config.learn_width == "step" else 1
-            self.parameters[WIDTH, name] = torch.full((n,), math.log(width), dtype=torch.float32)
+            self.parameters[WIDTH, name] = np.full(n, math.log(width), np.float32)
 
-    def _tensor(self, connection: Connection, weights: Any) -> Tensor:
+    def _array(self, connection: Connection, weights: npt.ArrayLike) -> Floats:
         """Return weights as float32, those of a matrix on the input by input in memory, as lists of events need them."""
         if isinstance(connection, ConvConnection) or connection.source != self._source:
-            return torch.tensor(weights, dtype=torch.float32)
-        return torch.from_numpy(np.array(weights.T, np.float32, order="C")).t()
+            return np.array(weights, np.float32, order="C")
+        return np.array(weights, np.float32, order="F")
 
     def value(self, kind: str, name: str) -> float:
         """Return the threshold, or the part of voltage ("decay") or current that is lost in a step, as it is now."""
@@ -163,25 +167,55 @@ class DirectNet:
         parameter = self.parameters.get((WIDTH, name))
         if parameter is None:
             return [self._fixed[WIDTH, name]]
-        return [float(x) for x in torch.exp(parameter)]
+        return [float(x) for x in np.exp(parameter)]
 
-    def _held(self, connection: Connection, factor: float) -> Tensor:
+    def _scaled(self, connection: Connection, factor: float) -> Floats:
+        """Return the present weights times a factor."""
+        weights = self._present(connection)
+        if not connection.plastic:
+            return self._array(connection, weights * factor)
+        flat = weights.reshape(-1, order="A")
+        out = empty(flat.shape)
+        scale_weights(flat, factor, out)
+        return out.reshape(weights.shape, order="C" if weights.flags.c_contiguous else "F")
+
+    def _held(self, connection: Connection, factor: float) -> Floats:
         """Return the present weights as the chip holds them."""
         weights = self._present(connection)
         if not connection.plastic:
             held, exponent = chip_weights(connection, weights, factor)
-            return self._tensor(connection, held * 2.0**exponent)
+            return self._array(connection, held * 2.0**exponent)
         bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
-        flat, order = weights.reshape(-1, order="A"), "C" if weights.flags.c_contiguous else "F"
-        out = np.empty_like(flat)
         low, high = weight_range(bits, mode)
+        flat = weights.reshape(-1, order="A")
+        out = empty(flat.shape)
         hold_weights(flat, factor, float(1 << lost_weight_bits(bits, mode)), float(low), float(high), out)
-        return torch.from_numpy(out.reshape(weights.shape, order=order))
+        return out.reshape(weights.shape, order="C" if weights.flags.c_contiguous else "F")
+
+    def _fits_bytes(self, connection: Connection) -> bool:
+        """Whether events meet these weights, and each is a whole number of -128..127 units on the chip."""
+        if connection.source != self._source or not connection.plastic or isinstance(connection, ConvConnection):
+            return False
+        bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
+        low, high = weight_range(bits, mode)
+        unit = 1 << lost_weight_bits(bits, mode)
+        return -128 * unit <= low and high <= 127 * unit
+
+    def _held_in_bytes(self, connection: Connection, factor: float) -> Held:
+        """Return the present weights as the chip holds them, in bytes."""
+        bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
+        low, high = weight_range(bits, mode)
+        unit = 1 << lost_weight_bits(bits, mode)
+        weights = self._present(connection)
+        flat = weights.reshape(-1, order="A")  # by input in memory
+        table = empty(flat.shape, np.int8)
+        hold_bytes(flat, factor / unit, low // unit, high // unit, table)
+        return Held(table, len(weights), float(unit))
 
     def _present(self, connection: Connection) -> Any:
         """Return the present weights in the layout of the description: float32 where they are learned."""
         parameter = self.parameters.get((WEIGHT, connection.name))
-        return np.asarray(connection.weights) if parameter is None else parameter.numpy()
+        return np.asarray(connection.weights) if parameter is None else parameter
 
     def weights(self, connection: Connection) -> Any:
         """Return the present weights in the layout of the description, float64."""
@@ -201,15 +235,15 @@ class DirectNet:
         threshold = math.inf if not layer.fires else self.value(THRESHOLD, layer.group.name)
         return group_scale(layer.group, weights, threshold, (du + 1) / DECAY_ONE)
 
-    def prepare(self, train: bool = True, chip: bool | None = None) -> Prepared:
+    def prepare(self, chip: bool | None = None, for_events: bool = False) -> Prepared:
         """Return what the present parameters mean for a batch.
 
         Parameters
         ----------
-        train : bool
-            Gradients are wanted.
         chip : bool, optional
             In the chip's integers; by default as the configuration says.
+        for_events : bool
+            Inputs will come as events: weights that they meet are held in bytes where they fit.
         """
         chip = self.config.arithmetic == "chip" if chip is None else chip
         found = Prepared({}, {}, {}, {}, {})
@@ -222,74 +256,140 @@ class DirectNet:
                 ((du + 1) / DECAY_ONE, dv / DECAY_ONE) if chip else (self.value(CURRENT, name), self.value(DECAY, name))
             )
             scale = self.scale(layer) if chip else 1.0
-            neurons = Neurons(
+            found.neurons[name] = Neurons(
                 layer.model, chip, group.max_spikes, group.signed, round(scale * threshold) if layer.fires else 0, dv, du,
                 threshold if layer.fires else 1.0, 1 - lost[1], 1 - lost[0], scale, shape, self.config.reset_gradient,
             )  # fmt: skip
-            found.neurons[name] = neurons
             for connection in layer.incoming:
                 factor = scale * lost[0]
-                tensor = (
-                    self._held(connection, factor)
-                    if chip
-                    else self._tensor(connection, self.weights(connection) * factor)
-                )
-                found.weights[connection.name] = tensor.requires_grad_(train and connection.plastic)
                 found.scales[connection.name] = factor
-            numbers = [
-                torch.tensor(x, dtype=torch.float32) for x in (neurons.threshold, neurons.keep, neurons.keep_current)
-            ]
-            for kind, number in zip((THRESHOLD, DECAY, CURRENT), numbers, strict=True):
-                number.requires_grad_(train and (kind, name) in self.parameters)
-            found.numbers[name] = (numbers[0], numbers[1], numbers[2])
-            widths = torch.tensor(self.widths(name), dtype=torch.float32).expand(self.n_steps).clone()
-            found.widths[name] = widths.requires_grad_(train and (WIDTH, name) in self.parameters)
+                if not chip:
+                    found.weights[connection.name] = self._scaled(connection, factor)
+                elif for_events and (CURRENT, name) not in self.parameters and self._fits_bytes(connection):
+                    found.held[connection.name] = self._held_in_bytes(connection, factor)
+                else:
+                    found.weights[connection.name] = self._held(connection, factor)
+            found.widths[name] = np.full(self.n_steps, self.widths(name), np.float32)
         return found
 
-    def run(self, prepared: Prepared, frames: Tensor | EventInput, kept: dict[str, Tensor] | None = None) -> Outcome:
+    def run(self, prepared: Prepared, frames: Floats | EventInput, kept: dict[str, Floats] | None = None) -> Outcome:
         """Run a batch.
 
         Parameters
         ----------
         prepared : Prepared
-        frames : (T, B, n_inputs) float32 tensor, or EventInput
-        kept : dict of group to (B, n) float32 tensor, optional
+        frames : (T, B, n_inputs) float32, or EventInput
+        kept : dict of group to (B, n) float32, optional
             Factors of the messages: dropout.
         """
-        messages, potentials, sent = {self._source: frames}, {}, {}
+        messages: dict[str, Floats | EventInput] = {self._source: frames}
+        out = Outcome(empty((0, 0)), {}, {}, {}, {})
         for layer in self.layers:
-            name = layer.group.name
-            parts = [self._deliver(link, messages[link.connection.source], prepared) for link in layer.links]
-            current = parts[0]
-            for part in parts[1:]:
+            name, neurons = layer.group.name, prepared.neurons[layer.group.name]
+            brought = [self._bring(link, messages, prepared) for link in layer.links]
+            out.heard[name] = [heard for _, heard in brought]
+            current = brought[0][0]
+            for part, _ in brought[1:]:
                 current = current + part
-            if prepared.neurons[name].chip and kept:
-                current = _Round.apply(current)
+            if neurons.chip and kept:
+                current = np.rint(current)
             recurrent = None if layer.recurrent is None else prepared.weights[layer.recurrent.name]
-            spikes, potential = scan(
-                current, *prepared.numbers[name], prepared.widths[name], prepared.neurons[name], recurrent
-            )
-            potentials[name] = potential
+            spikes, out.potentials[name] = run_forward(current, neurons, recurrent)
+            out.spikes[name] = spikes
             if layer.fires:
-                sizes, group = spikes.detach(), prepared.neurons[name]
-                positive = layer.model == DIRECT_HARD or (layer.model == DIRECT_SOFT and not group.signed)
-                sent[name] = float((sizes if positive else sizes.abs()).sum())
-                messages[name] = spikes if not kept or name not in kept else spikes * kept[name]
-        return Outcome(potentials[READOUT][-1] / prepared.neurons[READOUT].scale, potentials, sent)
+                positive = layer.model == DIRECT_HARD or (layer.model == DIRECT_SOFT and not neurons.signed)
+                out.sent[name] = float((spikes if positive else np.abs(spikes)).sum())
+                messages[name] = spikes * kept[name] if kept and name in kept else spikes
+        return replace(out, logits=out.potentials[READOUT][-1] / np.float32(prepared.neurons[READOUT].scale))
 
-    def _deliver(self, link: Link, frames: Tensor | EventInput, prepared: Prepared) -> Tensor:
-        """Return what a connection brings in each step, (T, B, n_post)."""
-        connection, weights = link.connection, prepared.weights[link.connection.name]
+    def _bring(self, link: Link, messages: dict[str, Floats | EventInput], prepared: Prepared) -> tuple[Floats, Heard]:
+        """Return what a connection brings in each step, (T, B, n_post), and of what."""
+        connection, frames = link.connection, messages[link.connection.source]
+        name = connection.name
         if isinstance(frames, EventInput):
             if isinstance(connection, ConvConnection):
-                return event_convolution(frames, weights, self._geometry[connection.name].pieces)
-            return event_linear(frames, weights)
+                current = convolution_of(frames, prepared.weights[name], self._geometry[name].pieces)
+            else:
+                current = linear_of(frames, prepared.held[name] if name in prepared.held else prepared.weights[name])
+            return current, Heard(frames, None)
+        weights = prepared.weights[name]
         if link.late:
-            zero = torch.zeros_like(frames[: link.late])
-            frames = torch.cat([zero, frames[: -link.late]])
+            frames = np.concatenate([np.zeros_like(frames[: link.late]), frames[: -link.late]])
         if not isinstance(connection, ConvConnection):
-            return torch.nn.functional.linear(frames, weights)
-        return convolve(frames, weights, self._geometry[connection.name])
+            return _times(frames, weights.T), Heard(frames, None)
+        current, events = convolve(frames, weights, self._geometry[name])
+        return current, Heard(frames, events)
+
+    def gradients(
+        self, prepared: Prepared, out: Outcome, by_potentials: dict[str, Floats], kept: dict[str, Floats] | None = None
+    ) -> dict[tuple[str, str], Floats]:
+        """Return the gradients by what a batch ran with, back through time.
+
+        Parameters
+        ----------
+        prepared, kept
+            As `run` was given them.
+        out : Outcome
+        by_potentials : dict of group to (T, B, n) float32
+            Gradients by the potentials, where there are any.
+
+        Returns
+        -------
+        dict of (kind, name) to tensor
+            Of all that `collect` needs; of weights in the layout of the parameters.
+        """
+        found: dict[tuple[str, str], Floats] = {}
+        by_messages: dict[str, Floats] = {}
+        for layer in reversed(self.layers):
+            name = layer.group.name
+            by_spike = by_messages.pop(name, None)
+            if by_spike is not None and kept and name in kept:
+                by_spike = by_spike * kept[name]
+            learned = [kind for kind in (THRESHOLD, DECAY, CURRENT, WIDTH) if (kind, name) in self.parameters]
+            recurrent = None if layer.recurrent is None else prepared.weights[layer.recurrent.name]
+            back = run_backward(
+                prepared.neurons[name], out.spikes[name], out.potentials[name], prepared.widths[name], by_spike,
+                by_potentials.get(name), recurrent, bool(learned), recurrent is not None,
+            )  # fmt: skip
+            by_number = dict(zip((THRESHOLD, DECAY, CURRENT, WIDTH), back[1:5], strict=True))
+            found |= {(kind, name): np.asarray(by_number[kind], np.float32) for kind in learned}
+            if layer.recurrent is not None and back.recurrent is not None:
+                found[WEIGHT, layer.recurrent.name] = back.recurrent
+            for link, heard in zip(layer.links, out.heard[name], strict=True):
+                source, connection = link.connection.source, link.connection
+                wanted = (
+                    source != self._source,
+                    any(key in self.parameters for key in ((WEIGHT, connection.name), (CURRENT, name))),
+                )
+                by_frames, by_weight = self._bring_back(link, heard, back.current, prepared, wanted)
+                if by_frames is not None:
+                    by_messages[source] = by_messages[source] + by_frames if source in by_messages else by_frames
+                if by_weight is not None:
+                    found[WEIGHT, connection.name] = by_weight
+        return found
+
+    def _bring_back(
+        self, link: Link, heard: Heard, gradient: Floats, prepared: Prepared, wanted: tuple[bool, bool]
+    ) -> tuple[Floats | None, Floats | None]:
+        """Return the gradients by the messages of a connection's source and by its weights, those that are wanted."""
+        connection, frames = link.connection, heard.frames
+        if isinstance(frames, EventInput):
+            if not wanted[1]:
+                return None, None
+            if isinstance(connection, ConvConnection):
+                return None, convolution_by_kernel(frames, gradient, self._geometry[connection.name].pieces)
+            return None, linear_by_weight(frames, gradient)
+        weights = prepared.weights[connection.name]
+        if isinstance(connection, ConvConnection):
+            geometry = self._geometry[connection.name]
+            by_frames, by_weight = convolve_back(gradient, frames, heard.events, weights, geometry, wanted)
+        else:
+            flat = gradient.reshape(-1, gradient.shape[2])
+            by_frames = _times(gradient, weights) if wanted[0] else None
+            by_weight = product(flat.T, frames.reshape(-1, frames.shape[2])) if wanted[1] else None
+        if link.late and by_frames is not None:
+            by_frames = np.concatenate([by_frames[link.late :], np.zeros_like(by_frames[: link.late])])
+        return by_frames, by_weight
 
     @property
     def takes_events(self) -> bool:
@@ -297,26 +397,35 @@ class DirectNet:
         links = [link for layer in self.layers for link in layer.links if link.connection.source == self._source]
         return all(link.late == 0 for link in links)
 
-    def collect(self, prepared: Prepared, gradients: dict[tuple[str, str], Tensor]) -> dict[tuple[str, str], Tensor]:
-        """Return the gradients of the parameters from those of what a batch ran with; rounding passes gradients as they are."""
+    def collect(
+        self, prepared: Prepared, gradients: dict[tuple[str, str], Floats]
+    ) -> dict[tuple[str, str], tuple[Floats, float]]:
+        """Return the gradients of the parameters from those of what a batch ran with; rounding passes gradients as they are.
+
+        Returns
+        -------
+        dict of (kind, name) to (array, factor)
+            The gradient is their product; its layout in memory is that of the parameter.
+        """
         found = {}
         for key, parameter in self.parameters.items():
             kind, name = key
-            gradient = gradients[key]
+            gradient, factor = gradients[key], 1.0
             if kind == WEIGHT:
-                gradient = gradient * prepared.scales[name]
+                factor = prepared.scales[name]
             elif kind in (DECAY, CURRENT):
                 lost = self.value(kind, name)
                 if kind == CURRENT:  # weights are multiplied by what the current loses, and so meet it twice
                     layer = next(each for each in self.layers if each.group.name == name)
                     for c in layer.incoming:
-                        weighed = gradients[WEIGHT, c.name] * prepared.weights[c.name].detach()
+                        weighed = gradients[WEIGHT, c.name] * prepared.weights[c.name]
                         gradient = gradient - float(weighed.sum()) / lost
                 gradient = -gradient * lost * (1 - lost)
             elif kind == WIDTH:
-                gradient = gradient * prepared.widths[name].detach()
+                gradient = gradient * prepared.widths[name]
                 gradient = gradient.sum().reshape(1) if len(parameter) == 1 else gradient
-            found[key] = gradient
+            order: Literal["C", "F"] = "C" if parameter.flags.c_contiguous else "F"
+            found[key] = np.asarray(gradient, np.float32, order=order), factor
         return found
 
     def float_network(self) -> Network:
@@ -343,3 +452,8 @@ class DirectNet:
         """Return the network in chip integers: those that training in the chip's arithmetic sees."""
         scales = {layer.group.name: self.scale(layer) for layer in self.layers}
         return quantize(self.float_network(), 1.0, scales=scales)
+
+
+def _times(frames: Floats, matrix: Floats) -> Floats:
+    """Return frames (T, B, n) times a matrix."""
+    return product(frames.reshape(-1, frames.shape[2]), matrix).reshape(*frames.shape[:2], -1)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from neurosim.errors import QuantizationError
 from neurosim.fixedpoint import lost_weight_bits, weight_range
+from neurosim.kernels import directweights as kernel
 from neurosim.network import Connection, ConvConnection, CubaLIF
 from neurosim.scale import (
     EXP_MIN,
@@ -54,6 +55,8 @@ def group_scale(
 
 def largest_size(weights: npt.NDArray[np.floating]) -> float:
     """Return the largest magnitude of some weights, 0 if there are none."""
+    if weights.dtype == np.float32:
+        return float(np.int32(kernel.largest_size(weights.reshape(-1, order="A").view(np.int32))).view(np.float32))
     return max(float(weights.max(initial=0.0)), -float(weights.min(initial=0.0)))
 
 

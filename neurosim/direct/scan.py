@@ -1,20 +1,121 @@
-"""Groups of neurons over all steps of a batch, as functions that torch can differentiate."""
+"""Groups of neurons over all steps of a batch: forward, back, and as a function that torch can differentiate."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from neurosim.codes import DIRECT_INTEGRATE
+from neurosim.direct.arrays import empty
 from neurosim.kernels import direct as kernels
-from neurosim.reference.direct import Neurons
+from neurosim.reference.direct import Doubles, Floats, Neurons
 
 
-class Scan(torch.autograd.Function):
-    """Currents of all steps to messages and potentials of all steps; see `scan`."""
+class Gradients(NamedTuple):
+    """Gradients by what a group was run with; those not wanted are None.
 
+    Attributes
+    ----------
+    current : (T, B, n) float32
+    threshold, keep, keep_current : float32
+    widths : (T,) float32
+    recurrent : (n, n) float32
+    """
+
+    current: Floats
+    threshold: np.float32 | None
+    keep: np.float32 | None
+    keep_current: np.float32 | None
+    widths: Floats | None
+    recurrent: Floats | None
+
+
+def run_forward(current: Floats, neurons: Neurons, recurrent: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return messages and potentials as arrays; parameters are arrays, as in `scan`."""
+    n_steps, n_samples, n = current.shape
+    current, potential = np.ascontiguousarray(current), empty(current.shape)
+    spikes = np.zeros(current.shape, np.float32) if neurons.model == DIRECT_INTEGRATE else empty(current.shape)
+    u, v = np.zeros(n_samples * n), np.zeros(n_samples * n)
+    if recurrent is None:
+        _forward(neurons, current, u, v, 0, n_steps, spikes, potential)
+        return spikes, potential
+    current = current.copy()
+    for t in range(n_steps):
+        if t:
+            _add_product(current[t], spikes[t - 1], recurrent.T)
+        _forward(neurons, current, u, v, t, t + 1, spikes, potential)
+    return spikes, potential
+
+
+def run_backward(
+    neurons: Neurons, spikes: Floats, potential: Floats, widths: Floats, by_spike: Floats | None, by_potential: Floats | None,
+    recurrent: Floats | None = None, learns: bool = False, learns_recurrent: bool = False,
+) -> Gradients:  # fmt: skip
+    """Return the gradients by what a group was run with.
+
+    Parameters
+    ----------
+    neurons : Neurons
+    spikes, potential : (T, B, n) float32
+        As `run_forward` gave them.
+    widths : (T,) float32
+    by_spike, by_potential : (T, B, n) float32, or None
+        Gradients by messages and by potentials; None for none.
+    recurrent : (n, n) float32, optional
+    learns : bool
+        Gradients by the numbers of the group and by the widths are wanted.
+    learns_recurrent : bool
+    """
+    n_steps, n_samples, n = spikes.shape
+    sent = np.zeros(spikes.shape, np.float32) if by_spike is None else np.ascontiguousarray(by_spike)
+    risen = sent if by_potential is None else np.ascontiguousarray(by_potential)
+    by_current = empty(spikes.shape)
+    size = n_samples * n
+    by_u, by_v = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    learns = learns and neurons.model != DIRECT_INTEGRATE
+    n_blocks = -(-size // kernels.BLOCK) if learns else 0
+    by_widths, sums = np.zeros((n_blocks, n_steps)), np.zeros((n_blocks, kernels.N_SUMS))
+    lanes = np.zeros((kernels.N_LANES, kernels.BLOCK))
+
+    def back(first: int, last: int) -> None:
+        kernels.run_backward(
+            neurons.model, neurons.most, neurons.signed, neurons.threshold, neurons.keep, neurons.keep_current,
+            neurons.scale, neurons.shape, neurons.through_reset, learns, widths, _flat(spikes), _flat(potential),
+            _flat(sent), _flat(risen), by_potential is not None, first, last, by_u, by_v, _flat(by_current), by_widths, sums,
+            lanes,
+        )  # fmt: skip
+
+    by_recurrent = None
+    if recurrent is None:
+        back(0, n_steps)
+    else:
+        sent = sent.copy()
+        for t in reversed(range(n_steps)):
+            if t + 1 < n_steps:
+                _add_product(sent[t], by_current[t + 1], recurrent)
+            back(t, t + 1)
+        if learns_recurrent:
+            by_recurrent = product(by_current[1:].reshape(-1, n).T, spikes[:-1].reshape(-1, n))
+    if not learns:
+        return Gradients(by_current, None, None, None, None, by_recurrent)
+    numbers = sums.sum(axis=0).astype(np.float32)
+    by_width = by_widths.sum(axis=0).astype(np.float32)
+    return Gradients(by_current, numbers[0], numbers[1], numbers[2], by_width, by_recurrent)
+
+
+def product(a: Floats, b: Floats) -> Floats:
+    """Return a matrix product, by torch: on one core where it was told so, which numpy cannot be told."""
+    found: Floats = (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
+    return found
+
+
+def _add_product(total: Floats, a: Floats, b: Floats) -> None:
+    torch.from_numpy(total).addmm_(torch.from_numpy(a), torch.from_numpy(b))
+
+
+class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -26,20 +127,8 @@ class Scan(torch.autograd.Function):
         recurrent: Any,
         neurons: Neurons,
     ) -> Any:
-        n_steps, n_samples, n = current.shape
-        current = current.detach().contiguous()
-        shape = (n_steps, n_samples * n)
-        potential = torch.empty_like(current)
-        spikes = torch.zeros_like(current) if neurons.model == DIRECT_INTEGRATE else torch.empty_like(current)
-        u, v = np.zeros(shape[1]), np.zeros(shape[1])
-        if recurrent is None:
-            _forward(neurons, current, u, v, 0, n_steps, spikes, potential)
-        else:
-            current, back = current.clone(), recurrent.detach().t()
-            for t in range(n_steps):
-                if t:
-                    current[t].addmm_(spikes[t - 1], back)
-                _forward(neurons, current, u, v, t, t + 1, spikes, potential)
+        found = run_forward(current.detach().numpy(), neurons, _array(recurrent))
+        spikes, potential = (torch.from_numpy(each) for each in found)
         ctx.neurons = neurons
         ctx.save_for_backward(spikes, potential, widths, recurrent)
         ctx.set_materialize_grads(False)
@@ -47,45 +136,18 @@ class Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        by_spike, by_potential = gradients
         spikes, potential, widths, recurrent = ctx.saved_tensors
-        neurons: Neurons = ctx.neurons
-        n_steps, n_samples, n = spikes.shape
-        by_spike = torch.zeros_like(spikes) if by_spike is None else by_spike.contiguous()
-        has_potential = by_potential is not None
-        by_potential = by_spike if by_potential is None else by_potential.contiguous()
-        by_current = torch.empty_like(spikes)
-        size = n_samples * n
-        by_u, by_v = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        n_blocks = -(-size // kernels.BLOCK)
-        by_widths, sums = np.zeros((n_blocks, n_steps)), np.zeros((n_blocks, kernels.N_SUMS))
-        learns = any(ctx.needs_input_grad[1:5]) and neurons.model != DIRECT_INTEGRATE
-        lanes = np.zeros((kernels.N_LANES, kernels.BLOCK))
-        by_recurrent = None
+        by_spike, by_potential = (_array(each) for each in gradients)
+        wanted = ctx.needs_input_grad
+        found = run_backward(
+            ctx.neurons, spikes.numpy(), potential.numpy(), widths.detach().numpy(), by_spike, by_potential, _array(recurrent),
+            any(wanted[1:5]), wanted[5],
+        )  # fmt: skip
+        return *(None if each is None else torch.from_numpy(np.asarray(each)) for each in found), None
 
-        def back(first: int, last: int) -> None:
-            kernels.run_backward(
-                neurons.model, neurons.most, neurons.signed, neurons.threshold, neurons.keep, neurons.keep_current,
-                neurons.scale, neurons.shape, neurons.through_reset, learns, widths.detach().numpy(), _flat(spikes), _flat(potential),
-                _flat(by_spike), _flat(by_potential), has_potential, first, last, by_u, by_v, _flat(by_current), by_widths, sums,
-                lanes,
-            )  # fmt: skip
 
-        if recurrent is None:
-            back(0, n_steps)
-        else:
-            by_spike = by_spike.clone()
-            matrix = recurrent.detach()
-            for t in reversed(range(n_steps)):
-                if t + 1 < n_steps:
-                    by_spike[t].addmm_(by_current[t + 1], matrix)
-                back(t, t + 1)
-            if ctx.needs_input_grad[5]:
-                by_recurrent = by_current[1:].reshape(-1, n).t() @ spikes[:-1].reshape(-1, n)
-        total = sums.sum(axis=0)
-        scalars = [torch.tensor(float(value), dtype=torch.float32) if learns else None for value in total]
-        by_width = torch.from_numpy(by_widths.sum(axis=0).astype(np.float32)) if learns else None
-        return by_current, *scalars, by_width, by_recurrent, None
+def _array(tensor: Any) -> Any:
+    return None if tensor is None else tensor.detach().numpy()
 
 
 def scan(
@@ -110,16 +172,16 @@ def scan(
     messages, potentials : (T, B, n) float32 tensors
         Potentials are voltages before firing, in thresholds (of neurons that only integrate: in units of the current).
     """
-    found: tuple[Any, Any] = Scan.apply(current, threshold, keep, keep_current, widths, recurrent, neurons)
+    found: tuple[Any, Any] = _Scan.apply(current, threshold, keep, keep_current, widths, recurrent, neurons)
     return found
 
 
-def _flat(tensor: Any) -> Any:
-    return tensor.view(tensor.shape[0], -1).numpy()
+def _flat(array: Floats) -> Floats:
+    return array.reshape(array.shape[0], -1)
 
 
 def _forward(
-    neurons: Neurons, current: Any, u: Any, v: Any, first: int, last: int, spikes: Any, potential: Any
+    neurons: Neurons, current: Floats, u: Doubles, v: Doubles, first: int, last: int, spikes: Floats, potential: Floats
 ) -> None:
     kernels.run_forward(
         neurons.model, neurons.chip, neurons.most, neurons.signed, neurons.vth, neurons.dv, neurons.du, neurons.threshold,

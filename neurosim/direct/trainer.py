@@ -14,10 +14,10 @@ import torch
 
 from neurosim.config import TrainConfig
 from neurosim.data.task import Task
-from neurosim.direct.batches import Batches
+from neurosim.direct.batches import Batches, part_bounds
 from neurosim.direct.eventlayer import EventInput, pays
 from neurosim.direct.losses import balance_loss
-from neurosim.direct.net import DirectNet, Prepared
+from neurosim.direct.net import WEIGHT, DirectNet, Outcome, Prepared
 from neurosim.directconfig import DirectConfig
 from neurosim.errors import ConfigError, ModelFileError
 from neurosim.events import Events
@@ -25,6 +25,7 @@ from neurosim.learning.build import READOUT
 from neurosim.learning.keys import stream_key
 from neurosim.network import Network
 from neurosim.quantize import Quantized
+from neurosim.reference.direct import Floats
 
 STATE_VERSION = 1
 STREAM_DROPOUT = 201
@@ -32,7 +33,7 @@ BETAS, TINY = (0.9, 0.999), 1e-8
 TEST_BLOCK = 500  # samples run together where nothing is learned
 EDGES = np.linspace(-4, 4, 161)  # of the histogram of potentials, in thresholds
 KINDS = ("parameter", "mean", "square")  # arrays of a state: parameters and Adam's averages
-Tensor = Any
+Gradients = dict[tuple[str, str], Floats]  # by (kind, name)
 
 
 class Update(NamedTuple):
@@ -49,7 +50,7 @@ class Update(NamedTuple):
 class _Part(NamedTuple):
     """What a shard of a batch gave."""
 
-    gradients: dict[tuple[str, str], Tensor]
+    gradients: Gradients
     loss: float
     balance: float
     correct: int
@@ -108,13 +109,15 @@ class DirectTrainer:
                 f"direct.balance: {self.direct.balance} looks at hidden layers, and there is none; set direct.balance_layers=readout, or 0"
             )
         self._moments = {
-            key: (torch.zeros_like(value), torch.zeros_like(value)) for key, value in self.net.parameters.items()
+            key: (np.zeros_like(value), np.zeros_like(value)) for key, value in self.net.parameters.items()
         }
         self._takes_events = self.net.takes_events and pays(task.train_events)
         helpers = min(threads, self.direct.shards) - 1
-        self._pool = ThreadPoolExecutor(helpers) if helpers > 0 else None
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)  # a part is computed on one core, so that sums do not depend on their number
+        self._pool = (
+            ThreadPoolExecutor(helpers, initializer=torch.set_num_threads, initargs=(1,)) if helpers > 0 else None
+        )
 
     def __enter__(self) -> DirectTrainer:
         return self
@@ -139,20 +142,14 @@ class DirectTrainer:
         return found
 
     def _learn(self) -> Update:
-        frames, labels = self._batch()
-        prepared = self.net.prepare()
-        bounds = np.linspace(0, len(labels), self.direct.shards + 1).astype(int).tolist()
-        parts = self._parts(prepared, frames, labels, list(zip(bounds[:-1], bounds[1:], strict=True)))
+        inputs, labels = self._batch()
+        prepared = self.net.prepare(for_events=self._takes_events)
+        parts = self._parts(prepared, inputs, labels)
         total = parts[0].gradients
         for part in parts[1:]:
             for key, gradient in part.gradients.items():
-                total[key] += gradient
+                total[key] = np.add(total[key], gradient, out=total[key] if total[key].ndim else None)
         self._step(self.net.collect(prepared, total))
-        for kind, name in self.net.parameters:
-            if not math.isfinite(float(self.net.parameters[kind, name].sum())):
-                raise ConfigError(
-                    f"direct.rate: {self.direct.rate} made {kind} of {name!r} infinite in batch {self.generation + 1}; lower it, or set direct.clip=1"
-                )
         self.generation += 1
         n, n_steps = len(labels), self.config.network.n_steps
         rates = {g.name: sum(part.sent[g.name] for part in parts) / (n * n_steps * g.n) for g in self._hidden}
@@ -163,60 +160,56 @@ class DirectTrainer:
         )  # fmt: skip
 
     def _parts(
-        self,
-        prepared: Prepared,
-        frames: npt.NDArray[np.float32] | EventInput,
-        labels: npt.NDArray[np.int64],
-        bounds: Sequence[tuple[int, int]],
+        self, prepared: Prepared, inputs: Sequence[Floats | EventInput], labels: npt.NDArray[np.int64]
     ) -> list[_Part]:
         """Return what each shard of a batch gives; this thread computes those that no other has begun, from the last."""
+        bounds = part_bounds(len(labels), len(inputs))
+        shards = [(prepared, each, labels, *ends) for each, ends in zip(inputs, bounds, strict=True)]
         if self._pool is None:
-            return [self._shard(prepared, frames, labels, *ends) for ends in bounds]
-        jobs = [self._pool.submit(self._shard, prepared, frames, labels, *ends) for ends in bounds]
-        mine = {
-            i: self._shard(prepared, frames, labels, *bounds[i]) for i in reversed(range(len(jobs))) if jobs[i].cancel()
-        }
+            return [self._shard(*shard) for shard in shards]
+        jobs = [self._pool.submit(self._shard, *shard) for shard in shards]
+        mine = {i: self._shard(*shards[i]) for i in reversed(range(len(jobs))) if jobs[i].cancel()}
         return [mine[i] if i in mine else job.result() for i, job in enumerate(jobs)]
 
-    def _batch(self) -> tuple[npt.NDArray[np.float32] | EventInput, npt.NDArray[np.int64]]:
-        """Return the inputs and labels of the next batch."""
-        if not self._takes_events:
-            return self.batches.frames(self.generation)
-        rows, labels = self.batches.events(self.generation)
-        return EventInput.trusted(*rows, self.config.network.n_steps, self.task.n_inputs), labels
+    def _batch(self) -> tuple[Sequence[Floats | EventInput], npt.NDArray[np.int64]]:
+        """Return the inputs of each shard of the next batch, and the labels of all."""
+        n_parts = self.direct.shards
+        if self._takes_events:
+            return self.batches.events(self.generation, n_parts)
+        frames, labels = self.batches.frames(self.generation)
+        return [frames[:, first:last] for first, last in part_bounds(len(labels), n_parts)], labels
 
     def _shard(
-        self,
-        prepared: Prepared,
-        frames: npt.NDArray[np.float32] | EventInput,
-        labels: npt.NDArray[np.int64],
-        first: int,
-        last: int,
+        self, prepared: Prepared, inputs: Floats | EventInput, labels: npt.NDArray[np.int64], first: int, last: int
     ) -> _Part:
         """Return the gradients of samples first to last - 1 of a batch."""
+        from neurosim.kernels.directloss import cross_entropy
+
         config, n = self.direct, len(labels)
-        x: Tensor | EventInput
-        if isinstance(frames, EventInput):
-            x = frames.part(first, last)
-        else:
-            x = torch.from_numpy(np.ascontiguousarray(frames[:, first:last]))
-        target = torch.from_numpy(labels[first:last])
-        out = self.net.run(prepared, x, self._kept(first, last))
-        loss = torch.nn.functional.cross_entropy(out.logits, target, reduction="sum", label_smoothing=config.smoothing)
-        whole = loss / n
-        balance = 0.0
+        kept = self._kept(first, last)
+        out = self.net.run(prepared, inputs, kept)
+        by_readout, found = np.zeros_like(out.potentials[READOUT]), np.empty(2)
+        factor = 1 / (n * prepared.neurons[READOUT].scale)
+        cross_entropy(out.logits, labels[first:last], config.smoothing, factor, by_readout[-1], found)
+        by_potentials, balance = {READOUT: by_readout}, 0.0
         if config.balance > 0:
-            losses = [
-                balance_loss(out.potentials[name] / self._unit(prepared, name), config.balance_norm)
-                for name in self._balanced()
-            ]
-            mean = sum(losses) / len(losses)
-            whole = whole + config.balance * mean * ((last - first) / n)
-            balance = float(mean.detach())
-        leaves = prepared.leaves()
-        gradients = torch.autograd.grad(whole, list(leaves.values()))
-        correct = int((out.logits.argmax(1) == target).sum())
-        return _Part(dict(zip(leaves, gradients, strict=True)), float(loss.detach()), balance, correct, out.sent)
+            balance = self._balance(prepared, out, by_potentials, config.balance * (last - first) / n)
+        gradients = self.net.gradients(prepared, out, by_potentials, kept)
+        return _Part(gradients, float(found[0]), balance, int(found[1]), out.sent)
+
+    def _balance(self, prepared: Prepared, out: Outcome, by_potentials: dict[str, Floats], weight: float) -> float:
+        """Return the balance loss, and add its gradients by potentials, times a weight."""
+        names = self._balanced()
+        potentials = [torch.from_numpy(out.potentials[name]).requires_grad_() for name in names]
+        losses = [
+            balance_loss(potential / self._unit(prepared, name), self.direct.balance_norm)
+            for name, potential in zip(names, potentials, strict=True)
+        ]
+        mean = sum(losses) / len(losses)
+        found = torch.autograd.grad(weight * mean, potentials)
+        for name, gradient in zip(names, found, strict=True):
+            by_potentials[name] = by_potentials.get(name, np.float32(0)) + gradient.numpy()
+        return float(mean.detach())
 
     @staticmethod
     def _unit(prepared: Prepared, name: str) -> float:
@@ -230,7 +223,7 @@ class DirectTrainer:
             self.direct.balance_layers
         ]
 
-    def _kept(self, first: int, last: int) -> dict[str, Tensor] | None:
+    def _kept(self, first: int, last: int) -> dict[str, Floats] | None:
         """Return which neurons are not dropped for samples of a batch, times what makes up for the others."""
         share = self.direct.dropout
         if share == 0:
@@ -244,29 +237,30 @@ class DirectTrainer:
             draw_kept(
                 np.uint64(key), first * group.n, round(share * 2**32), np.float32(1) / np.float32(1 - share), kept
             )
-            found[group.name] = torch.from_numpy(kept.reshape(-1, group.n))
+            found[group.name] = kept.reshape(-1, group.n)
         return found
 
-    def _step(self, gradients: dict[tuple[str, str], Tensor]) -> None:
+    def _step(self, gradients: dict[tuple[str, str], tuple[Floats, float]]) -> None:
         """Move the parameters: Adam (arXiv:1412.6980) with decoupled decay of weights (arXiv:1711.05101)."""
-        from neurosim.kernels.directadam import move, take_gradient
+        from neurosim.kernels.directadam import advance
 
         config, step = self.direct, self.generation + 1
-        rate = learning_rate(config, self.generation / self.n_generations)
+        rate, share = learning_rate(config, self.generation / self.n_generations), 1.0
         if config.clip > 0:
-            norm = math.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
-            if norm > config.clip:
-                gradients = {key: g * (config.clip / norm) for key, g in gradients.items()}
+            squares = (factor**2 * float((each * each).sum(dtype=np.float64)) for each, factor in gradients.values())
+            norm = math.sqrt(sum(squares))
+            share = min(1.0, config.clip / norm) if norm > 0 else 1.0
         size = rate * math.sqrt(1 - BETAS[1] ** step) / (1 - BETAS[0] ** step)
         for key, parameter in self.net.parameters.items():
-            mean, square = self._moments[key]
-            gradient = gradients[key]
-            if gradient.stride() != parameter.stride():
-                gradient = torch.empty_like(parameter).copy_(gradient)
-            take_gradient(_in_memory(mean), _in_memory(square), _in_memory(gradient), *BETAS)
-            if config.weight_decay and key[0] == "weight":
-                parameter.mul_(1 - rate * config.weight_decay)
-            move(_in_memory(parameter), _in_memory(mean), _in_memory(square.sqrt()), np.float32(size), np.float32(TINY))
+            kind, name = key
+            gradient, factor = gradients[key]
+            kept = 1 - rate * config.weight_decay if kind == WEIGHT else 1.0
+            arrays = [each.reshape(-1, order="A") for each in (parameter, *self._moments[key], gradient)]
+            numbers = [np.float32(x) for x in (factor, share, kept)]
+            if advance(*arrays, *numbers, *BETAS, np.float32(size), np.float32(TINY)):  # type: ignore[call-arg]
+                raise ConfigError(
+                    f"direct.rate: {config.rate} made {kind} of {name!r} infinite in batch {self.generation + 1}; lower it, or set direct.clip=1"
+                )
 
     def float_network(self) -> Network:
         """Return the network in floats as it is now."""
@@ -282,14 +276,14 @@ class DirectTrainer:
 
     def potentials(self, events: Events, n_samples: int) -> dict[str, tuple[list[float], list[int]]]:
         """Return a histogram of the membrane potentials before firing of each hidden group: edges in thresholds, and counts."""
-        prepared = self.net.prepare(train=False)
+        prepared = self.net.prepare()
         found: dict[str, tuple[list[float], list[int]]] = {}
         counts = {group.name: np.zeros(len(EDGES) - 1, np.int64) for group in self._hidden}
         for first in range(0, min(n_samples, events.n_samples), TEST_BLOCK):
             last = min(first + TEST_BLOCK, n_samples, events.n_samples)
-            out = self.net.run(prepared, torch.from_numpy(self.batches.test_frames(events, first, last)))
+            out = self.net.run(prepared, self.batches.test_frames(events, first, last))
             for name in counts:
-                clipped = np.clip(out.potentials[name].numpy(), EDGES[0], EDGES[-1])
+                clipped = np.clip(out.potentials[name], EDGES[0], EDGES[-1])
                 counts[name] += np.histogram(clipped, EDGES)[0]
         for name, counted in counts.items():
             found[name] = (EDGES.tolist(), counted.tolist())
@@ -297,23 +291,20 @@ class DirectTrainer:
 
     def predict(self, events: Events, chip: bool = True) -> npt.NDArray[np.int64]:
         """Return the class of each sample, in the chip's arithmetic or in floats, (n_samples,) int64."""
-        prepared = self.net.prepare(train=False, chip=chip)
+        prepared = self.net.prepare(chip=chip)
         found: list[npt.NDArray[np.int64]] = []
-        with torch.no_grad():
-            for first in range(0, events.n_samples, TEST_BLOCK):
-                last = min(first + TEST_BLOCK, events.n_samples)
-                out = self.net.run(prepared, torch.from_numpy(self.batches.test_frames(events, first, last)))
-                found.append(
-                    out.potentials[READOUT][-1].numpy().argmax(axis=1).astype(np.int64)
-                )  # the first among equals
+        for first in range(0, events.n_samples, TEST_BLOCK):
+            last = min(first + TEST_BLOCK, events.n_samples)
+            out = self.net.run(prepared, self.batches.test_frames(events, first, last))
+            found.append(out.potentials[READOUT][-1].argmax(axis=1).astype(np.int64))  # the first among equals
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return everything that changes during training."""
         arrays: dict[str, npt.NDArray[Any]] = {}
         for i, (key, parameter) in enumerate(self.net.parameters.items()):
-            for kind, tensor in zip(KINDS, (parameter, *self._moments[key]), strict=True):
-                arrays[f"{kind}.{i}"] = tensor.numpy().copy()
+            for kind, array in zip(KINDS, (parameter, *self._moments[key]), strict=True):
+                arrays[f"{kind}.{i}"] = array.copy()
         names = ["/".join(key) for key in self.net.parameters]  # names of arrays in a file have no arrows
         return {"state": STATE_VERSION, "method": "direct", "generation": self.generation, "parameters": names}, arrays
 
@@ -332,17 +323,11 @@ class DirectTrainer:
                 f"{where}: holds other parameters than the network learns; the network differs, train anew"
             )
         for i, (key, parameter) in enumerate(self.net.parameters.items()):
-            for kind, tensor in zip(KINDS, (parameter, *self._moments[key]), strict=True):
+            for kind, array in zip(KINDS, (parameter, *self._moments[key]), strict=True):
                 name = f"{kind}.{i}"
-                if name not in arrays or arrays[name].shape != tuple(tensor.shape):
+                if name not in arrays or arrays[name].shape != array.shape:
                     raise ModelFileError(
                         f"{where}: array {name!r} ({'/'.join(key)}) is missing or of another shape; the network differs, train anew"
                     )
-                tensor.copy_(torch.from_numpy(np.array(arrays[name], np.float32)))
+                array[...] = arrays[name]
         self.generation = int(header["generation"])
-
-
-def _in_memory(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """Return a tensor in the order of memory; nothing is copied."""
-    found: npt.NDArray[np.float32] = torch.as_strided(tensor, (tensor.numel(),), (1,)).numpy()
-    return found

@@ -1,4 +1,4 @@
-"""Adam in two passes over memory; twin: `neurosim.reference.directadam`.
+"""Adam in one pass over memory; twin: `neurosim.reference.directadam`.
 
 A product is added in one rounding where the machine can, as torch's own operations do it.
 """
@@ -12,6 +12,8 @@ from numba.extending import intrinsic
 
 from neurosim.kernels.instructions import REAL
 from neurosim.kernels.jit import jit
+
+BLOCK = 4096  # numbers that stay in the nearest cache
 
 
 def _plain_multiply_add(a, b, c):
@@ -35,36 +37,51 @@ _multiply_add = _plain_multiply_add if config.DISABLE_JIT else intrinsic(_typed_
 
 
 @jit
-def take_gradient(mean, square, gradient, keep_mean, keep_square):
-    """Advance both running means by a gradient.
+def advance(parameter, mean, square, gradient, factor, share, kept, keep_mean, keep_square, size, tiny):
+    """Move parameters by Adam.
+
+    The gradient is multiplied by `factor`, then by `share`.
 
     Parameters
     ----------
+    parameter : (n,) float32
+        Changed: multiplied by `kept`, then moved by ``-size * mean / (sqrt(square) + tiny)``.
     mean, square : (n,) float32
         Of the gradient and of its square; changed.
     gradient : (n,) float32
+    factor, share, kept : float32
     keep_mean, keep_square : float64
-        What they keep of themselves.
+        What the means keep of themselves.
+    size, tiny : float32
+
+    Returns
+    -------
+    int
+        Not 0 where a parameter is no longer finite.
     """
+    lost = np.int32(0)
     kept_mean, kept_square = np.float32(keep_mean), np.float32(keep_square)
     new_mean, new_square = np.float32(1 - keep_mean), np.float32(1 - keep_square)
-    for i in range(len(mean)):
-        g = gradient[i]
+    for start in range(0, len(parameter), BLOCK):
+        a, b = np.uint64(start), np.uint64(min(start + BLOCK, len(parameter)))
+        _take(gradient[a:b], factor, share, kept_mean, kept_square, new_mean, new_square, mean[a:b], square[a:b])
+        lost |= _move(kept, size, tiny, mean[a:b], square[a:b], parameter[a:b])
+    return lost
+
+
+@jit
+def _take(gradient, factor, share, kept_mean, kept_square, new_mean, new_square, mean, square):
+    for i in range(len(gradient)):
+        g = gradient[i] * factor * share
         mean[i] = _multiply_add(g, new_mean, mean[i] * kept_mean)
         square[i] = _multiply_add(new_square * g, g, square[i] * kept_square)
 
 
 @jit
-def move(parameter, mean, root, size, tiny):
-    """Move parameters by ``-size * mean / (root + tiny)``.
-
-    Parameters
-    ----------
-    parameter : (n,) float32
-        Changed.
-    mean, root : (n,) float32
-        Of the gradient, and the root of that of its square.
-    size, tiny : float32
-    """
+def _move(kept, size, tiny, mean, square, parameter):
+    lost = np.int32(0)
     for i in range(len(parameter)):
-        parameter[i] += (-size * mean[i]) / (root[i] + tiny)
+        x = parameter[i] * kept + (-size * mean[i]) / (np.sqrt(square[i]) + tiny)
+        parameter[i] = x
+        lost |= np.int32(0) if abs(x) < np.float32(np.inf) else np.int32(1)
+    return lost

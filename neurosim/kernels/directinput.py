@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import config, types
 from numba.extending import intrinsic
 
-from neurosim.kernels.instructions import LONG, REAL, call, has_wide_registers, load, loop, splat, store
+from neurosim.kernels.instructions import BYTE, LONG, REAL, SHORT, call, has_wide_registers, load, loop, splat, store
 from neurosim.kernels.jit import jit
 
 LANES = 16  # numbers that fill a register of 512 bits
 #: Vectors of one block's sums: half of the machine's registers.
 BLOCKS = 16 if has_wide_registers() else 4
 WIDTHS = tuple(LANES >> i for i in range(LANES.bit_length()))  # 16, 8, 4, 2, 1
+
+MOST_EVENTS = 256  # so many bytes add up to a number of 16 bits
 
 
 def _plain_sum_rows(table, n_columns, start, index, value, is_valued, out, first, last):
@@ -30,6 +33,15 @@ def _plain_sum_rows(table, n_columns, start, index, value, is_valued, out, first
         for k in range(start[row], start[row + 1]):
             added = table[index[k] * n_columns : (index[k] + 1) * n_columns]
             sums += added * value[k] if is_valued else added
+
+
+def _plain_sum_byte_rows(table, n_columns, start, index, unit, out, first, last):
+    """Do what `sum_byte_rows` does."""
+    for row in range(first, last):
+        total = np.zeros(n_columns, np.int64)
+        for k in range(start[row], start[row + 1]):
+            total += table[index[k] * n_columns : (index[k] + 1) * n_columns]
+        out[row * n_columns : (row + 1) * n_columns] = total * unit
 
 
 def _plain_add_reaches(start, index, value, is_valued, reaches, from_, to, lanes, source, source_stride, target,
@@ -84,6 +96,45 @@ def _typed_sum_rows(typing, table, n_columns, start, index, value, is_valued, ou
     return call("neurosim_sum_rows", types.void, kinds, given, _write_sum_rows)
 
 
+def _write_sum_byte_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, unit: Any, out: Any, first: Any,
+                         last: Any) -> None:  # fmt: skip
+    """Write blocks of columns, then smaller ones; sums of 16 bits over `MOST_EVENTS` events, then floats."""
+    done: Any = LONG(0)
+    most = BLOCKS // 2  # vectors of as many numbers of half the size, twice
+    halves = [(most >> i, 2 * LANES) for i in range(most.bit_length())]
+    for n_vectors, width in (*halves, *((1, width) for width in WIDTHS)):
+        real, short, byte = (ir.VectorType(one, width) for one in (REAL, SHORT, BYTE))
+        zero, size = ir.Constant(short, None), n_vectors * width
+        with loop(b, done, b.sub(n_columns, LONG(size - 1)), size) as (column, _, new):
+            with loop(b, first, last, 1) as (row, _, _):
+                begin, end = (b.load(b.gep(start, [at])) for at in (row, b.add(row, LONG(1))))
+                there = b.add(b.mul(row, n_columns), column)
+                for v in range(n_vectors):
+                    store(b, out, b.add(there, LONG(width * v)), ir.Constant(real, None))
+                with loop(b, begin, end, MOST_EVENTS) as (piece, _, _):
+                    limit = b.add(piece, LONG(MOST_EVENTS))
+                    limit = b.select(b.icmp_signed("<", limit, end), limit, end)
+                    with loop(b, piece, limit, 1, *(n_vectors * [zero])) as (k, sums, added):
+                        source = b.sext(b.load(b.gep(index, [k])), LONG)
+                        where = b.add(b.mul(source, n_columns), column)
+                        for v, total in enumerate(sums):
+                            part = load(b, table, b.add(where, LONG(width * v)), byte)
+                            added.append(b.add(total, b.sext(part, short)))
+                    for v, total in enumerate(added[:-1]):
+                        where = b.add(there, LONG(width * v))
+                        part = b.fmul(b.sitofp(total, real), splat(b, unit, real))
+                        store(b, out, where, b.fadd(load(b, out, where, real), part))
+        done = new[-1]
+    b.ret_void()
+
+
+def _typed_sum_byte_rows(typing, table, n_columns, start, index, unit, out, first, last):
+    real = types.float32
+    kinds = [types.int8, types.int64, types.int64, types.int32, real, real, types.int64, types.int64]
+    given = [table, n_columns, start, index, unit, out, first, last]
+    return call("neurosim_sum_byte_rows", types.void, kinds, given, _write_sum_byte_rows)
+
+
 def _write_add_reaches(b: Any, start: Any, index: Any, value: Any, is_valued: Any, reaches: Any, from_: Any, to: Any,
                        lanes: Any, source: Any, source_stride: Any, target: Any, target_stride: Any, first: Any,
                        last: Any) -> None:  # fmt: skip
@@ -120,6 +171,7 @@ def _typed_add_reaches(typing, start, index, value, is_valued, reaches, from_, t
 
 
 _sum_rows = _plain_sum_rows if config.DISABLE_JIT else intrinsic(_typed_sum_rows)
+_sum_byte_rows = _plain_sum_byte_rows if config.DISABLE_JIT else intrinsic(_typed_sum_byte_rows)
 _add_reaches = _plain_add_reaches if config.DISABLE_JIT else intrinsic(_typed_add_reaches)
 
 
@@ -142,6 +194,25 @@ def sum_rows(table, n_columns, start, index, value, is_valued, out, first, last)
     first, last : int
     """
     _sum_rows(table, n_columns, start, index, value, is_valued, out, first, last)
+
+
+@jit
+def sum_byte_rows(table, n_columns, start, index, unit, out, first, last):
+    """Sum the rows of a table of bytes that the events of each row name: integer weights as the chip holds them.
+
+    A quarter of the memory that `sum_rows` reads, and additions of 16 bits, which any order leaves exact.
+
+    Parameters
+    ----------
+    table : (n * n_columns,) int8
+    n_columns, start, index, first, last
+        As in `sum_rows`.
+    unit : float
+        A power of two: what one stands for.
+    out : (n_rows * n_columns,) float32
+        Written, but for rows before `first` and from `last` on; exact below 2**24.
+    """
+    _sum_byte_rows(table, n_columns, start, index, unit, out, first, last)
 
 
 @jit

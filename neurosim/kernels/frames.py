@@ -29,6 +29,33 @@ def fill_frames(start, neuron, value, samples, n_steps, frames):
 
 
 @jit
+def count_events(start, samples, n_steps, gathered_start):
+    """Write where the events of each step and sample begin, as `neurosim.reference.frames.gather_events` describes.
+
+    Parameters
+    ----------
+    start, samples, n_steps
+        As in `fill_frames`.
+    gathered_start : (n_frames * n + 1,) int64
+        Written.
+
+    Returns
+    -------
+    int
+        Their number.
+    """
+    found = 0
+    for row in range(len(gathered_start) - 1):
+        gathered_start[row] = found
+        t, b = row // len(samples), row % len(samples)
+        if t < n_steps:
+            at = samples[b] * n_steps + t
+            found += start[at + 1] - start[at]
+    gathered_start[len(gathered_start) - 1] = found
+    return found
+
+
+@jit
 def gather_events(start, neuron, value, samples, n_steps, gathered_start, gathered, gathered_value):
     """Write the events of each step and sample, as `neurosim.reference.frames.gather_events` describes.
 
@@ -37,11 +64,11 @@ def gather_events(start, neuron, value, samples, n_steps, gathered_start, gather
     start, neuron, value, samples, n_steps
         As in `fill_frames`.
     gathered_start : (n_frames * n + 1,) int64
-        Read: as in the twin.
+        As `count_events` wrote it.
     gathered : (n_gathered,) int32
         Written.
     gathered_value : (n_gathered,), of a type that holds the values
-        Written.
+        Written; (0,) where all are 1.
     """
     for t in range(min(n_steps, (len(gathered_start) - 1) // max(1, len(samples)))):
         for b in range(len(samples)):
@@ -49,5 +76,6 @@ def gather_events(start, neuron, value, samples, n_steps, gathered_start, gather
             place = gathered_start[t * len(samples) + b]
             for e in range(start[row], start[row + 1]):
                 gathered[place] = neuron[e]
-                gathered_value[place] = value[e] if len(value) else 1
+                if len(gathered_value):
+                    gathered_value[place] = value[e]
                 place += 1

@@ -8,28 +8,32 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 
-def take_gradient(
-    mean: Floats, square: Floats, gradient: Floats, keep_mean: float, keep_square: float
-) -> tuple[Floats, Floats]:
-    """Return the running means of a gradient and of its square, each product added in one rounding.
+def advance(
+    parameter: Floats, mean: Floats, square: Floats, gradient: Floats, factor: float, share: float, kept: float, keep_mean: float,
+    keep_square: float, size: float, tiny: float,
+) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+    """Return the parameters after a step, and the running means of the gradient and of its square.
 
-    Sums are taken in 64 bits, whose own rounding can move the last bit of a float of 32 bits about once in 2**29 sums.
+    In these means each product is added in one rounding: sums are taken in 64 bits, whose own rounding can move the last bit of a float of
+    32 bits about once in 2**29 sums.
 
     Parameters
     ----------
-    mean, square, gradient : (n,) float32
+    parameter, mean, square, gradient : (n,) float32
+    factor, share : float
+        The gradient is multiplied by the first, then by the second.
+    kept : float
+        What parameters are multiplied by before they move.
     keep_mean, keep_square : float
         What the means keep of themselves: beta of the paper.
+    size, tiny : float
+        Parameters move by ``-size * mean / (sqrt(square) + tiny)``.
     """
+    own = gradient * np.float32(factor) * np.float32(share)
     new_mean, new_square = np.float32(1 - keep_mean), np.float32(1 - keep_square)
     kept_mean, kept_square = mean * np.float32(keep_mean), square * np.float32(keep_square)
-    wide = gradient.astype(np.float64)
-    return (
-        (wide * new_mean + kept_mean).astype(np.float32),
-        ((new_square * gradient).astype(np.float64) * wide + kept_square).astype(np.float32),
-    )
-
-
-def move(parameter: Floats, mean: Floats, root: Floats, size: float, tiny: float) -> Floats:
-    """Return the parameters after a step ``-size * mean / (root + tiny)``; `root` is that of the mean square."""
-    return parameter + (-np.float32(size) * mean) / (root + np.float32(tiny))
+    wide = own.astype(np.float64)
+    new: Floats = (wide * new_mean + kept_mean).astype(np.float32)
+    squares: Floats = ((new_square * own).astype(np.float64) * wide + kept_square).astype(np.float32)
+    moved: Floats = np.float32(kept) * parameter - (np.float32(size) * new) / (np.sqrt(squares) + np.float32(tiny))
+    return moved.astype(np.float32, copy=False), new, squares

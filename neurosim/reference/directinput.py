@@ -71,6 +71,25 @@ def add_reaches(
     return out
 
 
+def sum_byte_rows(
+    table: npt.NDArray[np.int8], start: npt.NDArray[np.int64], index: npt.NDArray[np.int32], unit: float
+) -> npt.NDArray[np.float32]:
+    """Return the sums of rows of bytes that events name, times a unit, (n_rows, n_columns) float32.
+
+    Parameters
+    ----------
+    table : (n, n_columns) int8
+    start, index
+        As in `sum_rows`.
+    unit : float
+        A power of two.
+    """
+    out = np.zeros((len(start) - 1, table.shape[1]), np.int64)
+    for row in range(len(out)):
+        out[row] = table[index[start[row] : start[row + 1]]].sum(axis=0, dtype=np.int64)
+    return (out * unit).astype(np.float32)
+
+
 def transpose_events(
     start: Int64Array, index: Int32Array, value: Floats | None, n_inputs: int
 ) -> tuple[Int64Array, Int32Array, Floats | None]:

@@ -11,7 +11,7 @@ import pytest
 
 from neurosim.config import NetworkConfig, TrainConfig
 from neurosim.data.task import Task
-from neurosim.direct.batches import Batches
+from neurosim.direct.batches import Batches, part_bounds
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events, events_from_dense
 from neurosim.experiment import open_trainer, prepare_program
@@ -68,9 +68,11 @@ def test_labels_belong_to_their_samples() -> None:
         for g in (0, 3, 4, 9):
             frames, labels = batches.frames(g)
             np.testing.assert_array_equal(labels, task.train_labels[shown(frames)[0]])
-            rows, again = batches.events(g)
+            (events,), again = batches.events(g)
             np.testing.assert_array_equal(labels, again)
-            assert (rows.value[:6] - 1).astype(int).tolist() == shown(frames)[0]  # the first step, sample by sample
+            assert (events.rows.value[:6] - 1).astype(int).tolist() == shown(frames)[
+                0
+            ]  # the first step, sample by sample
 
 
 def test_a_batch_shows_the_copies_of_the_epoch_that_it_begins_in() -> None:
@@ -104,6 +106,22 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for(with_copies: bool) -> None
     with Batches(made(Counted() if with_copies else None), 7, seed=5, n_steps=4) as jumping:
         for g in (9, 2, 10, 11, 0, 1, 7, 6):
             np.testing.assert_array_equal(jumping.frames(g)[0], wanted[g][0])
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
+def test_events_come_in_parts_of_what_frames_show(n_parts: int) -> None:
+    with Batches(made(), 7, seed=5, n_steps=4) as batches:
+        for g in (0, 1, 3):
+            frames, labels = batches.frames(g)
+            parts, same_labels = batches.events(g, n_parts)
+            np.testing.assert_array_equal(labels, same_labels)
+            bounds = part_bounds(7, n_parts)
+            assert [one.n_samples for one in parts] == [last - first for first, last in bounds]
+            for one, (first, last) in zip(parts, bounds, strict=True):
+                shown_by_events = np.zeros((4 * (last - first), INPUTS), np.float32)
+                row = np.repeat(np.arange(len(shown_by_events)), np.diff(one.rows.start))
+                shown_by_events[row, one.rows.named] = one.rows.value
+                np.testing.assert_array_equal(shown_by_events, frames[:, first:last].reshape(-1, INPUTS))
 
 
 def test_the_next_batch_does_not_touch_the_last() -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch (pip install neurosim-hal[torch])")
+pytest.importorskip("torch", reason="needs torch (pip install neurosim-hal[torch])")
 
-from neurosim.direct import convolution  # noqa: E402
-from neurosim.direct.convolution import convolve, geometry_of  # noqa: E402
-from neurosim.network import ConvConnection  # noqa: E402
+from neurosim.direct import convolution
+from neurosim.direct.convolution import convolve, convolve_back, geometry_of
+from neurosim.network import ConvConnection
 
 CASES = [
     ((12, 12, 16), 32, 3, {"stride": 2}),
@@ -29,11 +29,13 @@ def with_gradients(
     connection = ConvConnection("a", "b", weights.astype(float), input_shape=shape, **how)
     monkeypatch.setattr(convolution, "LARGEST_SHARE", share)
     monkeypatch.setattr(convolution, "FEWEST_CHANNELS", fewest)
-    messages = torch.from_numpy(frames.astype(np.float32)).requires_grad_()
-    kernel = torch.from_numpy(weights.astype(np.float32)).requires_grad_()
-    out = convolve(messages, kernel, geometry_of(connection))
-    factors = torch.from_numpy(rng.integers(-9, 10, tuple(out.shape)).astype(np.float32))
-    return [x.detach().numpy() for x in (out, *torch.autograd.grad((out * factors).sum(), (messages, kernel)))]
+    messages, kernel, geometry = frames.astype(np.float32), weights.astype(np.float32), geometry_of(connection)
+    out, events = convolve(messages, kernel, geometry)
+    factors = rng.integers(-9, 10, out.shape).astype(np.float32)
+    by_messages, by_kernel = convolve_back(factors, messages, events, kernel, geometry)
+    assert by_messages is not None and by_kernel is not None
+    assert convolve_back(factors, messages, events, kernel, geometry, (False, False)) == (None, None)
+    return [out, by_messages, by_kernel]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -58,5 +60,5 @@ def test_a_silent_layer_brings_nothing_and_is_told_as_others(monkeypatch: pytest
 def test_which_way_follows_from_the_messages_alone() -> None:
     rng = np.random.default_rng(3)
     for share, few in ((convolution.LARGEST_SHARE - 0.05, True), (convolution.LARGEST_SHARE + 0.05, False)):
-        frames = torch.from_numpy((rng.random((4, 5, 300)) < share).astype(np.float32))
+        frames = (rng.random((4, 5, 300)) < share).astype(np.float32)
         assert (convolution._messages(frames) is not None) == few

@@ -98,7 +98,7 @@ def test_the_rate_rises_and_falls(schedule):
 def test_a_rate_at_which_it_diverges_is_an_error():
     with trainer(["direct.weight_decay=0", "direct.clip=0"]) as opened:
         opened.advance(1)
-        next(iter(opened.net.parameters.values())).fill_(float("nan"))
+        next(iter(opened.net.parameters.values())).fill(float("nan"))
         with pytest.raises(ConfigError, match="direct.rate: 0.01 made weight of .* infinite in batch 2; lower it"):
             opened.advance(1)
 

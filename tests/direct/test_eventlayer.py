@@ -3,17 +3,25 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch (pip install neurosim-hal[torch])")
+pytest.importorskip("torch", reason="needs torch (pip install neurosim-hal[torch])")
 
-from neurosim.config import TrainConfig, override  # noqa: E402
-from neurosim.direct import eventlayer  # noqa: E402
-from neurosim.direct.eventlayer import EventInput, event_convolution, event_linear, pieces_of  # noqa: E402
-from neurosim.direct.trainer import DirectTrainer  # noqa: E402
-from neurosim.errors import ConfigError, DataError  # noqa: E402
-from neurosim.events import events_from_dense  # noqa: E402
-from neurosim.learning.build import build_network  # noqa: E402
-from neurosim.network import ConvConnection  # noqa: E402
-from neurosim.tasks import load_task  # noqa: E402
+from neurosim.config import TrainConfig, override
+from neurosim.direct import eventlayer
+from neurosim.direct.eventlayer import (
+    EventInput,
+    Held,
+    convolution_by_kernel,
+    convolution_of,
+    linear_by_weight,
+    linear_of,
+    pieces_of,
+)
+from neurosim.direct.trainer import DirectTrainer
+from neurosim.errors import ConfigError, DataError
+from neurosim.events import events_from_dense
+from neurosim.learning.build import build_network
+from neurosim.network import ConvConnection
+from neurosim.tasks import load_task
 
 N_STEPS, N_SAMPLES = 3, 5
 
@@ -28,43 +36,46 @@ def random_input(n_inputs: int, share: float, seed: int, largest: int = 1) -> tu
     return frames, EventInput(start, np.nonzero(flat)[1], flat[flat != 0], N_STEPS, n_inputs)
 
 
-def integers(shape: tuple[int, ...], seed: int) -> "torch.Tensor":
-    """Return even integers, as of weights in chip arithmetic, that record a gradient."""
-    drawn = 2 * np.random.default_rng(seed).integers(-128, 128, shape)
-    return torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
+def integers(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Return even integers, as of weights in chip arithmetic."""
+    return (2 * np.random.default_rng(seed).integers(-128, 128, shape)).astype(np.float32)
 
 
-def gradient_of(out: "torch.Tensor", weight: "torch.Tensor", seed: int) -> np.ndarray:
-    """Return the gradient by the weights of a weighted sum of the output; the factors are integers."""
-    factors = np.random.default_rng(seed).integers(-50, 51, tuple(out.shape)).astype(np.float32)
-    return torch.autograd.grad((out * torch.from_numpy(factors)).sum(), weight)[0].numpy()
+def factors_of(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Return integers by which sums are weighed: a gradient."""
+    return np.random.default_rng(seed).integers(-50, 51, shape).astype(np.float32)
+
+
+def by_matrix(frames: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Return the gradient by the matrix of a product, from that by the product."""
+    return gradient.reshape(-1, gradient.shape[2]).T @ frames.reshape(-1, frames.shape[2])
 
 
 @pytest.mark.parametrize("largest", [1, 9])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
 def test_layer_equals_the_matrix_product(share: float, largest: int) -> None:
     frames, events = random_input(60, share, seed=1, largest=largest)
-    weight = integers((20, 60), seed=2)
-    out, expected = event_linear(events, weight), torch.from_numpy(frames) @ weight.t()
-    np.testing.assert_array_equal(out.detach(), expected.detach())
-    np.testing.assert_array_equal(gradient_of(out, weight, 3), gradient_of(expected, weight, 3))
+    weight, gradient = integers((20, 60), seed=2), factors_of((N_STEPS, N_SAMPLES, 20), seed=3)
+    np.testing.assert_array_equal(linear_of(events, weight), frames @ weight.T)
+    np.testing.assert_array_equal(linear_of(events, np.asfortranarray(weight)), frames @ weight.T)
+    np.testing.assert_array_equal(linear_by_weight(events, gradient), by_matrix(frames, gradient))
 
 
-def test_weights_may_lie_in_memory_by_input() -> None:
-    _, events = random_input(60, 0.1, seed=1)
+@pytest.mark.parametrize("largest", [1, 9])
+def test_weights_in_bytes_give_the_same_sums(largest: int) -> None:
+    _, events = random_input(60, 0.3, seed=1, largest=largest)
     weight = integers((20, 60), seed=2)
-    turned = weight.detach().t().contiguous().t().requires_grad_()
-    out, expected = event_linear(events, turned), event_linear(events, weight)
-    np.testing.assert_array_equal(out.detach(), expected.detach())
-    np.testing.assert_array_equal(gradient_of(out, turned, 3), gradient_of(expected, weight, 3))
+    held = Held((weight.T / 2).astype(np.int8).reshape(-1), 20, 2.0)
+    np.testing.assert_array_equal(held.matrix(), weight)
+    np.testing.assert_array_equal(linear_of(events, held), linear_of(events, weight))
 
 
 def test_float_sums_and_gradients_are_close_to_the_matrix_product() -> None:
     frames, events = random_input(300, 0.1, seed=4)
-    weight = torch.from_numpy(np.random.default_rng(5).standard_normal((40, 300)).astype(np.float32)).requires_grad_()
-    out, expected = event_linear(events, weight), torch.from_numpy(frames) @ weight.t()
-    np.testing.assert_allclose(out.detach(), expected.detach(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(gradient_of(out, weight, 6), gradient_of(expected, weight, 6), rtol=1e-4, atol=1e-4)
+    weight = np.random.default_rng(5).standard_normal((40, 300)).astype(np.float32)
+    gradient = np.random.default_rng(6).standard_normal((N_STEPS, N_SAMPLES, 40)).astype(np.float32)
+    np.testing.assert_allclose(linear_of(events, weight), frames @ weight.T, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(linear_by_weight(events, gradient), by_matrix(frames, gradient), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -75,31 +86,24 @@ def test_convolution_equals_its_synapses_one_by_one(out_channels, kernel, groups
     shape = (7, 9, 2)
     weight = integers((out_channels, kernel, kernel, 2 // groups), seed=7)
     connection = ConvConnection(
-        "in", "out", weight.detach().numpy(), input_shape=shape, stride=stride, padding=padding, dilation=dilation,
+        "in", "out", weight, input_shape=shape, stride=stride, padding=padding, dilation=dilation,
         groups=groups,
     )  # fmt: skip
     frames, events = random_input(7 * 9 * 2, 0.2, seed=8, largest=4)
-    out = event_convolution(events, weight, pieces_of(connection))
+    out = convolution_of(events, weight, pieces_of(connection))
     pairs = connection.as_sparse()
     matrix = np.zeros(pairs.shape)
     matrix[pairs.row, pairs.col] = pairs.weights
-    np.testing.assert_array_equal(out.detach(), frames @ matrix.T)
+    np.testing.assert_array_equal(out, frames @ matrix.T)
     numbered = ConvConnection(  # each synapse names its weight, counted from 1
-        "in", "out", 1.0 + np.arange(weight.numel()).reshape(weight.shape), input_shape=shape, stride=stride,
+        "in", "out", 1.0 + np.arange(weight.size).reshape(weight.shape), input_shape=shape, stride=stride,
         padding=padding, dilation=dilation, groups=groups,
     ).as_sparse()  # fmt: skip
-    gradient = gradient_of(out, weight, 9)
-    factors = np.random.default_rng(9).integers(-50, 51, tuple(out.shape)).reshape(-1, out.shape[2])
-    by_synapse = factors.T @ frames.reshape(-1, 7 * 9 * 2)
-    expected = np.zeros(weight.numel())
+    factors = factors_of(out.shape, seed=9)
+    gradient, by_synapse = convolution_by_kernel(events, factors, pieces_of(connection)), by_matrix(frames, factors)
+    expected = np.zeros(weight.size)
     np.add.at(expected, np.asarray(numbered.weights, np.int64) - 1, by_synapse[numbered.row, numbered.col])
     np.testing.assert_array_equal(gradient.ravel(), expected)
-
-
-def test_part_of_a_batch_is_its_samples() -> None:
-    frames, events = random_input(30, 0.2, seed=10, largest=5)
-    for first, last in ((0, 5), (1, 3), (4, 5)):
-        np.testing.assert_array_equal(events.part(first, last).frames(), frames[:, first:last])
 
 
 def test_events_without_values_multiply_nothing() -> None:
@@ -123,22 +127,17 @@ def test_wrong_lists_are_refused(start, neuron, value, said) -> None:
         EventInput(start, neuron, value, n_steps=2, n_inputs=4)
 
 
-def test_samples_that_are_not_there_are_refused() -> None:
-    with pytest.raises(DataError, match="samples 3 to 5 of 5"):
-        random_input(30, 0.2, seed=10)[1].part(3, 6)
-
-
 def test_weights_of_another_shape_are_refused() -> None:
     _, events = random_input(30, 0.2, seed=11)
     connection = ConvConnection("in", "out", np.ones((2, 3, 3, 1)), input_shape=(5, 5, 1))
     with pytest.raises(ConfigError, match=r"need float32 \(neurons, 30\)"):
-        event_linear(events, torch.zeros(4, 29))
+        linear_of(events, np.zeros((4, 29), np.float32))
     with pytest.raises(ConfigError, match="float64"):
-        event_linear(events, torch.zeros(4, 30, dtype=torch.float64))
+        linear_of(events, np.zeros((4, 30)))
     with pytest.raises(ConfigError, match="kernel is"):
-        event_convolution(events, torch.zeros(2, 3, 3, 2), pieces_of(connection))
+        convolution_of(events, np.zeros((2, 3, 3, 2), np.float32), pieces_of(connection))
     with pytest.raises(ConfigError, match="30 inputs for a convolution of 25"):
-        event_convolution(events, torch.zeros(2, 3, 3, 1), pieces_of(connection))
+        convolution_of(events, np.zeros((2, 3, 3, 1), np.float32), pieces_of(connection))
 
 
 def test_rule_depends_on_the_share_of_events() -> None:

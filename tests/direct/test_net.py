@@ -70,16 +70,14 @@ def test_the_chip_does_what_training_saw(name):
         trainer.advance(6)
         found = trainer.quantized()
         events = task.test_events.take(np.arange(40))
-        out = trainer.net.run(
-            trainer.net.prepare(train=False), torch.from_numpy(trainer.batches.test_frames(events, 0, 40))
-        )
+        out = trainer.net.run(trainer.net.prepare(), trainer.batches.test_frames(events, 0, 40))
         n_steps = run_steps(trainer.config.network)
         layers = trainer.net.layers
     spiking = [layer.group.name for layer in layers if layer.fires]
     network = found.network.with_probes([Probe(READOUT, "v"), *(Probe(group) for group in spiking)])
     with get_backend("simulator").open(compile_network(network, "unlimited")) as runner:
         result = runner.run(events, n_steps)
-    voltages = out.potentials[READOUT][-1].numpy() * 64
+    voltages = out.potentials[READOUT][-1] * 64
     np.testing.assert_array_equal(result.states[READOUT, "v"][:, -1], voltages)
     assert np.unique(voltages).size > 40
     assert result.counts is not None
@@ -95,10 +93,10 @@ def test_the_chip_does_what_training_saw(name):
 def test_integers_are_those_of_quantize():
     with open_trainer(NETWORKS["everything learned"]) as trainer:
         trainer.advance(3)
-        prepared, quantized = trainer.net.prepare(train=False), trainer.quantized()
+        prepared, quantized = trainer.net.prepare(), trainer.quantized()
         for connection in quantized.network.connections:
             held = np.asarray(connection.weights) * 2.0**connection.weight_exp
-            np.testing.assert_array_equal(prepared.weights[connection.name].numpy(), held)
+            np.testing.assert_array_equal(prepared.weights[connection.name], held)
             assert np.abs(held).max() in (254, 256)  # they fill their format
         hidden = quantized.network.group("hidden")
         assert hidden.vth == prepared.neurons["hidden"].vth != round(quantized.scales["group/hidden"])
@@ -123,11 +121,11 @@ def test_floats_are_trained_without_rounding():
     task = digits()
     with open_trainer(["direct.arithmetic=float"], task=task) as trainer:
         trainer.advance(3)
-        prepared = trainer.net.prepare(train=False)
+        prepared = trainer.net.prepare()
         assert prepared.neurons["hidden"].scale == 1 and not prepared.neurons["hidden"].chip
         connection = trainer.net.layers[0].links[0].connection
         np.testing.assert_array_equal(
-            prepared.weights[connection.name].numpy(), trainer.net.weights(connection).astype(np.float32)
+            prepared.weights[connection.name], trainer.net.weights(connection).astype(np.float32)
         )
         agree = np.mean(trainer.predict(task.test_events) == trainer.predict(task.test_events, chip=False))
     assert agree > 0.95
@@ -143,14 +141,14 @@ def test_layers_meet_with_paths_of_different_lengths():
     network = dataclasses.replace(network, connections=(*network.connections, direct))
     with DirectTrainer(config, network, task, 1) as trainer:
         trainer.advance(2)
-        frames = torch.from_numpy(trainer.batches.test_frames(task.test_events, 0, 20))
-        out = trainer.net.run(trainer.net.prepare(train=False), frames)
+        frames = trainer.batches.test_frames(task.test_events, 0, 20)
+        out = trainer.net.run(trainer.net.prepare(), frames)
         quantized = trainer.quantized()
     program = compile_network(quantized.network.with_probes([Probe(READOUT, "v")]), "unlimited")
     with get_backend("simulator").open(program) as runner:
         result = runner.run(task.test_events.take(np.arange(20)), 6)
     late = result.states[READOUT, "v"][:, -1]
-    np.testing.assert_array_equal(late, out.potentials[READOUT][-1].numpy() * 64)
+    np.testing.assert_array_equal(late, out.potentials[READOUT][-1] * 64)
 
 
 def test_balance_is_zero_for_equal_sides_and_its_norms_are_as_described():

@@ -54,6 +54,21 @@ def test_only_the_rows_asked_for_are_written() -> None:
     np.testing.assert_array_equal(parts, whole)
 
 
+@pytest.mark.parametrize("n_columns", (*COLUMNS, 96, 513))
+@pytest.mark.parametrize("n_inputs", [40, 700])
+def test_rows_of_bytes_are_summed_as_by_the_twin(n_columns: int, n_inputs: int) -> None:
+    """Also rows with more events than are added up in 16 bits, of the largest bytes there are."""
+    _, start, index, _ = random_events(9, n_inputs, 0.3, n_columns)
+    table = np.random.default_rng(2).integers(-128, 128, (n_inputs, n_columns)).astype(np.int8)
+    table[:, 0], table[:, -1] = -128, 127
+    out = np.full(9 * n_columns, np.nan, np.float32)
+    kernels.sum_byte_rows(table.reshape(-1), n_columns, start, index, 2.0, out, 0, 4)
+    assert np.isnan(out[4 * n_columns :]).all() and not np.isnan(out[: 4 * n_columns]).any()
+    kernels.sum_byte_rows(table.reshape(-1), n_columns, start, index, 2.0, out, 4, 9)
+    np.testing.assert_array_equal(out.reshape(9, n_columns), reference.sum_byte_rows(table, start, index, 2.0))
+    assert out[-1] == 254 * n_inputs  # the last row is full
+
+
 @pytest.mark.parametrize("valued", [False, True])
 def test_events_are_sorted_by_input(valued: bool) -> None:
     _, start, index, value = random_events(20, 33, 0.2, seed=7)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from neurosim.direct.quant import chip_weights
+from neurosim.direct.quant import chip_weights, largest_size
 from neurosim.fixedpoint import lost_weight_bits, weight_range
-from neurosim.kernels.directweights import hold_weights
+from neurosim.kernels.directweights import hold_bytes, hold_weights
 from neurosim.network import Connection
 from neurosim.scale import largest_weight
 
@@ -28,9 +28,26 @@ def test_weights_are_rounded_as_in_numpy(bits: int, factor: float) -> None:
     hold_weights(weights, factor, unit, float(low), float(high), out)
     assert exponent == 0
     np.testing.assert_array_equal(out, expected)
+    short = np.empty(len(weights), np.int8)
+    hold_bytes(weights, factor / unit, int(low // unit), int(high // unit), short)
+    np.testing.assert_array_equal(short * unit, out)
 
 
 def test_weights_beyond_the_range_are_clipped() -> None:
     out = np.empty(3, np.float32)
     hold_weights(np.float32([300, -300, 3]), 1.0, 2.0, -256.0, 254.0, out)
     np.testing.assert_array_equal(out, [254, -256, 4])
+
+
+def test_bytes_beyond_the_range_are_clipped() -> None:
+    out = np.empty(6, np.int8)
+    hold_bytes(np.float32([3e9, -3e9, 1.5, 2.5, -0.5, 127.4]), 1.0, -128, 127, out)
+    np.testing.assert_array_equal(out, [127, -128, 2, 2, 0, 127])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("weights", [[], [0.0, -0.0], [1.5, -2.5, 0.25], [-1e-40, 1e-42], [3e38, -1.0]])
+def test_largest_size_is_that_of_either_sign(weights: list[float], kind: type) -> None:
+    array = np.array(weights, kind)
+    assert largest_size(array) == np.abs(array).max(initial=0.0)
+    assert largest_size(np.asfortranarray(np.stack([array, array]))) == largest_size(array)
