@@ -6,7 +6,6 @@ order of steps and samples. Neither depends on the number of threads.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +59,7 @@ class Rows(NamedTuple):
     start : (n_rows + 1,) int64
         Events of row r are numbers ``start[r]`` to ``start[r + 1]``.
     named : (n_events,) int32
-        The input of each, ascending within a row; or, of lists by input, the row.
+        The input of each, ascending within a row.
     value : (n_events,) float32
         Whole numbers; (0,) where all are 1.
     is_valued : int
@@ -117,16 +116,6 @@ class EventInput:
     def n_samples(self) -> int:
         """Samples in the batch."""
         return (len(self.rows.start) - 1) // self.n_steps
-
-    @cached_property
-    def by_input(self) -> Rows:
-        """The same events by input: index is the row of each, ascending."""
-        from neurosim.kernels.directinput import transpose_events
-
-        start, index = np.empty(self.n_inputs + 1, np.int64), np.empty(len(self.rows.named), np.int32)
-        value = np.empty_like(self.rows.value) if self.rows.is_valued else _NO_VALUES
-        transpose_events(*self.rows, self.n_inputs, start, index, value)
-        return Rows(start, index, value, self.rows.is_valued)
 
 
 class Pieces(NamedTuple):
@@ -236,12 +225,16 @@ def linear_of(events: EventInput, weight: _Floats | Held) -> _Floats:
 
 def linear_by_weight(events: EventInput, gradient: _Floats) -> _Floats:
     """Return the gradient by a matrix, (n_post, n_inputs) float32, from that by the product, (n_steps, n_samples, n_post) float32."""
-    from neurosim.kernels.directinput import sum_rows
+    from neurosim.kernels.directinput import SUMS, add_rows
 
     n_post = gradient.shape[2]
-    table, out = np.ascontiguousarray(gradient).reshape(-1), empty((events.n_inputs, n_post))
-    start, index, value, is_valued = events.by_input
-    sum_rows(table, n_post, start, index, value, is_valued, out.reshape(-1), 0, events.n_inputs)
+    table, out, sums = (
+        np.ascontiguousarray(gradient).reshape(-1),
+        empty((events.n_inputs, n_post)),
+        empty((events.n_inputs * SUMS,)),
+    )
+    start, index, value, is_valued = events.rows
+    add_rows(table, n_post, start, index, value, is_valued, events.n_inputs, sums, out.reshape(-1))
     return out.T
 
 

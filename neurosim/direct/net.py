@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.codes import DIRECT_HARD, DIRECT_SOFT
 from neurosim.decays import decays_of, time_constant
 from neurosim.direct.arrays import empty
 from neurosim.direct.convolution import Geometry, convolve, convolve_back, geometry_of
@@ -294,11 +293,10 @@ class DirectNet:
             if neurons.chip and kept:
                 current = np.rint(current)
             recurrent = None if layer.recurrent is None else prepared.weights[layer.recurrent.name]
-            spikes, out.potentials[name] = run_forward(current, neurons, recurrent)
+            spikes, out.potentials[name], sent = run_forward(current, neurons, recurrent)
             out.spikes[name] = spikes
             if layer.fires:
-                positive = layer.model == DIRECT_HARD or (layer.model == DIRECT_SOFT and not neurons.signed)
-                out.sent[name] = float((spikes if positive else np.abs(spikes)).sum())
+                out.sent[name] = sent
                 messages[name] = spikes * kept[name] if kept and name in kept else spikes
         return replace(out, logits=out.potentials[READOUT][-1] / np.float32(prepared.neurons[READOUT].scale))
 

@@ -32,21 +32,20 @@ class Gradients(NamedTuple):
     recurrent: Floats | None
 
 
-def run_forward(current: Floats, neurons: Neurons, recurrent: Floats | None = None) -> tuple[Floats, Floats]:
-    """Return messages and potentials as arrays; parameters are arrays, as in `scan`."""
+def run_forward(current: Floats, neurons: Neurons, recurrent: Floats | None = None) -> tuple[Floats, Floats, float]:
+    """Return messages, potentials, and the sizes of all messages added up; parameters are arrays, as in `scan`."""
     n_steps, n_samples, n = current.shape
     current, potential = np.ascontiguousarray(current), empty(current.shape)
     spikes = np.zeros(current.shape, np.float32) if neurons.model == DIRECT_INTEGRATE else empty(current.shape)
     u, v = np.zeros(n_samples * n), np.zeros(n_samples * n)
     if recurrent is None:
-        _forward(neurons, current, u, v, 0, n_steps, spikes, potential)
-        return spikes, potential
-    current = current.copy()
+        return spikes, potential, _forward(neurons, current, u, v, 0, n_steps, spikes, potential)
+    current, sent = current.copy(), 0.0
     for t in range(n_steps):
         if t:
             _add_product(current[t], spikes[t - 1], recurrent.T)
-        _forward(neurons, current, u, v, t, t + 1, spikes, potential)
-    return spikes, potential
+        sent += _forward(neurons, current, u, v, t, t + 1, spikes, potential)
+    return spikes, potential, sent
 
 
 def run_backward(
@@ -128,7 +127,7 @@ class _Scan(torch.autograd.Function):
         neurons: Neurons,
     ) -> Any:
         found = run_forward(current.detach().numpy(), neurons, _array(recurrent))
-        spikes, potential = (torch.from_numpy(each) for each in found)
+        spikes, potential = (torch.from_numpy(each) for each in found[:2])
         ctx.neurons = neurons
         ctx.save_for_backward(spikes, potential, widths, recurrent)
         ctx.set_materialize_grads(False)
@@ -182,9 +181,10 @@ def _flat(array: Floats) -> Floats:
 
 def _forward(
     neurons: Neurons, current: Floats, u: Doubles, v: Doubles, first: int, last: int, spikes: Floats, potential: Floats
-) -> None:
-    kernels.run_forward(
+) -> float:
+    sent: float = kernels.run_forward(
         neurons.model, neurons.chip, neurons.most, neurons.signed, neurons.vth, neurons.dv, neurons.du, neurons.threshold,
         neurons.keep, neurons.keep_current, _flat(current), u, v, first, last, _flat(spikes), _flat(potential),
-        np.empty(kernels.BLOCK, np.float32),
+        np.empty((2, kernels.BLOCK), np.float32),
     )  # fmt: skip
+    return sent

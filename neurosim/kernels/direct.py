@@ -30,14 +30,15 @@ def run_forward(
     model, chip, most, signed, vth, dv, du, threshold, keep, keep_current, current, u, v, first, last, spikes, potential,
     short,
 ):  # fmt: skip
-    """Advance neurons; arguments as in the twin, its `Neurons` one by one, and `short`, (BLOCK,) float32, scratch."""
-    n = current.shape[1]
+    """Advance neurons; arguments and result as in the twin, its `Neurons` one by one, and `short`, (2, BLOCK) float32, scratch."""
+    n, sent = current.shape[1], 0.0
     theta = np.float64(vth * 64) if chip else np.float64(threshold)
     for start in range(0, n, BLOCK):
-        a, b = np.uint64(start), np.uint64(min(start + BLOCK, n))
+        a, b, c = np.uint64(start), np.uint64(min(start + BLOCK, n)), np.uint64(0)
+        sizes = short[1, c : b - a]
+        sizes[:] = 0
         if chip and du == 4095 and model != DIRECT_INTEGRATE and _all_short(current, first, last, a, b):
-            c = np.uint64(0)
-            state = short[c : b - a]
+            state = short[0, c : b - a]
             _shorten(v[a:b], state)
             for t in range(first, last):
                 args = (
@@ -52,9 +53,11 @@ def run_forward(
                     _step_soft(np.float32(-most if signed else 0), np.float32(most), *args)
                 else:
                     _step_hard(np.float32(-theta if model == DIRECT_TERNARY else -np.inf), *args)
+                _add_sizes(spikes[t, a:b], sizes)
             _lengthen(state, v[a:b])
             if last > first:
                 _lengthen_current(current[last - 1, a:b], u[a:b])
+            sent += _total(sizes)
             continue
         for t in range(first, last):
             if chip:
@@ -63,12 +66,22 @@ def run_forward(
                 _advance(keep_current, keep, current[t, a:b], u[a:b], v[a:b])
             if model == DIRECT_INTEGRATE:
                 _show(1 / 64 if chip else 1.0, v[a:b], potential[t, a:b])
-            elif model == DIRECT_SOFT:
+                continue
+            if model == DIRECT_SOFT:
                 least = -np.float64(most) if signed else 0.0
                 _fire_soft(least, np.float64(most), theta, v[a:b], spikes[t, a:b], potential[t, a:b])
             else:
                 lower = -theta if model == DIRECT_TERNARY else -np.inf
                 _fire_hard(theta, lower, v[a:b], spikes[t, a:b], potential[t, a:b])
+            _add_sizes(spikes[t, a:b], sizes)
+        sent += _total(sizes)
+    return sent
+
+
+@jit
+def _add_sizes(spikes, sizes):
+    for j in range(len(spikes)):
+        sizes[j] += abs(spikes[j])
 
 
 @jit

@@ -22,6 +22,7 @@ LANES = 16  # numbers that fill a register of 512 bits
 BLOCKS = 16 if has_wide_registers() else 4
 WIDTHS = tuple(LANES >> i for i in range(LANES.bit_length()))  # 16, 8, 4, 2, 1
 
+SUMS = 2 * LANES  # of each input that `add_rows` keeps at a time
 MOST_EVENTS = 256  # so many bytes add up to a number of 16 bits
 
 
@@ -33,6 +34,16 @@ def _plain_sum_rows(table, n_columns, start, index, value, is_valued, out, first
         for k in range(start[row], start[row + 1]):
             added = table[index[k] * n_columns : (index[k] + 1) * n_columns]
             sums += added * value[k] if is_valued else added
+
+
+def _plain_add_rows(table, n_columns, start, index, value, is_valued, n_inputs, sums, out, first, last):
+    """Do what `add_rows` does."""
+    out[: n_inputs * n_columns] = 0
+    for row in range(first, last):
+        here = table[row * n_columns : (row + 1) * n_columns]
+        for k in range(start[row], start[row + 1]):
+            added = here * value[k] if is_valued else here
+            out[index[k] * n_columns : (index[k] + 1) * n_columns] += added
 
 
 def _plain_sum_byte_rows(table, n_columns, start, index, unit, out, first, last):
@@ -94,6 +105,50 @@ def _typed_sum_rows(typing, table, n_columns, start, index, value, is_valued, ou
     kinds = [real, types.int64, types.int64, types.int32, real, types.int64, real, types.int64, types.int64]
     given = [table, n_columns, start, index, value, is_valued, out, first, last]
     return call("neurosim_sum_rows", types.void, kinds, given, _write_sum_rows)
+
+
+def _write_add_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, is_valued: Any, n_inputs: Any,
+                    sums: Any, out: Any, first: Any, last: Any) -> None:  # fmt: skip
+    with b.if_else(b.icmp_signed("!=", is_valued, LONG(0))) as (valued, plain):
+        with valued:
+            _write_additions(b, table, n_columns, start, index, value, n_inputs, sums, out, first, last)
+        with plain:
+            _write_additions(b, table, n_columns, start, index, None, n_inputs, sums, out, first, last)
+    b.ret_void()
+
+
+def _write_additions(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, n_inputs: Any, sums: Any, out: Any,
+                     first: Any, last: Any) -> None:  # fmt: skip
+    """Write blocks of columns, then smaller ones; the sums of a block lie together, so that they stay in the nearest cache."""
+    done: Any = LONG(0)
+    for n_vectors, width in ((SUMS // LANES, LANES), *((1, width) for width in WIDTHS)):
+        kind, size = ir.VectorType(REAL, width), n_vectors * width
+        with loop(b, done, b.sub(n_columns, LONG(size - 1)), size) as (column, _, new):
+            n_sums = b.mul(n_inputs, LONG(size))
+            with loop(b, LONG(0), n_sums, width) as (at, _, _):
+                store(b, sums, at, ir.Constant(kind, None))
+            with loop(b, first, last, 1) as (row, _, _):
+                begin, end = (b.load(b.gep(start, [at])) for at in (row, b.add(row, LONG(1))))
+                where = b.add(b.mul(row, n_columns), column)
+                parts = [load(b, table, b.add(where, LONG(width * v)), kind) for v in range(n_vectors)]
+                with loop(b, begin, end, 1) as (k, _, _):
+                    base = b.mul(b.sext(b.load(b.gep(index, [k])), LONG), LONG(size))
+                    factor = None if value is None else splat(b, b.load(b.gep(value, [k])), kind)
+                    for v, part in enumerate(parts):
+                        at, added = b.add(base, LONG(width * v)), part if factor is None else b.fmul(part, factor)
+                        store(b, sums, at, b.fadd(load(b, sums, at, kind), added))
+            with loop(b, LONG(0), n_inputs, 1) as (j, _, _):
+                base, where = b.mul(j, LONG(size)), b.add(b.mul(j, n_columns), column)
+                for v in range(n_vectors):
+                    store(b, out, b.add(where, LONG(width * v)), load(b, sums, b.add(base, LONG(width * v)), kind))
+        done = new[-1]
+
+
+def _typed_add_rows(typing, table, n_columns, start, index, value, is_valued, n_inputs, sums, out, first, last):
+    real, whole = types.float32, types.int64
+    kinds = [real, whole, whole, types.int32, real, whole, whole, real, real, whole, whole]
+    given = [table, n_columns, start, index, value, is_valued, n_inputs, sums, out, first, last]
+    return call("neurosim_add_rows", types.void, kinds, given, _write_add_rows)
 
 
 def _write_sum_byte_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, unit: Any, out: Any, first: Any,
@@ -171,6 +226,7 @@ def _typed_add_reaches(typing, start, index, value, is_valued, reaches, from_, t
 
 
 _sum_rows = _plain_sum_rows if config.DISABLE_JIT else intrinsic(_typed_sum_rows)
+_add_rows = _plain_add_rows if config.DISABLE_JIT else intrinsic(_typed_add_rows)
 _sum_byte_rows = _plain_sum_byte_rows if config.DISABLE_JIT else intrinsic(_typed_sum_byte_rows)
 _add_reaches = _plain_add_reaches if config.DISABLE_JIT else intrinsic(_typed_add_reaches)
 
@@ -244,35 +300,20 @@ def add_reaches(start, index, value, is_valued, reaches, from_, to, lanes, sourc
 
 
 @jit
-def transpose_events(start, index, value, is_valued, n_inputs, out_start, out_index, out_value):
-    """Sort events by input: the rows in which each input had one, ascending.
+def add_rows(table, n_columns, start, index, value, is_valued, n_inputs, sums, out):
+    """Add each row of a table to the rows of the result that its events name, in the order of rows and events.
+
+    The gradient of `sum_rows` by its table: the sum over the events of each input.
 
     Parameters
     ----------
-    start, index, value, is_valued
-        As in `sum_rows`; `index` is the input of each event.
+    table : (n_rows * n_columns,) float32
+    n_columns, start, index, value, is_valued
+        As in `sum_rows`.
     n_inputs : int
-    out_start : (n_inputs + 1,) int64
-        Written: events of input j are ``out_start[j]`` to ``out_start[j + 1]``.
-    out_index : (n_events,) int32
-        Written: the row of each.
-    out_value : (n_events,) float32
-        Written if `is_valued`.
+    sums : (n_inputs * SUMS,) float32
+        Scratch.
+    out : (n_inputs * n_columns,) float32
+        Written.
     """
-    n_rows, first = len(start) - 1, start[0]
-    for j in range(n_inputs + 1):
-        out_start[j] = 0
-    for k in range(first, start[n_rows]):
-        out_start[index[k] + 1] += 1
-    for j in range(n_inputs):
-        out_start[j + 1] += out_start[j]
-    for row in range(n_rows):
-        for k in range(start[row], start[row + 1]):
-            at = out_start[index[k]]
-            out_start[index[k]] = at + 1
-            out_index[at] = row
-            if is_valued:
-                out_value[at] = value[k]
-    for j in range(n_inputs, 0, -1):  # each now stands where the next one begins
-        out_start[j] = out_start[j - 1]
-    out_start[0] = 0
+    _add_rows(table, n_columns, start, index, value, is_valued, n_inputs, sums, out, 0, len(start) - 1)

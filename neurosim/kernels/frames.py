@@ -73,9 +73,10 @@ def gather_events(start, neuron, value, samples, n_steps, gathered_start, gather
     for t in range(min(n_steps, (len(gathered_start) - 1) // max(1, len(samples)))):
         for b in range(len(samples)):
             row = samples[b] * n_steps + t
-            place = gathered_start[t * len(samples) + b]
-            for e in range(start[row], start[row + 1]):
-                gathered[place] = neuron[e]
-                if len(gathered_value):
-                    gathered_value[place] = value[e]
-                place += 1
+            first, place = start[row], gathered_start[t * len(samples) + b]
+            n = start[row + 1] - first
+            for e in range(n):
+                gathered[place + e] = neuron[first + e]
+            if len(gathered_value):
+                for e in range(n):
+                    gathered_value[place + e] = value[first + e]

@@ -64,8 +64,8 @@ class Neurons(NamedTuple):
 
 def forward(
     neurons: Neurons, current: Floats, u: Doubles, v: Doubles, first: int, last: int, spikes: Floats, potential: Floats
-) -> None:
-    """Advance neurons from step `first` to before `last`.
+) -> float:
+    """Advance neurons from step `first` to before `last`; return the sizes of their messages, added up.
 
     Parameters
     ----------
@@ -78,6 +78,7 @@ def forward(
         Written: messages, and voltages before firing in thresholds. Neurons that only integrate write the voltage in units of the
         current, and no spikes.
     """
+    sent = 0.0
     for t in range(first, last):
         a = current[t].astype(np.float64)
         if neurons.chip:
@@ -104,6 +105,8 @@ def forward(
                 s -= v < -threshold
             v[s != 0] = 0
         spikes[t] = s
+        sent += float(np.abs(s).sum())
+    return sent
 
 
 def backward(

@@ -35,5 +35,5 @@ def advance(
     wide = own.astype(np.float64)
     new: Floats = (wide * new_mean + kept_mean).astype(np.float32)
     squares: Floats = ((new_square * own).astype(np.float64) * wide + kept_square).astype(np.float32)
-    moved: Floats = np.float32(kept) * parameter - (np.float32(size) * new) / (np.sqrt(squares) + np.float32(tiny))
-    return moved.astype(np.float32, copy=False), new, squares
+    step = (np.float32(size) * new) / (np.sqrt(squares) + np.float32(tiny))
+    return (np.float32(kept) * parameter - step).astype(np.float32), new, squares

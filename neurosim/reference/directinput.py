@@ -90,12 +90,18 @@ def sum_byte_rows(
     return (out * unit).astype(np.float32)
 
 
-def transpose_events(
-    start: Int64Array, index: Int32Array, value: Floats | None, n_inputs: int
-) -> tuple[Int64Array, Int32Array, Floats | None]:
-    """Return the same events by input: where each one's begin, the row of each event (ascending), its value."""
-    rows = np.repeat(np.arange(len(start) - 1, dtype=np.int32), np.diff(start))
-    order = np.argsort(index, kind="stable")
-    counts = np.bincount(index, minlength=n_inputs)
-    out_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return out_start, rows[order], None if value is None else value[order]
+def add_rows(table: Floats, start: Int64Array, index: Int32Array, n_inputs: int, value: Floats | None = None) -> Floats:
+    """Return, for each input, the sum of the rows of `table` in which it has an event, (n_inputs, n_columns) float32.
+
+    Parameters
+    ----------
+    table : (n_rows, n_columns) float32
+    start, index, value
+        As in `sum_rows`.
+    n_inputs : int
+    """
+    out = np.zeros((n_inputs, table.shape[1]), table.dtype)
+    for row in range(len(table)):
+        for k in range(start[row], start[row + 1]):
+            out[index[k]] += table[row] if value is None else table[row] * value[k]
+    return out

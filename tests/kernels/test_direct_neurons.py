@@ -40,14 +40,15 @@ def run(forward, n: twin.Neurons, current: np.ndarray):
     n_steps, size = current.shape
     u, v = np.zeros(size), np.zeros(size)
     spikes, potential = np.zeros((n_steps, size), np.float32), np.zeros((n_steps, size), np.float32)
-    forward(n, current, u, v, 0, n_steps, spikes, potential)
+    sent = forward(n, current, u, v, 0, n_steps, spikes, potential)
+    assert sent == np.abs(spikes).sum(dtype=np.float64)
     return spikes, potential, u, v
 
 
 def kernel_forward(n, current, u, v, first, last, spikes, potential):
-    kernels.run_forward(
+    return kernels.run_forward(
         n.model, n.chip, n.most, n.signed, n.vth, n.dv, n.du, n.threshold, n.keep, n.keep_current, current, u, v, first, last, spikes,
-        potential, np.empty(kernels.BLOCK, np.float32),
+        potential, np.empty((2, kernels.BLOCK), np.float32),
     )  # fmt: skip
 
 

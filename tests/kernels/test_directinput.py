@@ -69,23 +69,24 @@ def test_rows_of_bytes_are_summed_as_by_the_twin(n_columns: int, n_inputs: int) 
     assert out[-1] == 254 * n_inputs  # the last row is full
 
 
+@pytest.mark.parametrize("n_columns", (*COLUMNS, 96))
 @pytest.mark.parametrize("valued", [False, True])
-def test_events_are_sorted_by_input(valued: bool) -> None:
-    _, start, index, value = random_events(20, 33, 0.2, seed=7)
-    found = np.empty(34, np.int64), np.empty_like(index), np.empty_like(value) if valued else NONE
-    kernels.transpose_events(start, index, value if valued else NONE, int(valued), 33, *found)
-    expected = reference.transpose_events(start, index, value if valued else None, 33)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, NONE if other is None else other)
+def test_rows_are_added_in_the_order_of_the_twin(n_columns: int, valued: bool) -> None:
+    _, start, index, value = random_events(9, 40, 0.3, n_columns)
+    table = np.random.default_rng(2).standard_normal((9, n_columns)).astype(np.float32)
+    out, sums = np.full(41 * n_columns, np.nan, np.float32), np.full(41 * kernels.SUMS, np.nan, np.float32)
+    given = value if valued else NONE
+    kernels.add_rows(table.reshape(-1), n_columns, start, index, given, int(valued), 41, sums, out)
+    expected = reference.add_rows(table, start, index, 41, value if valued else None)
+    np.testing.assert_array_equal(out.reshape(41, n_columns), expected)
+    assert not expected[-1].any() and expected[0].any()  # the last input never has an event
 
 
 def test_gradient_by_weights_is_the_sum_over_events_by_input() -> None:
     frames, start, index, value = random_events(20, 33, 0.2, seed=8)
     gradient = np.random.default_rng(9).integers(-50, 51, (20, 24))
-    by_input = np.empty(34, np.int64), np.empty_like(index), np.empty_like(value)
-    kernels.transpose_events(start, index, value, 1, 33, *by_input)
-    out = np.empty(33 * 24, np.float32)
-    kernels.sum_rows(gradient.astype(np.float32).reshape(-1), 24, *by_input, 1, out, 0, 33)
+    out, sums = np.empty(33 * 24, np.float32), np.empty(33 * kernels.SUMS, np.float32)
+    kernels.add_rows(gradient.astype(np.float32).reshape(-1), 24, start, index, value, 1, 33, sums, out)
     np.testing.assert_array_equal(out.reshape(33, 24), frames.T @ gradient)
 
 
