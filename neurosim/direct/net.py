@@ -184,27 +184,22 @@ class DirectNet:
         if not connection.plastic:
             held, exponent = chip_weights(connection, weights, factor)
             return self._array(connection, held * 2.0**exponent)
-        bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
-        low, high = weight_range(bits, mode)
+        low, high, unit = _format(connection)
         flat = weights.reshape(-1, order="A")
         out = empty(flat.shape)
-        hold_weights(flat, factor, float(1 << lost_weight_bits(bits, mode)), float(low), float(high), out)
+        hold_weights(flat, factor, float(unit), float(low), float(high), out)
         return out.reshape(weights.shape, order="C" if weights.flags.c_contiguous else "F")
 
     def _fits_bytes(self, connection: Connection) -> bool:
         """Whether events meet these weights, and each is a whole number of -128..127 units on the chip."""
         if connection.source != self._source or not connection.plastic or isinstance(connection, ConvConnection):
             return False
-        bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
-        low, high = weight_range(bits, mode)
-        unit = 1 << lost_weight_bits(bits, mode)
+        low, high, unit = _format(connection)
         return -128 * unit <= low and high <= 127 * unit
 
     def _held_in_bytes(self, connection: Connection, factor: float) -> Held:
         """Return the present weights as the chip holds them, in bytes."""
-        bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
-        low, high = weight_range(bits, mode)
-        unit = 1 << lost_weight_bits(bits, mode)
+        low, high, unit = _format(connection)
         weights = self._present(connection)
         flat = weights.reshape(-1, order="A")  # by input in memory
         table = empty(flat.shape, np.int8)
@@ -333,7 +328,7 @@ class DirectNet:
 
         Returns
         -------
-        dict of (kind, name) to tensor
+        dict of (kind, name) to array
             Of all that `collect` needs; of weights in the layout of the parameters.
         """
         found: dict[tuple[str, str], Floats] = {}
@@ -450,6 +445,12 @@ class DirectNet:
         """Return the network in chip integers: those that training in the chip's arithmetic sees."""
         scales = {layer.group.name: self.scale(layer) for layer in self.layers}
         return quantize(self.float_network(), 1.0, scales=scales)
+
+
+def _format(connection: Connection) -> tuple[int, int, int]:
+    """Return the least and the largest weight that the chip holds, and the step between two."""
+    bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
+    return *weight_range(bits, mode), 1 << lost_weight_bits(bits, mode)
 
 
 def _times(frames: Floats, matrix: Floats) -> Floats:

@@ -177,7 +177,8 @@ class DirectTrainer:
         if self._takes_events:
             return self.batches.events(self.generation, n_parts)
         frames, labels = self.batches.frames(self.generation)
-        return [frames[:, first:last] for first, last in part_bounds(len(labels), n_parts)], labels
+        bounds = part_bounds(len(labels), n_parts)
+        return [np.ascontiguousarray(frames[:, first:last]) for first, last in bounds], labels
 
     def _shard(
         self, prepared: Prepared, inputs: Floats | EventInput, labels: npt.NDArray[np.int64], first: int, last: int
