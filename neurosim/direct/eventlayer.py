@@ -43,7 +43,6 @@ LARGEST_PIECE = 16  # numbers that the kernel adds at once
 _Floats = npt.NDArray[np.float32]
 _Long = npt.NDArray[np.int64]
 _Short = npt.NDArray[np.int32]
-_NO_VALUES = np.zeros(0, np.float32)
 
 
 def pays(events: Events) -> bool:
@@ -58,7 +57,7 @@ class Rows(NamedTuple):
     ----------
     start : (n_rows + 1,) int64
         Events of row r are numbers ``start[r]`` to ``start[r + 1]``.
-    named : (n_events,) int32
+    neuron : (n_events,) int32
         The input of each, ascending within a row.
     value : (n_events,) float32
         Whole numbers; (0,) where all are 1.
@@ -67,7 +66,7 @@ class Rows(NamedTuple):
     """
 
     start: _Long
-    named: _Short
+    neuron: _Short
     value: _Floats
     is_valued: int
 
@@ -228,11 +227,8 @@ def linear_by_weight(events: EventInput, gradient: _Floats) -> _Floats:
     from neurosim.kernels.directinput import SUMS, add_rows
 
     n_post = gradient.shape[2]
-    table, out, sums = (
-        np.ascontiguousarray(gradient).reshape(-1),
-        empty((events.n_inputs, n_post)),
-        empty((events.n_inputs * SUMS,)),
-    )
+    table = np.ascontiguousarray(gradient).reshape(-1)
+    out, sums = empty((events.n_inputs, n_post)), empty((events.n_inputs * SUMS,))
     start, index, value, is_valued = events.rows
     add_rows(table, n_post, start, index, value, is_valued, events.n_inputs, sums, out.reshape(-1))
     return out.T

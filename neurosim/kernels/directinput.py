@@ -1,8 +1,8 @@
-"""Sum rows of floats that events name: products of weights with sparse input, and their gradients by the weights.
+"""Sum rows that events name: products of weights with sparse input, and their gradients by the weights.
 
-The sums of a block of columns stay in vector registers over all events of a row. numba makes a loop over memory of
-whatever is written in Python, so LLVM gets the vectors themselves; it splits them where registers are narrower.
-No addition depends on another row, so rows may be shared out among threads.
+The sums of a block of columns stay in vector registers over all events of a row, or in the nearest cache. numba makes a
+loop over memory of whatever is written in Python, so LLVM gets the vectors themselves; it splits them where registers are
+narrower. Every sum is over events in their order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ LANES = 16  # numbers that fill a register of 512 bits
 #: Vectors of one block's sums: half of the machine's registers.
 BLOCKS = 16 if has_wide_registers() else 4
 WIDTHS = tuple(LANES >> i for i in range(LANES.bit_length()))  # 16, 8, 4, 2, 1
-
 SUMS = 2 * LANES  # of each input that `add_rows` keeps at a time
 MOST_EVENTS = 256  # so many bytes add up to a number of 16 bits
 

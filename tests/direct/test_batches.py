@@ -120,7 +120,7 @@ def test_events_come_in_parts_of_what_frames_show(n_parts: int) -> None:
             for one, (first, last) in zip(parts, bounds, strict=True):
                 shown_by_events = np.zeros((4 * (last - first), INPUTS), np.float32)
                 row = np.repeat(np.arange(len(shown_by_events)), np.diff(one.rows.start))
-                shown_by_events[row, one.rows.named] = one.rows.value
+                shown_by_events[row, one.rows.neuron] = one.rows.value
                 np.testing.assert_array_equal(shown_by_events, frames[:, first:last].reshape(-1, INPUTS))
 
 
