@@ -60,7 +60,7 @@ class Rows(NamedTuple):
     neuron : (n_events,) int32
         The input of each, ascending within a row.
     value : (n_events,) float32
-        Whole numbers; (0,) where all are 1.
+        What each counts; not looked at where all count 1, and then may be (0,).
     is_valued : int
         Whether some may differ from 1.
     """

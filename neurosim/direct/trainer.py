@@ -148,7 +148,7 @@ class DirectTrainer:
         total = parts[0].gradients
         for part in parts[1:]:
             for key, gradient in part.gradients.items():
-                total[key] = np.add(total[key], gradient, out=total[key] if total[key].ndim else None)
+                total[key] += gradient
         self._step(self.net.collect(prepared, total))
         self.generation += 1
         n, n_steps = len(labels), self.config.network.n_steps
