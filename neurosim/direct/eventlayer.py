@@ -187,7 +187,7 @@ class Held(NamedTuple):
 
     def matrix(self) -> _Floats:
         """Return it as (n_post, n_inputs) float32."""
-        return (self.table.reshape(-1, self.n_post) * np.float32(self.unit)).T
+        return (self.table.reshape(-1, self.n_post).astype(np.float32) * np.float32(self.unit)).T
 
 
 def linear_of(events: EventInput, weight: _Floats | Held) -> _Floats:
