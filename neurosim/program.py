@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -137,11 +138,24 @@ def aligned_copy(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     Behind it is one line more, so that kernels may read a whole vector where a row of weights begins.
     """
     lines = -(-array.nbytes // CACHE_LINE)
-    room = np.zeros((lines + 2) * CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    copy: npt.NDArray[Number] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy: npt.NDArray[Number] = _aligned(np.zeros((lines + 2) * CACHE_LINE, np.uint8), array.shape, array.dtype)
     copy[...] = array
     return copy
+
+
+def aligned_empty(shape: tuple[int, ...], kind: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+    """Return an array that begins where a cache line does, not written.
+
+    Vectors that lie across two lines take twice as long; the arrays of numpy itself begin 16 bytes behind a line, or anywhere.
+    """
+    dtype = np.dtype(kind)
+    return _aligned(np.empty(math.prod(shape) * dtype.itemsize + CACHE_LINE, np.uint8), shape, dtype)
+
+
+def _aligned(room: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return the array that begins at the first cache line in a piece of memory."""
+    start = -room.ctypes.data % CACHE_LINE
+    return room[start : start + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
 
 class State(NamedTuple):

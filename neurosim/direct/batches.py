@@ -111,7 +111,7 @@ class Batches:
         generation : int
             As in `frames`.
         n_parts : int
-            What is returned has as many parts, samples `part_bounds` to `part_bounds` of the batch.
+            The events come in as many parts, of the samples that `part_bounds` says.
         """
         found = self._take(f"events in {n_parts} parts", generation, partial(parts_of, n_parts=n_parts))
         assert isinstance(found, list)

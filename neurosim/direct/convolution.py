@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neurosim.direct.arrays import empty
 from neurosim.direct.eventlayer import (
     EventInput,
     Pieces,
@@ -23,6 +22,7 @@ from neurosim.direct.eventlayer import (
     pieces_of,
 )
 from neurosim.network import ConvConnection
+from neurosim.program import aligned_empty
 
 #: Largest share of neurons with a message in a step for which lists are used. Measured with kernels of 3 x 3 and 5 x 5, 4 to 64 channels:
 #: both directions take half as long at a share of 0.05 and as long at 0.12 to 0.2.
@@ -138,7 +138,7 @@ def _by_frames(gradient: _Floats, weight: _Floats, geometry: Geometry) -> _Float
     pieces = geometry.pieces
     n_steps, n_samples, _ = gradient.shape
     table = np.ascontiguousarray(grouped(weight, pieces.groups).swapaxes(3, 4)).reshape(-1)
-    found = empty((n_steps, n_samples, (len(geometry.taps) - 1) * pieces.shape[3]))
+    found = aligned_empty((n_steps, n_samples, (len(geometry.taps) - 1) * pieces.shape[3]))
     gather_taps(
         gradient.reshape(-1), pieces.n_post, geometry.taps, geometry.from_, geometry.weight, table,
         pieces.shape[0] // pieces.groups, pieces.shape[3], found.reshape(-1), 0, n_steps * n_samples,

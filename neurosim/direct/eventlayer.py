@@ -28,10 +28,10 @@ from neurosim.codes import (
     CONV_STRIDE_Y,
     CONV_WIDTH,
 )
-from neurosim.direct.arrays import empty
 from neurosim.errors import ConfigError, DataError
 from neurosim.events import Events
 from neurosim.network import ConvConnection
+from neurosim.program import aligned_empty
 from neurosim.reaches import lay_reaches
 
 #: Largest share of inputs with an event in a step for which lists are used. Measured with 784, 1734 and 40 inputs on AVX-512:
@@ -208,7 +208,7 @@ def linear_of(events: EventInput, weight: _Floats | Held) -> _Floats:
 
     start, index, value, is_valued = events.rows
     if isinstance(weight, Held) and not is_valued:
-        out = empty((events.n_steps, events.n_samples, weight.n_post))
+        out = aligned_empty((events.n_steps, events.n_samples, weight.n_post))
         sum_byte_rows(weight.table, weight.n_post, start, index, weight.unit, out.reshape(-1), 0, len(start) - 1)
         return out
     matrix = weight.matrix() if isinstance(weight, Held) else weight
@@ -216,7 +216,7 @@ def linear_of(events: EventInput, weight: _Floats | Held) -> _Floats:
         raise ConfigError(
             f"event layer: weights are {matrix.dtype} of shape {matrix.shape}; need float32 (neurons, {events.n_inputs})"
         )
-    out = empty((events.n_steps, events.n_samples, len(matrix)))
+    out = aligned_empty((events.n_steps, events.n_samples, len(matrix)))
     table = np.ascontiguousarray(matrix.T).reshape(-1)
     sum_rows(table, len(matrix), start, index, value, is_valued, out.reshape(-1), 0, len(start) - 1)
     return out
@@ -228,7 +228,7 @@ def linear_by_weight(events: EventInput, gradient: _Floats) -> _Floats:
 
     n_post = gradient.shape[2]
     table = np.ascontiguousarray(gradient).reshape(-1)
-    out, sums = empty((events.n_inputs, n_post)), empty((events.n_inputs * SUMS,))
+    out, sums = aligned_empty((events.n_inputs, n_post)), aligned_empty((events.n_inputs * SUMS,))
     start, index, value, is_valued = events.rows
     add_rows(table, n_post, start, index, value, is_valued, events.n_inputs, sums, out.reshape(-1))
     return out.T
@@ -260,7 +260,7 @@ def convolution_of(events: EventInput, weight: _Floats, pieces: Pieces) -> _Floa
         )
     kernel = np.ascontiguousarray(grouped(weight, pieces.groups)).reshape(-1)
     n_rows = len(events.rows.start) - 1
-    out = empty((events.n_steps, events.n_samples, pieces.n_post))
+    out = aligned_empty((events.n_steps, events.n_samples, pieces.n_post))
     out[:] = 0
     add_reaches(*events.rows, pieces.start, pieces.weight, pieces.place, pieces.lanes, kernel, 0, out.reshape(-1),
                 pieces.n_post, 0, n_rows)  # fmt: skip

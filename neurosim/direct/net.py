@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -10,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.decays import decays_of, time_constant
-from neurosim.direct.arrays import empty
 from neurosim.direct.convolution import Geometry, convolve, convolve_back, geometry_of
 from neurosim.direct.eventlayer import (
     EventInput,
@@ -21,16 +21,16 @@ from neurosim.direct.eventlayer import (
     linear_of,
 )
 from neurosim.direct.layers import Layer, Link, layers_of
-from neurosim.direct.quant import chip_weights, group_scale
+from neurosim.direct.quant import chip_weights, group_scale, weight_format
 from neurosim.direct.scan import product, run_backward, run_forward
 from neurosim.directconfig import SURROGATES, DirectConfig
-from neurosim.fixedpoint import DECAY_ONE, lost_weight_bits, weight_range
+from neurosim.fixedpoint import DECAY_ONE
 from neurosim.kernels.directweights import hold_bytes, hold_weights, scale_weights
 from neurosim.learning.build import READOUT
 from neurosim.network import AnyConnection, Connection, ConvConnection, CubaLIF, Group, Input, Network
+from neurosim.program import aligned_empty
 from neurosim.quantize import Quantized, quantize
 from neurosim.reference.direct import Floats, Neurons
-from neurosim.scale import needed_sign_mode
 
 WEIGHT, THRESHOLD, DECAY, CURRENT, WIDTH = "weight", "threshold", "decay", "current", "width"
 LEAST_THRESHOLD = 1e-3
@@ -173,10 +173,7 @@ class DirectNet:
         weights = self._present(connection)
         if not connection.plastic:
             return self._array(connection, weights * factor)
-        flat = weights.reshape(-1, order="A")
-        out = empty(flat.shape)
-        scale_weights(flat, factor, out)
-        return out.reshape(weights.shape, order="C" if weights.flags.c_contiguous else "F")
+        return _passed(scale_weights, weights, factor)
 
     def _held(self, connection: Connection, factor: float) -> Floats:
         """Return the present weights as the chip holds them."""
@@ -184,25 +181,22 @@ class DirectNet:
         if not connection.plastic:
             held, exponent = chip_weights(connection, weights, factor)
             return self._array(connection, held * 2.0**exponent)
-        low, high, unit = _format(connection)
-        flat = weights.reshape(-1, order="A")
-        out = empty(flat.shape)
-        hold_weights(flat, factor, float(unit), float(low), float(high), out)
-        return out.reshape(weights.shape, order="C" if weights.flags.c_contiguous else "F")
+        low, high, unit = weight_format(connection)
+        return _passed(hold_weights, weights, factor, float(unit), float(low), float(high))
 
     def _fits_bytes(self, connection: Connection) -> bool:
         """Whether events meet these weights, and each is a whole number of -128..127 units on the chip."""
         if connection.source != self._source or not connection.plastic or isinstance(connection, ConvConnection):
             return False
-        low, high, unit = _format(connection)
+        low, high, unit = weight_format(connection)
         return -128 * unit <= low and high <= 127 * unit
 
     def _held_in_bytes(self, connection: Connection, factor: float) -> Held:
         """Return the present weights as the chip holds them, in bytes."""
-        low, high, unit = _format(connection)
+        low, high, unit = weight_format(connection)
         weights = self._present(connection)
         flat = weights.reshape(-1, order="A")  # by input in memory
-        table = empty(flat.shape, np.int8)
+        table = aligned_empty(flat.shape, np.int8)
         hold_bytes(flat, factor / unit, low // unit, high // unit, table)
         return Held(table, len(weights), float(unit))
 
@@ -277,23 +271,26 @@ class DirectNet:
             Factors of the messages: dropout.
         """
         messages: dict[str, Floats | EventInput] = {self._source: frames}
-        out = Outcome(empty((0, 0)), {}, {}, {}, {})
+        potentials: dict[str, Floats] = {}
+        sent: dict[str, float] = {}
+        spikes: dict[str, Floats] = {}
+        heard: dict[str, list[Heard]] = {}
         for layer in self.layers:
             name, neurons = layer.group.name, prepared.neurons[layer.group.name]
             brought = [self._bring(link, messages, prepared) for link in layer.links]
-            out.heard[name] = [heard for _, heard in brought]
+            heard[name] = [taken for _, taken in brought]
             current = brought[0][0]
             for part, _ in brought[1:]:
                 current = current + part
             if neurons.chip and kept:
                 current = np.rint(current)
             recurrent = None if layer.recurrent is None else prepared.weights[layer.recurrent.name]
-            spikes, out.potentials[name], sent = run_forward(current, neurons, recurrent)
-            out.spikes[name] = spikes
+            spikes[name], potentials[name], size = run_forward(current, neurons, recurrent)
             if layer.fires:
-                out.sent[name] = sent
-                messages[name] = spikes * kept[name] if kept and name in kept else spikes
-        return replace(out, logits=out.potentials[READOUT][-1] / np.float32(prepared.neurons[READOUT].scale))
+                sent[name] = size
+                messages[name] = spikes[name] * kept[name] if kept and name in kept else spikes[name]
+        logits = potentials[READOUT][-1] / np.float32(prepared.neurons[READOUT].scale)
+        return Outcome(logits, potentials, spikes, heard, sent)
 
     def _bring(self, link: Link, messages: dict[str, Floats | EventInput], prepared: Prepared) -> tuple[Floats, Heard]:
         """Return what a connection brings in each step, (T, B, n_post), and of what."""
@@ -342,7 +339,7 @@ class DirectNet:
             recurrent = None if layer.recurrent is None else prepared.weights[layer.recurrent.name]
             back = run_backward(
                 prepared.neurons[name], out.spikes[name], out.potentials[name], prepared.widths[name], by_spike,
-                by_potentials.get(name), recurrent, bool(learned), recurrent is not None,
+                by_potentials.get(name), recurrent, bool(learned),
             )  # fmt: skip
             by_number = dict(zip((THRESHOLD, DECAY, CURRENT, WIDTH), back[1:5], strict=True))
             found |= {(kind, name): np.asarray(by_number[kind], np.float32) for kind in learned}
@@ -447,10 +444,12 @@ class DirectNet:
         return quantize(self.float_network(), 1.0, scales=scales)
 
 
-def _format(connection: Connection) -> tuple[int, int, int]:
-    """Return the least and the largest weight that the chip holds, and the step between two."""
-    bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
-    return *weight_range(bits, mode), 1 << lost_weight_bits(bits, mode)
+def _passed(kernel: Callable[..., None], weights: Floats, *numbers: float) -> Floats:
+    """Return what a kernel of `neurosim.kernels.directweights` makes of weights, in their layout."""
+    flat = weights.reshape(-1, order="A")
+    out = aligned_empty(flat.shape)
+    kernel(flat, *numbers, out)
+    return out.reshape(weights.shape, order="C" if weights.flags.c_contiguous else "F")
 
 
 def _times(frames: Floats, matrix: Floats) -> Floats:

@@ -53,6 +53,12 @@ def group_scale(
     return scale
 
 
+def weight_format(connection: Connection) -> tuple[int, int, int]:
+    """Return the least and the largest weight that the chip holds without an exponent, and the step between two."""
+    bits, mode = connection.num_weight_bits, needed_sign_mode(connection)
+    return *weight_range(bits, mode), 1 << lost_weight_bits(bits, mode)
+
+
 def largest_size(weights: npt.NDArray[np.floating]) -> float:
     """Return the largest magnitude of some weights, 0 if there are none."""
     if weights.dtype == np.float32:
@@ -70,11 +76,10 @@ def chip_weights(
     >>> chip_weights(Connection("a", "b", [[0.5, -0.126]], plastic=True), np.array([[0.5, -0.126]]), 508.0)
     (array([[254., -64.]]), 0)
     """
-    bits, mode, limit = connection.num_weight_bits, needed_sign_mode(connection), largest_weight(connection)
-    unit = 1 << lost_weight_bits(bits, mode)
+    limit = largest_weight(connection)
+    low, high, unit = weight_format(connection)
     peak = largest_size(weights) * scale
     exponent = 0 if connection.plastic or peak == 0 or largest_exponent(connection) == 0 else EXP_MIN
     while np.rint(peak / 2.0**exponent / unit) * unit > limit and exponent < largest_exponent(connection):
         exponent += 1
-    low, high = weight_range(bits, mode)
     return np.clip(np.rint(weights * scale / 2.0**exponent / unit) * unit, low, high), exponent

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from neurosim.codes import DIRECT_INTEGRATE
-from neurosim.direct.arrays import empty
 from neurosim.kernels import direct as kernels
+from neurosim.program import aligned_empty
 from neurosim.reference.direct import Doubles, Floats, Neurons
 
 
@@ -35,8 +35,8 @@ class Gradients(NamedTuple):
 def run_forward(current: Floats, neurons: Neurons, recurrent: Floats | None = None) -> tuple[Floats, Floats, float]:
     """Return messages, potentials, and the sizes of all messages added up; parameters are arrays, as in `scan`."""
     n_steps, n_samples, n = current.shape
-    current, potential = np.ascontiguousarray(current), empty(current.shape)
-    spikes = np.zeros(current.shape, np.float32) if neurons.model == DIRECT_INTEGRATE else empty(current.shape)
+    current, potential = np.ascontiguousarray(current), aligned_empty(current.shape)
+    spikes = np.zeros(current.shape, np.float32) if neurons.model == DIRECT_INTEGRATE else aligned_empty(current.shape)
     u, v = np.zeros(n_samples * n), np.zeros(n_samples * n)
     if recurrent is None:
         return spikes, potential, _forward(neurons, current, u, v, 0, n_steps, spikes, potential)
@@ -50,7 +50,7 @@ def run_forward(current: Floats, neurons: Neurons, recurrent: Floats | None = No
 
 def run_backward(
     neurons: Neurons, spikes: Floats, potential: Floats, widths: Floats, by_spike: Floats | None, by_potential: Floats | None,
-    recurrent: Floats | None = None, learns: bool = False, learns_recurrent: bool = False,
+    recurrent: Floats | None = None, learns: bool = False,
 ) -> Gradients:  # fmt: skip
     """Return the gradients by what a group was run with.
 
@@ -65,12 +65,11 @@ def run_backward(
     recurrent : (n, n) float32, optional
     learns : bool
         Gradients by the numbers of the group and by the widths are wanted.
-    learns_recurrent : bool
     """
     n_steps, n_samples, n = spikes.shape
     sent = np.zeros(spikes.shape, np.float32) if by_spike is None else np.ascontiguousarray(by_spike)
     risen = sent if by_potential is None else np.ascontiguousarray(by_potential)
-    by_current = empty(spikes.shape)
+    by_current = aligned_empty(spikes.shape)
     size = n_samples * n
     by_u, by_v = np.zeros(size, np.float32), np.zeros(size, np.float32)
     learns = learns and neurons.model != DIRECT_INTEGRATE
@@ -95,8 +94,7 @@ def run_backward(
             if t + 1 < n_steps:
                 _add_product(sent[t], by_current[t + 1], recurrent)
             back(t, t + 1)
-        if learns_recurrent:
-            by_recurrent = product(by_current[1:].reshape(-1, n).T, spikes[:-1].reshape(-1, n))
+        by_recurrent = product(by_current[1:].reshape(-1, n).T, spikes[:-1].reshape(-1, n))
     if not learns:
         return Gradients(by_current, None, None, None, None, by_recurrent)
     numbers = sums.sum(axis=0).astype(np.float32)
@@ -137,10 +135,9 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         spikes, potential, widths, recurrent = ctx.saved_tensors
         by_spike, by_potential = (_array(each) for each in gradients)
-        wanted = ctx.needs_input_grad
         found = run_backward(
             ctx.neurons, spikes.numpy(), potential.numpy(), widths.detach().numpy(), by_spike, by_potential, _array(recurrent),
-            any(wanted[1:5]), wanted[5],
+            any(ctx.needs_input_grad[1:5]),
         )  # fmt: skip
         return *(None if each is None else torch.from_numpy(np.asarray(each)) for each in found), None
 

@@ -7,6 +7,7 @@ narrower. Every sum is over events in their order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,20 @@ def _plain_add_reaches(start, index, value, is_valued, reaches, from_, to, lanes
                 target[written : written + lanes] += added * value[k] if is_valued else added
 
 
-def _write_sum_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, is_valued: Any, out: Any,
-                    first: Any, last: Any) -> None:  # fmt: skip
+def _write_either(b: Any, value: Any, is_valued: Any, write: Callable[[Any], None]) -> None:
+    """Write a function's body twice: for events with values, and, with None, for events that all count 1."""
     with b.if_else(b.icmp_signed("!=", is_valued, LONG(0))) as (valued, plain):
         with valued:
-            _write_blocks(b, table, n_columns, start, index, value, out, first, last)
+            write(value)
         with plain:
-            _write_blocks(b, table, n_columns, start, index, None, out, first, last)
+            write(None)
     b.ret_void()
+
+
+def _write_sum_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, is_valued: Any, out: Any,
+                    first: Any, last: Any) -> None:  # fmt: skip
+    _write_either(b, value, is_valued, lambda factors: _write_blocks(
+        b, table, n_columns, start, index, factors, out, first, last))  # fmt: skip
 
 
 def _write_blocks(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, out: Any, first: Any,
@@ -108,12 +115,8 @@ def _typed_sum_rows(typing, table, n_columns, start, index, value, is_valued, ou
 
 def _write_add_rows(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, is_valued: Any, n_inputs: Any,
                     sums: Any, out: Any, first: Any, last: Any) -> None:  # fmt: skip
-    with b.if_else(b.icmp_signed("!=", is_valued, LONG(0))) as (valued, plain):
-        with valued:
-            _write_additions(b, table, n_columns, start, index, value, n_inputs, sums, out, first, last)
-        with plain:
-            _write_additions(b, table, n_columns, start, index, None, n_inputs, sums, out, first, last)
-    b.ret_void()
+    _write_either(b, value, is_valued, lambda factors: _write_additions(
+        b, table, n_columns, start, index, factors, n_inputs, sums, out, first, last))  # fmt: skip
 
 
 def _write_additions(b: Any, table: Any, n_columns: Any, start: Any, index: Any, value: Any, n_inputs: Any, sums: Any, out: Any,
